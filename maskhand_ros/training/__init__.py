@@ -1,0 +1,1 @@
+"""Data engine, training loops, conversion and evaluation: needs the extra `train`, never imported at run time."""
