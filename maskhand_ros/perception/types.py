@@ -1,0 +1,88 @@
+"""What travels through the perception steps. Arrays are float64 unless said; the side constants are Hand.msg's."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from maskhand_ros.geometry import Camera
+
+LEFT, RIGHT = 1, 2
+TENTATIVE, TRACKED, PREDICTED = 1, 2, 3
+SCALE_NONE, SCALE_POPULATION, SCALE_PARAMETER, SCALE_LEARNED, SCALE_DEPTH = range(5)
+
+SIDE_NAMES = {LEFT: 'left', RIGHT: 'right'}
+
+
+@dataclass
+class Frame:
+    """One picture and what is known about it."""
+
+    rgb: np.ndarray
+    """(H, W, 3) uint8."""
+    stamp_ns: int = 0
+    camera: Camera | None = None
+    """None where no calibration came: then hands have no metric place."""
+    depth: np.ndarray | None = None
+    """(H, W) float32, metres along z, registered to the picture; 0 or NaN where unknown."""
+
+
+@dataclass(frozen=True)
+class HandRoi:
+    """A rotated square around a hand in the picture."""
+
+    center_px: np.ndarray
+    """(2,)"""
+    size_px: float
+    roll: float
+    """Radians, clockwise in the picture as seen: the direction from wrist to fingers against "up"."""
+    side: str | None = None
+    """'left' or 'right'; None where not known yet (a fresh detection)."""
+    side_probability: float = 0.5
+    score: float = 1.0
+
+
+@dataclass
+class Hand:
+    """One hand in one picture, as Hand.msg says: its own side, metric, in the camera's optical frame."""
+
+    id: int
+    side: int
+    side_probability: float
+    state: int
+    operator: bool
+    score: float
+    """Probability that this is a hand."""
+    confidence: float
+    """Of the decoded pose: geometric mean of the tokens' probabilities."""
+    roi: tuple
+    """x, y, w, h: whole pixels of the upright box around the keypoints, inside the picture."""
+    scale_source: int
+    wrist_position: np.ndarray | None
+    """(3,) camera frame, metres; None where the scale is unknown."""
+    wrist_rotation: np.ndarray
+    """(3, 3) the wrist frame in the camera frame: x to the fingers, z out of the back of the hand."""
+    wrist_covariance: np.ndarray | None
+    """(6, 6) of position (m) and rotation (rad, about the camera's fixed axes); None where the scale is unknown."""
+    keypoints: np.ndarray | None
+    """(21, 3) camera frame, metres; None where the scale is unknown."""
+    keypoints_wrist: np.ndarray
+    """(21, 3) wrist frame, metres."""
+    keypoint_stddev: np.ndarray
+    """(21,) metres, relative to the wrist, per axis across the viewing ray."""
+    keypoint_stddev_depth: np.ndarray
+    """(21,) metres, relative to the wrist, along the viewing ray."""
+    keypoints_px: np.ndarray
+    """(21, 2) in the picture as received."""
+    joint_rotations: np.ndarray
+    """(16, 3, 3) joint frames in the camera frame, `R_joint . C`: all parallel on a flat hand."""
+    joints_wrist: np.ndarray
+    """(16, 3) wrist frame, metres."""
+    mano_pose: np.ndarray
+    """(48,) axis-angle, MANO order; [0:3] = global_orient in the camera frame."""
+    betas: np.ndarray
+    """(10,) shape of the hand model named in HandTopology."""
+    vertices: np.ndarray
+    """(V, 3) wrist frame, metres."""
+    filter_delay: float = 0.0
+    """Seconds by which a filter has delayed this hand."""
