@@ -1,0 +1,101 @@
+"""Subscriptions to pictures: the reliability that the publishers offer, and only the newest frame."""
+from __future__ import annotations
+
+import threading
+import time
+
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+
+_RELIABILITY = {'reliable': ReliabilityPolicy.RELIABLE, 'best_effort': ReliabilityPolicy.BEST_EFFORT}
+
+
+class AutoQosSubscription:
+    """A subscription whose reliability follows the publishers: reliable if every one offers it, else best effort.
+
+    Best effort hears both kinds, but loses big pictures on a default Fast DDS; reliable hears only reliable publishers.
+    Call `follow_publishers` now and then (the node does twice a second): it subscribes anew when the answer changes.
+    `topic` is relative and remappable; `suffix` is put behind the remapped name, as image_transport does.
+    """
+
+    def __init__(self, node, msg_type, topic, callback, policy='auto', suffix='', depth=1):
+        self._node, self._msg_type, self._callback, self._policy, self._depth = node, msg_type, callback, policy, depth
+        self.topic = node.resolve_topic_name(topic) + suffix
+        self.reliability = None
+        self._subscription = None
+        self._subscribe(_RELIABILITY.get(policy, ReliabilityPolicy.BEST_EFFORT))
+
+    def follow_publishers(self):
+        """Subscribes anew if the publishers now offer something else (policy `auto` only)."""
+        offers = [info.qos_profile.reliability for info in self._node.get_publishers_info_by_topic(self.topic)]
+        if self._policy != 'auto' or not offers:
+            return
+        wanted = ReliabilityPolicy.RELIABLE if all(o == ReliabilityPolicy.RELIABLE for o in offers) else ReliabilityPolicy.BEST_EFFORT
+        if wanted != self.reliability:
+            self._subscribe(wanted)
+
+    def publishers(self):
+        """How many publishers the topic has."""
+        return self._node.count_publishers(self.topic)
+
+    def close(self):
+        """Ends the subscription."""
+        if self._subscription is not None:
+            self._node.destroy_subscription(self._subscription)
+            self._subscription = None
+
+    def _subscribe(self, reliability):
+        self.close()
+        qos = QoSProfile(reliability=reliability, durability=DurabilityPolicy.VOLATILE, history=HistoryPolicy.KEEP_LAST,
+                         depth=self._depth)
+        self._subscription = self._node.create_subscription(self._msg_type, self.topic, self._callback, qos)
+        self.reliability = reliability
+
+
+class NewestFrame:
+    """A mailbox with one slot between the receiving and the working thread: a frame that is not fetched in time is dropped.
+
+    `received` counts frames put in, `dropped` those that a newer one replaced, here or already in the middleware
+    (seen as gaps in the publisher's sequence numbers).
+    """
+
+    def __init__(self):
+        self._condition = threading.Condition()
+        self._slot = None
+        self._last_sequence = {}
+        self.received = self.dropped = 0
+        self.last_arrival = None
+
+    def put(self, msg, info=None):
+        """Takes a message (subscription callback) with its MessageInfo; the one that waited is dropped."""
+        with self._condition:
+            self.received += 1
+            self.dropped += self._missed(info or {})
+            if self._slot is not None:
+                self.dropped += 1
+            self.last_arrival = time.monotonic()
+            self._slot = msg, self.last_arrival
+            self._condition.notify()
+
+    def take(self, timeout):
+        """(message, arrival on the monotonic clock in s) of the newest frame, or None after `timeout` s without one."""
+        with self._condition:
+            if self._slot is None:
+                self._condition.wait(timeout)
+            newest, self._slot = self._slot, None
+            return newest
+
+    def clear(self):
+        """Forgets the waiting frame and the sequence numbers, not the counts."""
+        with self._condition:
+            self._slot = None
+            self._last_sequence.clear()
+
+    def _missed(self, info):
+        """Frames of this publisher that the middleware replaced or lost since its last one."""
+        sequence = info.get('publication_sequence_number')
+        publisher = str(info.get('publisher_gid'))
+        if sequence is None or 'publisher_gid' not in info:
+            return 0
+        last = self._last_sequence.get(publisher, sequence - 1)
+        self._last_sequence = {publisher: sequence}
+        return max(sequence - last - 1, 0)
