@@ -1,0 +1,105 @@
+"""`maskhand`: finds the command's module, and turns what a user can put right into one line.
+
+A module is imported only when its command is called, so that `maskhand image` needs neither torch nor ROS. Each module has
+`add_arguments(parser)` and `run(args)`; `run` returns an exit status or None for success.
+Exit status: 0 done, 1 the work failed, 2 the command line is wrong.
+"""
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+
+COMMANDS = {
+    'demo': ('a whole ROS 2 graph on the bundled clip, a video or a webcam', 'maskhand_ros.nodes.demo_graph'),
+    'image': ('pictures to overlay PNG, JSON and PLY meshes', 'maskhand_ros.commands.image'),
+    'video': ('a video to an overlay video and JSON lines', 'maskhand_ros.commands.video'),
+    'bench': ('time of every stage on this machine', 'maskhand_ros.commands.bench'),
+    'evaluate': ('errors against labelled pictures', 'maskhand_ros.training.evaluate'),
+    'train': ('make data, train, measure: `maskhand train --help`', None),
+    'export': ('trained checkpoints to ONNX', 'maskhand_ros.model.export'),
+    'convert-mano': ("a user's own MANO_RIGHT.pkl to npz", 'maskhand_ros.commands.convert_mano'),
+}
+
+TRAIN_COMMANDS = {
+    'data': ('render synthetic hands into shards', 'maskhand_ros.training.data.shards'),
+    'tokenizer': ('train the pose tokenizer', 'maskhand_ros.training.train_tokenizer'),
+    'model': ('train the masked transformer', 'maskhand_ros.training.train_maskhand'),
+    'evaluate': ('errors on held-out synthetic shards', 'maskhand_ros.training.evaluate_synthetic'),
+}
+
+INSTALL = {
+    'torch': "pip install 'maskhand_ros[train]'",
+    'anny': "pip install 'maskhand_ros[train]'",
+    'moderngl': "pip install 'maskhand_ros[train]'",
+    'onnxruntime': "pip install 'maskhand_ros[cpu]' (or [gpu])",
+    'cv2': 'pip install opencv-python-headless',
+    'rclpy': 'source /opt/ros/<distro>/setup.bash, or run `make demo`, which brings its own ROS 2',
+    'rosbags': "pip install 'maskhand_ros[demo]'",
+}
+"""What to type when a package is missing, by the name that Python misses."""
+
+
+def main(argv=None):
+    """Runs one command line; returns the exit status."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    table, name = COMMANDS, 'maskhand'
+    if words[:1] == ['train']:
+        table, name, words = TRAIN_COMMANDS, 'maskhand train', words[1:]
+    if not words or words[0] in ('-h', '--help'):
+        print(_usage(table, name))
+        return 0 if words else 2
+    if words[0] not in table:
+        print(f'{name}: no command {words[0]!r}. Choose one of: {", ".join(table)}', file=sys.stderr)
+        return 2
+    command = words.pop(0)
+    try:
+        return _run(table[command], f'{name} {command}', words)
+    except ModuleNotFoundError as error:
+        missing = (error.name or '').split('.')[0]
+        if missing not in INSTALL:
+            raise
+        return _fail(name, command, f'the Python package {missing!r} is missing. Fix: {INSTALL[missing]}')
+    except _user_errors() as error:
+        return _fail(name, command, str(error))
+    except BrokenPipeError:                       # `| head` closed the pipe: nothing is left to say
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _run(entry, program, words):
+    summary, module_name = entry
+    module = importlib.import_module(module_name)
+    parser = argparse.ArgumentParser(prog=program, description=module.__doc__ or summary,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    module.add_arguments(parser)
+    try:
+        args = parser.parse_args(words)
+    except SystemExit as stop:                    # argparse has printed what is wrong, or the help
+        return stop.code
+    return module.run(args) or 0
+
+
+def _user_errors():
+    """Errors whose message is meant for the user; read late, so that `--help` imports nothing."""
+    from maskhand_ros.commands.common import CommandError
+    from maskhand_ros.perception.errors import ModelError
+    return CommandError, ModelError, FileNotFoundError, PermissionError, IsADirectoryError
+
+
+def _fail(name, command, message):
+    print(f'{name} {command}: {message}', file=sys.stderr)
+    return 1
+
+
+def _usage(table, name):
+    width = max(map(len, table))
+    lines = [f'usage: {name} COMMAND ...', '', f'`{name} COMMAND --help` says what a command takes.', '']
+    return '\n'.join(lines + [f'  {command:<{width}}  {summary}' for command, (summary, _) in table.items()])
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,117 @@
+"""What the picture commands share: arguments, pictures in, hands out as JSON and PLY."""
+from __future__ import annotations
+
+import dataclasses
+import json
+import pathlib
+
+import cv2
+import numpy as np
+
+from maskhand_ros.geometry import Camera
+from maskhand_ros.perception.types import SIDE_NAMES
+from maskhand_ros.skeleton import KEYPOINT_SETS
+
+PICTURE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.webp', '.tif', '.tiff')
+STATE_NAMES = {1: 'tentative', 2: 'tracked', 3: 'predicted'}
+SCALE_NAMES = ('none', 'population', 'parameter', 'learned', 'depth')
+
+
+class CommandError(Exception):
+    """Something that the user can put right: `what` is wrong, and the `fix`."""
+
+    def __init__(self, what, fix):
+        super().__init__(f'{what}. Fix: {fix}')
+
+
+def add_pipeline_arguments(parser):
+    """Options that choose the model and where it runs."""
+    group = parser.add_argument_group('model')
+    group.add_argument('--device', default='cpu', choices=('cpu', 'cuda', 'tensorrt'))
+    group.add_argument('--threads', type=int, default=2, help='CPU threads (default 2)')
+    group.add_argument('--weights', metavar='DIR', help='folder with the ONNX files (default: the ones shipped)')
+    group.add_argument('--hand-model', metavar='NPZ', help='from `maskhand convert-mano` (default: the open hand)')
+    group.add_argument('--keypoints', choices=KEYPOINT_SETS, default=KEYPOINT_SETS[0],
+                       help='where the 21 keypoints sit (default mano)')
+    group.add_argument('--max-hands', type=int, default=2)
+    group.add_argument('--hand-length', type=float, default=0., metavar='M',
+                       help='wrist to middle fingertip of a stretched hand in metres (default: population mean)')
+
+
+def add_camera_arguments(parser):
+    parser.add_argument('--intrinsics', type=float, nargs=4, metavar=('FX', 'FY', 'CX', 'CY'),
+                        help='camera matrix in pixels of this picture; without it hands have no metric place')
+
+
+def build_pipeline(args, **changes):
+    """The HandPipeline that the parsed `args` ask for; `changes` replace fields of its config."""
+    from maskhand_ros.perception.pipeline import HandPipeline, PipelineConfig
+    values = dict(device=args.device, threads=args.threads, weights_dir=args.weights, hand_model=args.hand_model,
+                  keypoint_set=args.keypoints, max_hands=args.max_hands, hand_length=args.hand_length)
+    return HandPipeline(PipelineConfig(**{**values, **changes}))
+
+
+def camera_from(args, width, height):
+    """The Camera that --intrinsics names, or None."""
+    if not args.intrinsics:
+        return None
+    fx, fy, cx, cy = args.intrinsics
+    if min(fx, fy) <= 0:
+        raise CommandError(f'--intrinsics: focal lengths {fx}, {fy} are not positive', 'give FX FY CX CY in pixels')
+    return Camera(np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1.]]), width, height)
+
+
+def read_picture(path):
+    """(H, W, 3) uint8 RGB of an image file, turned as its EXIF tag says."""
+    if not pathlib.Path(path).is_file():
+        raise CommandError(f'no file {path}', 'check the path')
+    bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if bgr is None:
+        raise CommandError(f'{path} is not a picture that OpenCV reads', f'convert it to one of {PICTURE_SUFFIXES}')
+    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+
+
+def write_picture(path, rgb):
+    if not cv2.imwrite(str(path), cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)):
+        raise CommandError(f'cannot write {path}', 'check that the folder is writable and the disk not full')
+
+
+def output_folder(path):
+    """The folder, made if it is not there."""
+    folder = pathlib.Path(path)
+    if folder.exists() and not folder.is_dir():
+        raise CommandError(f'{folder} is a file', 'name a folder with --out')
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def hand_to_dict(hand, vertices=True):
+    """Every field of a Hand as JSON types; names instead of numbers for side, state and scale_source.
+
+    `vertices` False leaves the mesh out. Units and frames are those of Hand.msg.
+    """
+    values = {}
+    for field in dataclasses.fields(hand):
+        value = getattr(hand, field.name)
+        if field.name == 'vertices' and not vertices:
+            continue
+        if isinstance(value, (np.ndarray, np.generic)):
+            value = np.round(np.asarray(value, float), 6).tolist()
+        values[field.name] = value
+    values.update(side=SIDE_NAMES[hand.side], state=STATE_NAMES[hand.state], roi=[int(v) for v in hand.roi],
+                  scale_source=SCALE_NAMES[hand.scale_source])
+    return values
+
+
+def write_json(path, value):
+    pathlib.Path(path).write_text(json.dumps(value) + '\n')
+
+
+def write_ply(path, vertices, faces, comment=''):
+    """A binary PLY mesh: vertices (V, 3) metres, faces (F, 3) with outward winding."""
+    header = ['ply', 'format binary_little_endian 1.0', f'comment {comment}', f'element vertex {len(vertices)}',
+              'property float x', 'property float y', 'property float z', f'element face {len(faces)}',
+              'property list uchar int vertex_indices', 'end_header', '']
+    rows = np.empty(len(faces), [('n', 'u1'), ('v', '<i4', 3)])
+    rows['n'], rows['v'] = 3, faces
+    pathlib.Path(path).write_bytes('\n'.join(header).encode() + np.asarray(vertices, '<f4').tobytes() + rows.tobytes())

@@ -1,0 +1,22 @@
+"""Converts a user's own MANO_RIGHT.pkl (mano.is.tue.mpg.de, its own licence) to an npz without running code from it.
+
+Use the result with `--hand-model FILE` or the node's parameter `hand_model`.
+"""
+from __future__ import annotations
+
+import pathlib
+
+from maskhand_ros.commands.common import CommandError
+
+
+def add_arguments(parser):
+    parser.add_argument('pickle', metavar='MANO_RIGHT.pkl')
+    parser.add_argument('output', nargs='?', default='mano_right.npz', metavar='OUT.npz')
+
+
+def run(args):
+    from maskhand_ros.hand_model.convert_mano import convert
+    if not pathlib.Path(args.pickle).is_file():
+        raise CommandError(f'no file {args.pickle}', 'download it from mano.is.tue.mpg.de with your own licence')
+    convert(args.pickle, args.output)
+    print(f'written {args.output}; use it with --hand-model {args.output}')

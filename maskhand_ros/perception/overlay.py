@@ -1,0 +1,122 @@
+"""Draws hands into a picture: shaded mesh, skeleton coloured by finger, and a label."""
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from maskhand_ros.geometry import Camera
+from maskhand_ros.perception.types import LEFT, RIGHT, SIDE_NAMES
+from maskhand_ros.skeleton import KEYPOINT_EDGES
+
+FINGER_COLOURS = np.array([[255, 99, 72], [255, 190, 11], [46, 196, 108], [58, 134, 255], [177, 88, 255]])
+"""(5, 3) RGB of thumb, index, middle, ring, little."""
+
+MESH_COLOURS = {RIGHT: (110, 168, 254), LEFT: (250, 166, 97)}
+"""RGB of the mesh of each side."""
+
+_SUBPIXEL_BITS = 4
+
+
+def draw_hands(rgb, hands, camera=None, faces=None, mesh_opacity=0.6):
+    """A copy of the picture with every hand drawn into it.
+
+    rgb: (H, W, 3) uint8. hands: perception Hand objects. camera: Camera of the picture, None for the default guess.
+    faces: (F, 3) triangles of a right hand; left hands turn the winding round. None draws no mesh.
+    """
+    canvas = np.array(rgb, copy=True, order='C')
+    camera = camera or Camera.default(rgb.shape[1], rgb.shape[0])
+    for hand in sorted(hands, key=_distance, reverse=True):       # near hands cover far ones
+        if faces is not None and hand.vertices is not None:
+            _draw_mesh(canvas, hand, camera, faces, mesh_opacity)
+        _draw_skeleton(canvas, hand)
+    for hand in hands:
+        _draw_label(canvas, hand)
+    return canvas
+
+
+def vertices_in_camera(hand, camera):
+    """Mesh vertices (V, 3) in the camera frame; where the scale is unknown, at the depth that fits `keypoints_px`."""
+    position = hand.wrist_position
+    if position is None:
+        position = _translation_that_fits(hand.keypoints_wrist @ hand.wrist_rotation.T, hand.keypoints_px, camera)
+    return hand.vertices @ hand.wrist_rotation.T + position
+
+
+def _distance(hand):
+    return 0. if hand.wrist_position is None else float(hand.wrist_position[2])
+
+
+def _translation_that_fits(points, pixels, camera):
+    """Translation (3,) that brings points (N, 3) nearest to the viewing rays of pixels (N, 2), linear least squares."""
+    rays = camera.unproject_rays(pixels)[:, :2]
+    # u (Z + tz) = X + tx and v (Z + tz) = Y + ty for every point
+    rows = np.zeros((len(rays), 2, 3))
+    rows[:, 0, 0] = rows[:, 1, 1] = 1
+    rows[:, :, 2] = -rays
+    goal = rays * points[:, 2:] - points[:, :2]
+    return np.linalg.lstsq(rows.reshape(-1, 3), goal.reshape(-1), rcond=None)[0]
+
+
+def _draw_mesh(canvas, hand, camera, faces, opacity):
+    """Paints the triangles that face the camera from far to near into the hand's part of the picture, then blends it in."""
+    vertices = vertices_in_camera(hand, camera)
+    if vertices[:, 2].min() < 0.01:
+        return                                                     # behind or inside the lens: nothing sane to draw
+    pixels = camera.project(vertices)
+    height, width = canvas.shape[:2]
+    left, top = np.maximum(np.floor(pixels.min(0)) - 1, 0).astype(int)
+    right, bottom = np.minimum(np.ceil(pixels.max(0)) + 2, [width, height]).astype(int)
+    if right <= left or bottom <= top:
+        return
+    corners = vertices[faces if hand.side == RIGHT else faces[:, ::-1]]                     # (F, 3, 3)
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+    centres = corners.mean(1)
+    towards_lens = -centres / np.linalg.norm(centres, axis=1, keepdims=True)
+    facing = (normals * towards_lens).sum(1)
+    visible = np.flatnonzero(facing > 0)
+    visible = visible[np.argsort(-centres[visible, 2])]
+    # A light over the viewer's left shoulder on top of an even one: folds and fingers stand out.
+    light = np.array([-0.45, -0.65, -0.61])
+    shade = 0.35 + 0.35 * facing[visible] + 0.4 * np.clip(normals[visible] @ light, 0, 1)
+    colours = np.clip(shade[:, None] * MESH_COLOURS[hand.side] + 12, 0, 255).tolist()
+    triangles = np.round((pixels[faces[visible]] - [left, top]) * 2 ** _SUBPIXEL_BITS).astype(np.int32)
+    part = canvas[top:bottom, left:right]
+    paint, mask = part.copy(), np.zeros(part.shape[:2], np.uint8)
+    fill = cv2.fillConvexPoly
+    for triangle, colour in zip(triangles, colours):
+        fill(paint, triangle, colour, cv2.LINE_8, _SUBPIXEL_BITS)
+        fill(mask, triangle, 1, cv2.LINE_8, _SUBPIXEL_BITS)
+    blended = cv2.addWeighted(paint, opacity, part, 1 - opacity, 0)
+    cv2.copyTo(blended, mask, part)
+
+
+def _thickness(hand):
+    """Line width in pixels that suits the hand's size in the picture."""
+    return max(1, int(round(np.ptp(hand.keypoints_px, axis=0).max() / 90)))
+
+
+def _draw_skeleton(canvas, hand):
+    if not np.all(np.isfinite(hand.keypoints_px)):
+        return
+    points = np.round(np.clip(hand.keypoints_px, -4096, 4096) * 2 ** _SUBPIXEL_BITS).astype(int)
+    width = _thickness(hand)
+    for edge, (a, b) in enumerate(KEYPOINT_EDGES):
+        cv2.line(canvas, tuple(points[a].tolist()), tuple(points[b].tolist()), FINGER_COLOURS[edge // 4].tolist(), width,
+                 cv2.LINE_AA, _SUBPIXEL_BITS)
+    for k, point in enumerate(points):
+        colour = (255, 255, 255) if k == 0 else FINGER_COLOURS[(k - 1) // 4].tolist()
+        cv2.circle(canvas, tuple(point.tolist()), int((width + 1) * 2 ** _SUBPIXEL_BITS), colour, -1, cv2.LINE_AA,
+                   _SUBPIXEL_BITS)
+
+
+def _draw_label(canvas, hand):
+    """Identity, side and confidence above the hand, kept inside the picture."""
+    text = f'{hand.id} {SIDE_NAMES[hand.side]} {hand.confidence:.2f}'
+    scale = max(0.4, canvas.shape[0] / 1000)
+    (w, h), base = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
+    x, y = hand.keypoints_px.min(0) - [0, 6]
+    x = int(np.clip(np.nan_to_num(x), 0, max(canvas.shape[1] - w - 4, 0)))
+    y = int(np.clip(np.nan_to_num(y), h + 6, max(canvas.shape[0] - base, h + 6)))
+    cv2.rectangle(canvas, (x, y - h - 6), (x + w + 4, y + base - 2), (24, 24, 27), -1)
+    cv2.putText(canvas, text, (x + 2, y - 2), cv2.FONT_HERSHEY_SIMPLEX, scale, MESH_COLOURS[hand.side], 1, cv2.LINE_AA)
