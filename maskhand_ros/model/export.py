@@ -1,0 +1,127 @@
+"""A trained MaskHand to what the robot runs: three ONNX networks, the codebook, and model.json over all weights."""
+from __future__ import annotations
+
+import argparse
+import json
+import warnings
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor, nn
+
+from .config import CUE_SHAPES, MaskHandConfig
+from .maskhand import MaskHand
+from .sampling import joint_logits
+
+OPSET = 17
+VERSION = '0.1.0'
+
+
+class _ContextGraph(nn.Module):
+    def __init__(self, model: MaskHand) -> None:
+        super().__init__()
+        self.context = model.context
+
+    def forward(self, *cues: Tensor) -> tuple[Tensor, Tensor]:
+        return self.context(dict(zip(CUE_SHAPES, cues)))
+
+
+class _SynthesizerGraph(nn.Module):
+    def __init__(self, model: MaskHand) -> None:
+        super().__init__()
+        self.synthesizer = model.synthesizer
+
+    def forward(self, memory: Tensor, trunk: Tensor, codes: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
+        out = self.synthesizer(memory, trunk, codes, mask)
+        return joint_logits(out.logits), *out[1:]
+
+
+class _TokenizerGraph(nn.Module):
+    def __init__(self, model: MaskHand) -> None:
+        super().__init__()
+        self.tokenizer = model.tokenizer
+
+    def forward(self, embeddings: Tensor) -> Tensor:
+        return self.tokenizer.decode(embeddings)
+
+
+def store_half(graph_model: onnx.ModelProto) -> None:
+    """Keep the large float32 weights of an ONNX model in half precision, each with a Cast back; computing stays float32."""
+    graph = graph_model.graph
+    casts = []
+    for weight in graph.initializer:
+        values = numpy_helper.to_array(weight)
+        if values.dtype != np.float32 or values.size < 256:
+            continue
+        name = weight.name
+        weight.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f'{name}_half'))
+        casts.append(helper.make_node('Cast', [f'{name}_half'], [name], to=TensorProto.FLOAT, name=f'{name}_cast'))
+    nodes = casts + list(graph.node)
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
+def _export(module: nn.Module, inputs: tuple[Tensor, ...], names: list[str], outputs: list[str], path: Path) -> None:
+    axes = {name: {0: 'N'} for name in names + outputs}
+    with warnings.catch_warnings():
+        # The exporter by tracing needs no further package and gives the operator set asked for.
+        warnings.simplefilter('ignore')
+        torch.onnx.export(module.eval(), inputs, str(path), input_names=names, output_names=outputs,
+                          dynamic_axes=axes, opset_version=OPSET, dynamo=False)
+    model = onnx.load(path)
+    store_half(model)
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+
+
+def export_model(model: MaskHand, folder: Path, training: dict) -> None:
+    """Write context, synthesizer and tokenizer .onnx, codebook.npz and model.json into `folder`.
+
+    model.json lists the SHA-256 of every .onnx and .npz file there; `training` (plain values) is kept in it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    model = model.cpu().eval()
+    config = model.config
+    shape = config.tokenizer
+    count = 2
+    cues = tuple(torch.rand(count, *size) for size in CUE_SHAPES.values())
+    memory, trunk = (x.detach() for x in model.context(dict(zip(CUE_SHAPES, cues))))
+    codes = torch.zeros(count, shape.tokens, len(shape.levels))
+    mask = torch.ones(count, shape.tokens, dtype=torch.bool)
+    _export(_ContextGraph(model), cues, list(CUE_SHAPES), ['memory', 'trunk'], folder / 'context.onnx')
+    _export(_SynthesizerGraph(model), (memory, trunk, codes, mask), ['memory', 'trunk', 'token_embeddings', 'mask'],
+            ['logits', 'global_orient', 'betas', 'camera', 'log_variance'], folder / 'synthesizer.onnx')
+    _export(_TokenizerGraph(model), (codes,), ['embeddings'], ['hand_pose'], folder / 'tokenizer.onnx')
+    np.savez(folder / 'codebook.npz', codebook=model.tokenizer.quantizer.codebook.numpy())
+    write_description(folder, {
+        'name': 'maskhand-compact', 'version': VERSION, 'keypoint_set': 'mano', 'tokens': shape.tokens,
+        'codebook_size': int(np.prod(shape.levels)), 'iterations': 1, 'config': config.to_dict(), 'training': training})
+
+
+def write_description(folder: Path, description: dict) -> None:
+    """model.json: `description` and the SHA-256 of each .onnx and .npz file in `folder`."""
+    files = sorted(path for path in folder.iterdir() if path.suffix in ('.onnx', '.npz'))
+    digests = {path.name: sha256(path.read_bytes()).hexdigest() for path in files}
+    (folder / 'model.json').write_text(json.dumps({**description, 'files': digests}, indent=2) + '\n')
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `maskhand export`."""
+    parser.add_argument('checkpoint', type=Path, help='checkpoint.pt of `maskhand train model`')
+    parser.add_argument('--out', type=Path, default=Path(__file__).parents[1] / 'weights',
+                        help='folder for the exported files (default: the weights of this package)')
+
+
+def run(args: argparse.Namespace) -> int:
+    """Export the averaged (EMA) weights of a checkpoint."""
+    checkpoint = torch.load(args.checkpoint, map_location='cpu', weights_only=True)
+    model = MaskHand(MaskHandConfig.from_dict(checkpoint['config']))
+    model.load_state_dict(checkpoint['ema'])
+    export_model(model, args.out, checkpoint['summary'])
+    for path in sorted(args.out.iterdir()):
+        print(f'{path.name:24} {path.stat().st_size / 1e6:6.2f} MB')
+    return 0

@@ -1,0 +1,71 @@
+"""Mask schedules and confidence-guided decoding in torch. `perception/sampling.py` is the same loop in numpy."""
+from __future__ import annotations
+
+import math
+from typing import Callable
+
+import torch
+from torch import Tensor
+
+from .synthesizer import Synthesis
+
+
+def cosine_schedule(progress: float) -> float:
+    """Share of the tokens that is still hidden at `progress` in [0, 1]: 1 at the start, 0 at the end."""
+    return math.cos(math.pi / 2 * progress)
+
+
+def random_mask(batch: int, tokens: int, all_masked: int, generator: torch.Generator) -> Tensor:
+    """Training masks (batch, tokens), True where hidden; the first `all_masked` rows hide everything.
+
+    The others draw tau ~ U(0, 1) and hide ceil(cos(pi tau / 2) L) tokens, at least one.
+    """
+    ratio = torch.cos(math.pi / 2 * torch.rand(batch, 1, generator=generator))
+    ratio[:all_masked] = 1
+    count = (ratio * tokens).ceil().clamp(1, tokens)
+    order = torch.rand(batch, tokens, generator=generator).argsort(1).argsort(1)
+    return order < count
+
+
+def level_values(levels: int, like: Tensor) -> Tensor:
+    """(levels,) the values that a code dimension takes."""
+    return torch.linspace(-1, 1, levels, dtype=like.dtype, device=like.device)
+
+
+def expected_codes(logits: Tensor) -> Tensor:
+    """Logits (..., D, levels) to the mean code (..., D): softmax x codebook, which factorises over the dimensions."""
+    return logits.softmax(-1) @ level_values(logits.shape[-1], logits)
+
+
+def sample_codes(logits: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """Logits (..., D, levels) to codes (..., D) drawn from them (Gumbel maximum)."""
+    uniform = torch.rand(logits.shape, generator=generator).to(logits.device)
+    noise = -(-uniform.clamp(1e-9, 1 - 1e-7).log()).log()
+    return level_values(logits.shape[-1], logits)[(logits + noise).argmax(-1)]
+
+
+def joint_logits(logits: Tensor) -> Tensor:
+    """Logits of each dimension (B, L, D, levels) to those of whole tokens (B, L, K): the outer sum, last dimension fastest."""
+    total = logits[:, :, 0]
+    for dimension in range(1, logits.shape[2]):
+        total = (total[..., None] + logits[:, :, dimension, None, :]).flatten(2)
+    return total
+
+
+@torch.no_grad()
+def decode_expected(step: Callable[[Tensor, Tensor], Synthesis], batch: int, tokens: int, dimensions: int,
+                    iterations: int = 1, schedule: Callable[[float], float] = cosine_schedule,
+                    device: str = 'cpu') -> tuple[Tensor, Synthesis]:
+    """The point estimate: expected codes (B, L, D) and the last step's outputs.
+
+    Every iteration shows the most confident tokens as expected codes; the answer is soft at all positions.
+    """
+    codes = torch.zeros(batch, tokens, dimensions, device=device)
+    mask = torch.ones(batch, tokens, dtype=torch.bool, device=device)
+    for t in range(1, iterations + 1):
+        out = step(codes, mask)
+        codes = expected_codes(out.logits)
+        hidden = math.ceil(schedule(t / iterations) * tokens - 1e-9) if t < iterations else 0
+        confidence = out.logits.log_softmax(-1).amax(-1).sum(-1)
+        mask = confidence.argsort(dim=1, stable=True).argsort(dim=1, stable=True) < hidden
+    return codes, out

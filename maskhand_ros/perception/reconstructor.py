@@ -1,0 +1,116 @@
+"""Cues of a crop to a hand in the crop camera's frame: the exported MaskHand, run by ONNX Runtime."""
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+
+from ..geometry import rotation_6d_to_matrix
+from .errors import ModelError
+from .providers import open_session
+from .sampling import sample_tokens
+
+CUES = ('landmarks', 'world_landmarks', 'presence', 'handedness', 'global_feature', 'f142', 'f131')
+REINSTALL = 'install the package again or export the model anew (maskhand export)'
+
+
+@dataclass
+class HandPrediction:
+    """N right hands (left ones mirrored), in the frame of their crop camera; metres.
+
+    `camera` is (scale, tx, ty): crop px / 224 - 0.5 = scale * (keypoint xy + (tx, ty)).
+    `keypoint_stddev` is per axis across the viewing ray, and along it; `confidence` is the geometric mean of the
+    probabilities of the tokens. Each hypothesis is a HandPrediction, the most probable one of each hand first.
+    """
+
+    global_orient: np.ndarray      # (N, 3, 3)
+    hand_pose: np.ndarray          # (N, 15, 3, 3)
+    betas: np.ndarray              # (N, 10)
+    camera: np.ndarray             # (N, 3)
+    keypoints: np.ndarray          # (N, 21, 3) wrist at the origin
+    token_confidence: np.ndarray   # (N, L)
+    confidence: np.ndarray         # (N,)
+    keypoint_stddev: np.ndarray    # (N, 21, 2)
+    hypotheses: list[HandPrediction] | None = None
+
+
+def verify_weights(weights_dir):
+    """The content of model.json in `weights_dir`, after every file it lists has shown the recorded SHA-256.
+
+    ModelError names the file that is missing or differs.
+    """
+    index = Path(weights_dir) / 'model.json'
+    try:
+        description = json.loads(index.read_text())
+        expected = description['files']
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(f'{index} cannot be read: {error}', REINSTALL) from error
+    for name, digest in expected.items():
+        path = index.parent / name
+        if not path.is_file():
+            raise ModelError(f'{path} is missing', REINSTALL)
+        if sha256(path.read_bytes()).hexdigest() != digest:
+            raise ModelError(f'{path} is not the file that {index.name} describes (truncated or changed)', REINSTALL)
+    return description
+
+
+class Reconstructor:
+    """Cues -> HandPrediction, with the model in `weights_dir` and the hand mesh `hand_model`.
+
+    `iterations`: decoding steps of the point estimate (1: one pass). `hypotheses`: sampled hands beside it, each decoded
+    in at least three steps at `temperature`, reproducible by `seed`.
+    """
+
+    def __init__(self, weights_dir, hand_model, providers=None, threads=1, iterations=1, hypotheses=0,
+                 temperature=1.0, seed=0):
+        folder = Path(weights_dir)
+        self.description = verify_weights(folder)
+        self.hand_model = hand_model
+        self.iterations, self.hypotheses, self.temperature = iterations, hypotheses, temperature
+        self._rng = np.random.default_rng(seed)
+        with np.load(folder / 'codebook.npz', allow_pickle=False) as codebook:
+            self.codebook = codebook['codebook'].astype(np.float32)
+        self.length = int(self.description['tokens'])
+        self._context, self._synthesizer, self._tokenizer = (
+            open_session(folder / f'{part}.onnx', providers, threads) for part in ('context', 'synthesizer', 'tokenizer'))
+
+    def __call__(self, cues):
+        """HandPrediction of N crops, given their cues (the dict of `CueNetwork`)."""
+        memory, trunk = self._context.run(None, {name: np.ascontiguousarray(cues[name], np.float32) for name in CUES})
+        prediction = self._decode(memory, trunk, self.iterations, 0.)
+        if self.hypotheses:
+            drawn = [self._decode(memory, trunk, max(self.iterations, 3), self.temperature)
+                     for _ in range(self.hypotheses)]
+            prediction.hypotheses = _ranked(drawn)
+        return prediction
+
+    def _decode(self, memory, trunk, iterations, temperature):
+        heads = []
+
+        def step(codes, mask):
+            logits, *heads[:] = self._synthesizer.run(
+                None, {'memory': memory, 'trunk': trunk, 'token_embeddings': codes, 'mask': mask})
+            return logits
+
+        codes, probability = sample_tokens(step, self.codebook, len(trunk), self.length, iterations,
+                                           temperature=temperature, rng=self._rng)
+        orient, betas, camera, log_variance = heads
+        pose = rotation_6d_to_matrix(self._tokenizer.run(None, {'embeddings': codes})[0])
+        orient = rotation_6d_to_matrix(orient)
+        keypoints = self.hand_model(betas, orient, pose, vertices=False).keypoints
+        confidence = np.exp(np.log(np.maximum(probability, 1e-9)).mean(1))
+        return HandPrediction(orient, pose, betas, camera, keypoints - keypoints[:, :1], probability, confidence,
+                              np.exp(log_variance / 2))
+
+
+def _ranked(drawn):
+    """Hypotheses reordered hand by hand, the most probable first."""
+    order = np.argsort([-hypothesis.confidence for hypothesis in drawn], axis=0)
+    fields = ('global_orient', 'hand_pose', 'betas', 'camera', 'keypoints', 'token_confidence', 'confidence',
+              'keypoint_stddev')
+    stacked = {name: np.stack([getattr(hypothesis, name) for hypothesis in drawn]) for name in fields}
+    hands = np.arange(order.shape[1])
+    return [HandPrediction(**{name: values[row, hands] for name, values in stacked.items()}) for row in order]

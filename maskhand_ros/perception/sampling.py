@@ -1,0 +1,47 @@
+"""Confidence-guided masked decoding in numpy: everything hidden at first, the surest tokens kept in each iteration."""
+from __future__ import annotations
+
+import numpy as np
+
+
+def cosine_schedule(progress):
+    """Share of the tokens that is still hidden at `progress` in [0, 1]: 1 at the start, 0 at the end."""
+    return np.cos(np.pi / 2 * progress)
+
+
+def softmax(logits):
+    """Softmax over the last axis."""
+    exponent = np.exp(logits - logits.max(-1, keepdims=True))
+    return exponent / exponent.sum(-1, keepdims=True)
+
+
+def still_hidden(confidence, count):
+    """The mask (N, L) of the `count` least confident tokens of each row of `confidence` (N, L)."""
+    return confidence.argsort(1, kind='stable').argsort(1, kind='stable') < count
+
+
+def sample_tokens(step, codebook, batch, length, iterations=1, schedule=cosine_schedule, temperature=0., rng=None):
+    """Codes (N, L, D) and the probability (N, L) of each token.
+
+    `step(codes (N, L, D), mask (N, L) True where hidden)` gives logits (N, L, K) over the rows of `codebook` (K, D).
+    `temperature` 0 is the point estimate: shown tokens are expected codes, and the answer is the expectation at every
+    position. Above 0, hidden tokens are drawn with `rng` and, once shown, stay: one hypothesis.
+    """
+    codes = np.zeros((batch, length, codebook.shape[1]), np.float32)
+    mask = np.ones((batch, length), bool)
+    chosen = np.zeros((batch, length))
+    for t in range(1, iterations + 1):
+        logits = step(codes, mask)
+        hidden = int(np.ceil(schedule(t / iterations) * length - 1e-9)) if t < iterations else 0
+        if temperature == 0:
+            probability = softmax(logits)
+            codes, chosen = probability @ codebook, probability.max(-1)
+            mask = still_hidden(chosen, hidden)
+        else:
+            drawn = (logits / temperature + rng.gumbel(size=logits.shape)).argmax(-1)
+            probability = np.take_along_axis(softmax(logits), drawn[..., None], -1)[..., 0]
+            codes = np.where(mask[..., None], codebook[drawn], codes)
+            chosen = np.where(mask, probability, chosen)
+            mask = still_hidden(np.where(mask, chosen, np.inf), hidden)
+        codes = codes.astype(np.float32)
+    return codes, chosen
