@@ -29,7 +29,7 @@ class AutoQosSubscription:
         offers = [info.qos_profile.reliability for info in self._node.get_publishers_info_by_topic(self.topic)]
         if self._policy != 'auto' or not offers:
             return
-        wanted = ReliabilityPolicy.RELIABLE if all(o == ReliabilityPolicy.RELIABLE for o in offers) else ReliabilityPolicy.BEST_EFFORT
+        wanted = _RELIABILITY['reliable' if all(o == ReliabilityPolicy.RELIABLE for o in offers) else 'best_effort']
         if wanted != self.reliability:
             self._subscribe(wanted)
 
@@ -97,5 +97,5 @@ class NewestFrame:
         if sequence is None or 'publisher_gid' not in info:
             return 0
         last = self._last_sequence.get(publisher, sequence - 1)
-        self._last_sequence = {publisher: sequence}
+        self._last_sequence[publisher] = sequence
         return max(sequence - last - 1, 0)

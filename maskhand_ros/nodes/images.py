@@ -47,7 +47,8 @@ def decode_image(msg, max_pixels=MAX_PIXELS):
     bytes_per_pixel, conversion = ENCODINGS[msg.encoding]
     rows = _rows(msg, bytes_per_pixel, max_pixels)
     if bytes_per_pixel == 2 and msg.width % 2:
-        raise BadInput('wrong size', f'width {msg.width} is odd in {msg.encoding}', 'Two pixels share their colour: use an even width')
+        raise BadInput('wrong size', f'width {msg.width} is odd in {msg.encoding}',
+                       'Two pixels share their colour: use an even width')
     picture = rows.reshape(msg.height, msg.width, bytes_per_pixel)
     return picture if conversion is None else cv2.cvtColor(picture, conversion)
 

@@ -1,0 +1,165 @@
+"""Hands to messages and back: HandArray, HandTopology, PointCloud2, pose.
+
+The way back reads attributes only, so that messages read from a bag by rosbags do as well as rclpy's.
+Numbers go into messages as array.array or ndarray of the field's own type: anything else is checked one by one in Python.
+"""
+from __future__ import annotations
+
+import array
+
+import numpy as np
+from builtin_interfaces.msg import Duration, Time
+from geometry_msgs.msg import Point, Pose, PoseWithCovariance, PoseWithCovarianceStamped, Quaternion
+from sensor_msgs.msg import PointCloud2, PointField, RegionOfInterest
+
+from maskhand_ros.geometry import matrix_to_quaternion, rotvec_to_matrix, wrist_frame
+from maskhand_ros.msg import Hand as HandMsg
+from maskhand_ros.msg import HandArray, HandTopology
+from maskhand_ros.perception.types import SIDE_NAMES, Hand
+from maskhand_ros.skeleton import (JOINT_NAMES, JOINT_PARENTS, JOINT_TO_KEYPOINT, KEYPOINT_EDGES, KEYPOINT_NAMES)
+
+CLOUD_TYPE = np.dtype([('x', '<f4'), ('y', '<f4'), ('z', '<f4'), ('stddev', '<f4'), ('id', '<u4'), ('keypoint', '<u4')])
+"""One point of ~/keypoints."""
+
+
+def stamp_to_ns(stamp):
+    """builtin_interfaces/Time to nanoseconds."""
+    return stamp.sec * 1_000_000_000 + stamp.nanosec
+
+
+def ns_to_stamp(nanoseconds):
+    """Nanoseconds to builtin_interfaces/Time."""
+    seconds, rest = divmod(int(nanoseconds), 1_000_000_000)
+    return Time(sec=seconds, nanosec=rest)
+
+
+def to_duration(seconds):
+    """Seconds to builtin_interfaces/Duration."""
+    whole, rest = divmod(round(seconds * 1e9), 1_000_000_000)
+    return Duration(sec=int(whole), nanosec=int(rest))
+
+
+def to_point(xyz):
+    """(3,) numbers to geometry_msgs/Point."""
+    return Point(x=float(xyz[0]), y=float(xyz[1]), z=float(xyz[2]))
+
+
+def to_quaternion(rotation):
+    """Rotation (3, 3) to geometry_msgs/Quaternion."""
+    x, y, z, w = matrix_to_quaternion(rotation).tolist()
+    return Quaternion(x=x, y=y, z=z, w=w)
+
+
+def to_pose(position, rotation):
+    """Position (3,) and rotation (3, 3) to geometry_msgs/Pose."""
+    return Pose(position=to_point(position), orientation=to_quaternion(rotation))
+
+
+def is_finite(hand):
+    """Whether every number of a perception Hand is finite: nothing else may leave the node."""
+    values = (hand.wrist_position, hand.wrist_rotation, hand.wrist_covariance, hand.keypoints, hand.keypoints_wrist,
+              hand.keypoint_stddev, hand.keypoint_stddev_depth, hand.keypoints_px, hand.joint_rotations, hand.joints_wrist,
+              hand.mano_pose, hand.betas, hand.vertices, (hand.score, hand.confidence, hand.side_probability))
+    return all(value is None or np.isfinite(value).all() for value in values)
+
+
+def hand_to_msg(hand, with_vertices=True):
+    """Perception Hand to Hand.msg."""
+    x, y, width, height = (int(v) for v in hand.roi)
+    msg = HandMsg(
+        id=int(hand.id), side=int(hand.side), side_probability=float(hand.side_probability), state=int(hand.state),
+        operator=bool(hand.operator), score=float(hand.score), confidence=float(hand.confidence),
+        roi=RegionOfInterest(x_offset=x, y_offset=y, width=width, height=height), scale_source=int(hand.scale_source),
+        keypoints_wrist=[to_point(p) for p in hand.keypoints_wrist],
+        keypoint_stddev=_floats(hand.keypoint_stddev), keypoint_stddev_depth=_floats(hand.keypoint_stddev_depth),
+        keypoints_px=_floats(hand.keypoints_px), mano_pose=_floats(hand.mano_pose), betas=_floats(hand.betas),
+        filter_delay=to_duration(hand.filter_delay))
+    if hand.wrist_position is not None:
+        msg.wrist = [_with_covariance(hand)]
+        msg.keypoints = [to_point(p) for p in hand.keypoints]
+    if with_vertices:
+        msg.vertices = array.array('f', _floats(hand.vertices).tobytes())
+    return msg
+
+
+def hands_to_msg(hands, lost_ids, header, width, height, processing_time, model, with_vertices=True):
+    """Perception hands of one picture (width x height px) to HandArray; `processing_time` in seconds."""
+    return HandArray(header=header, hands=[hand_to_msg(hand, with_vertices) for hand in hands],
+                     lost_ids=array.array('I', [int(i) for i in lost_ids]), width=width, height=height,
+                     processing_time=to_duration(processing_time), model=model)
+
+
+def msg_to_hand(msg):
+    """Hand.msg to a perception Hand.
+
+    The message has no joint positions of its own: `joints_wrist` are the joints' keypoints, which is exact for the `mano`
+    keypoint set. Joint rotations come from the pose. `vertices` is empty (0, 3) where the message has none.
+    """
+    placed = len(msg.wrist) > 0
+    keypoints_wrist = _points(msg.keypoints_wrist)
+    rotations = _global_rotations(np.array(msg.mano_pose, float))
+    frames = wrist_frame(rotations, SIDE_NAMES[msg.side])
+    return Hand(
+        id=msg.id, side=msg.side, side_probability=msg.side_probability, state=msg.state, operator=msg.operator,
+        score=msg.score, confidence=msg.confidence,
+        roi=(msg.roi.x_offset, msg.roi.y_offset, msg.roi.width, msg.roi.height), scale_source=msg.scale_source,
+        wrist_position=_points([msg.wrist[0].pose.position])[0] if placed else None, wrist_rotation=frames[0],
+        wrist_covariance=np.array(msg.wrist[0].covariance, float).reshape(6, 6) if placed else None,
+        keypoints=_points(msg.keypoints) if placed else None, keypoints_wrist=keypoints_wrist,
+        keypoint_stddev=np.array(msg.keypoint_stddev, float), keypoint_stddev_depth=np.array(msg.keypoint_stddev_depth, float),
+        keypoints_px=np.array(msg.keypoints_px, float).reshape(21, 2), joint_rotations=frames,
+        joints_wrist=keypoints_wrist[JOINT_TO_KEYPOINT], mano_pose=np.array(msg.mano_pose, float),
+        betas=np.array(msg.betas, float), vertices=np.array(msg.vertices, float).reshape(-1, 3),
+        filter_delay=msg.filter_delay.sec + msg.filter_delay.nanosec * 1e-9)
+
+
+def topology_msg(hand_model):
+    """The hand model's constant half: names, bones, triangles of both sides."""
+    return HandTopology(
+        model=hand_model.name, license=hand_model.license, keypoint_names=list(KEYPOINT_NAMES),
+        keypoint_edges=array.array('B', KEYPOINT_EDGES.astype(np.uint8).tobytes()), joint_names=list(JOINT_NAMES),
+        parents=JOINT_PARENTS.astype(np.int8),
+        triangles_right=array.array('I', np.asarray(hand_model.faces, np.uint32).tobytes()),
+        triangles_left=array.array('I', np.asarray(hand_model.faces_left, np.uint32).tobytes()))
+
+
+def wrist_msg(hand, header):
+    """The wrist of a placed hand as geometry_msgs/PoseWithCovarianceStamped."""
+    return PoseWithCovarianceStamped(header=header, pose=_with_covariance(hand))
+
+
+def cloud_msg(hands, header):
+    """Keypoints of the placed hands as PointCloud2 in the camera frame, one row, fields of CLOUD_TYPE."""
+    placed = [hand for hand in hands if hand.keypoints is not None]
+    points = np.zeros((len(placed), 21), CLOUD_TYPE)
+    for row, hand in zip(points, placed):
+        row['x'], row['y'], row['z'] = hand.keypoints.T
+        row['stddev'], row['id'], row['keypoint'] = hand.keypoint_stddev, hand.id, range(21)
+    fields = [PointField(name=name, offset=CLOUD_TYPE.fields[name][1], count=1,
+                         datatype=PointField.FLOAT32 if CLOUD_TYPE[name] == '<f4' else PointField.UINT32)
+              for name in CLOUD_TYPE.names]
+    return PointCloud2(header=header, height=1, width=points.size, fields=fields, is_bigendian=False,
+                       point_step=CLOUD_TYPE.itemsize, row_step=points.nbytes, is_dense=True,
+                       data=array.array('B', points.tobytes()))
+
+
+def _with_covariance(hand):
+    return PoseWithCovariance(pose=to_pose(hand.wrist_position, hand.wrist_rotation),
+                              covariance=np.ascontiguousarray(hand.wrist_covariance, np.float64).reshape(36))
+
+
+def _floats(values):
+    return np.ascontiguousarray(values, np.float32).reshape(-1)
+
+
+def _points(points):
+    return np.array([(p.x, p.y, p.z) for p in points], float).reshape(-1, 3)
+
+
+def _global_rotations(pose):
+    """MANO pose (48,) to the joints' rotations (16, 3, 3) in the camera frame, down the tree."""
+    local = rotvec_to_matrix(pose.reshape(16, 3))
+    rotations = [local[0]]
+    for joint in range(1, 16):
+        rotations.append(rotations[JOINT_PARENTS[joint]] @ local[joint])
+    return np.stack(rotations)
