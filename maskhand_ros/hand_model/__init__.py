@@ -1,0 +1,1 @@
+"""The parametric hand: the open hand (default), or a user's own licensed MANO file converted to the same layout."""

@@ -1,0 +1,107 @@
+"""The parametric hand at run time: linear blend skinning in numpy, in MANO's field layout (Romero et al. 2017)."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple, Optional
+
+import numpy as np
+
+from maskhand_ros.skeleton import JOINT_PARENTS, KEYPOINT_SETS
+
+OPEN_HAND = Path(__file__).with_name('open_hand.npz')
+_REQUIRED = ('v_template', 'shapedirs', 'posedirs', 'J_regressor', 'weights', 'f')
+
+
+class HandOutput(NamedTuple):
+    """A right hand with its wrist at the origin, in the frame of `global_orient`, metres."""
+
+    vertices: Optional[np.ndarray]
+    """(B, V, 3), or None where not asked for."""
+    joints: np.ndarray
+    """(B, 16, 3) pivots."""
+    keypoints: np.ndarray
+    """(B, 21, 3) of the model's keypoint set."""
+    joint_rotations: np.ndarray
+    """(B, 16, 3, 3) of each joint in that frame (products along the chain)."""
+
+
+class HandModel:
+    """A right hand: `hand(betas, global_orient, hand_pose)`. For a left hand, mirror what goes in and what comes out."""
+
+    def __init__(self, arrays, keypoint_set='mano'):
+        """`arrays` holds MANO's fields plus `keypoint_regressor_<set>` (21, 16 + V); see `load` for files."""
+        missing = [name for name in (*_REQUIRED, f'keypoint_regressor_{keypoint_set}') if name not in arrays]
+        if missing:
+            raise ValueError(f'hand model lacks {", ".join(missing)}: make it with `maskhand convert-mano` or use the '
+                             f'open hand; keypoint sets are {", ".join(KEYPOINT_SETS)}')
+        self.v_template = np.asarray(arrays['v_template'], np.float32)
+        self.shapedirs = np.asarray(arrays['shapedirs'], np.float32)
+        posedirs = np.asarray(arrays['posedirs'], np.float32)
+        self.posedirs = posedirs if posedirs.any() else None     # the open hand has no pose correctives
+        self.J_regressor = np.asarray(arrays['J_regressor'], np.float32)
+        self.weights = np.asarray(arrays['weights'], np.float32)
+        self.faces = np.asarray(arrays['f'], np.int32)
+        self.keypoint_set = keypoint_set
+        self.keypoint_regressor = np.asarray(arrays[f'keypoint_regressor_{keypoint_set}'], np.float32)
+        self.keypoint_vertices = np.flatnonzero(self.keypoint_regressor[:, 16:].any(0))
+        self.name = str(arrays['model_name']) if 'model_name' in arrays else 'mano'
+        self.license = str(arrays['license']) if 'license' in arrays else "MANO licence: the user's own file"
+        self._joint_template = self.J_regressor @ self.v_template
+        self._joint_shapedirs = np.einsum('jv,vck->jck', self.J_regressor, self.shapedirs)
+
+    @classmethod
+    def load(cls, path=None, keypoint_set='mano'):
+        """The hand in an npz file, by default the open hand. Raises FileNotFoundError or ValueError with the fix."""
+        path = Path(path) if path else OPEN_HAND
+        if not path.is_file():
+            raise FileNotFoundError(f'no hand model at {path}: leave the parameter empty for the open hand, or convert '
+                                    f'your own file with `maskhand convert-mano MANO_RIGHT.pkl {path}`')
+        with np.load(path, allow_pickle=False) as file:
+            return cls({name: file[name] for name in file.files}, keypoint_set)
+
+    @property
+    def n_vertices(self):
+        return len(self.v_template)
+
+    @property
+    def faces_left(self):
+        """(F, 3) triangles of the mirrored hand, wound so that they still face outwards."""
+        return self.faces[:, ::-1]
+
+    def __call__(self, betas, global_orient, hand_pose, vertices=True):
+        """Skin hands.
+
+        betas (B, 10); global_orient (B, 3, 3); hand_pose (B, 15, 3, 3) relative to the parent joint. With
+        `vertices=False` only the vertices that the keypoints need are skinned. Returns HandOutput.
+        """
+        local = np.concatenate([np.asarray(global_orient)[:, None], np.asarray(hand_pose)], 1).astype(np.float32)
+        betas = np.asarray(betas, np.float32)
+        chosen = slice(None) if vertices else self.keypoint_vertices
+        shaped = self.v_template[chosen] + np.einsum('vck,bk->bvc', self.shapedirs[chosen], betas, optimize=True)
+        if self.posedirs is not None:
+            feature = (local[:, 1:] - np.eye(3, dtype=np.float32)).reshape(len(local), -1)
+            shaped = shaped + np.einsum('vcp,bp->bvc', self.posedirs[chosen], feature, optimize=True)
+        rest_joints = self._joint_template + np.einsum('jck,bk->bjc', self._joint_shapedirs, betas)
+        rotations, joints = forward_kinematics(local, rest_joints)
+        offsets = joints - np.einsum('bjcd,bjd->bjc', rotations, rest_joints)
+        transforms = np.concatenate([rotations, offsets[..., None]], -1).reshape(len(local), 16, 12)
+        per_vertex = np.matmul(self.weights[chosen], transforms).reshape(len(local), -1, 3, 4)
+        skinned = (per_vertex[..., :3] @ shaped[..., None])[..., 0] + per_vertex[..., 3]
+        on_joints, on_vertices = self.keypoint_regressor[:, :16], self.keypoint_regressor[:, 16:]
+        support = skinned[:, self.keypoint_vertices] if vertices else skinned
+        keypoints = on_joints @ joints + on_vertices[:, self.keypoint_vertices] @ support
+        return HandOutput(skinned if vertices else None, joints, keypoints, rotations)
+
+
+def forward_kinematics(local, rest_joints):
+    """Chain local rotations (B, 16, 3, 3) along the skeleton with rest joints (B, 16, 3).
+
+    Returns rotations (B, 16, 3, 3) and joint positions (B, 16, 3), wrist at the origin.
+    """
+    rotations, joints = [local[:, 0]], [np.zeros_like(rest_joints[:, 0])]
+    for joint in range(1, 16):
+        parent = JOINT_PARENTS[joint]
+        bone = rest_joints[:, joint] - rest_joints[:, parent]
+        rotations.append(rotations[parent] @ local[:, joint])
+        joints.append(joints[parent] + (rotations[parent] @ bone[..., None])[..., 0])
+    return np.stack(rotations, 1), np.stack(joints, 1)
