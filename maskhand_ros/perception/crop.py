@@ -1,0 +1,76 @@
+"""Rotated squares around hands, and the pictures in them."""
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from maskhand_ros.geometry import CROP_SIZE, crop_camera_for
+from maskhand_ros.perception.types import HandRoi
+
+PALM = (0, 1, 2, 3, 5, 6, 9, 10, 13, 14, 17, 18)
+"""The 12 landmarks that MediaPipe's rule boxes: fingers bend, these stay."""
+_ROI_SCALE, _ROI_SHIFT = 2.0, 0.1
+_MAP_STEP = 8
+
+
+def roll_of(direction):
+    """Roll (rad) of a picture direction (2,): 0 = up, pi/2 = right."""
+    return float(np.arctan2(direction[0], -direction[1]))
+
+
+def roi_from_keypoints(keypoints_px, side, side_probability=1.0, score=1.0):
+    """The HandRoi around a hand's keypoints (21, 2) px, by MediaPipe's rule.
+
+    The box of 12 palm-side landmarks, turned so that wrist -> middle of the MCPs is up, made square, doubled, and
+    shifted by a tenth towards the fingers.
+    """
+    keypoints_px = np.asarray(keypoints_px, float)
+    knuckles = ((keypoints_px[5] + keypoints_px[13]) / 2 + keypoints_px[9]) / 2
+    roll = roll_of(knuckles - keypoints_px[0])
+    right, up = np.array([np.cos(roll), np.sin(roll)]), np.array([np.sin(roll), -np.cos(roll)])
+    inside = keypoints_px[list(PALM)] @ np.stack([right, up], 1)
+    low, high = inside.min(0), inside.max(0)
+    size = _ROI_SCALE * max(max(high - low), 1.0)
+    centre = (low + high) / 2 + [0, _ROI_SHIFT * (high - low)[1]]
+    return HandRoi(centre[0] * right + centre[1] * up, float(size), roll, side, side_probability, score)
+
+
+def crop_hand(rgb, camera, roi, mirror):
+    """The hand in `roi` as the virtual camera sees it: ((224, 224, 3) uint8, CropCamera).
+
+    `mirror` flips the finished crop left to right (for a left hand); the CropCamera stays that of the unflipped crop.
+    """
+    crop_camera = crop_camera_for(camera, roi.center_px, roi.size_px, roi.roll)
+    # A big hand is drawn larger first and shrunk by area, or fine detail would flicker.
+    factor = int(np.clip(roi.size_px / CROP_SIZE, 1, 3))
+    size = factor * CROP_SIZE
+    enlarge = np.array([[factor, 0, (factor - 1) / 2], [0, factor, (factor - 1) / 2], [0, 0, 1.]])
+    if camera.distortion.size and np.any(camera.distortion):
+        crop = _warp_distorted(rgb, camera, crop_camera, enlarge, size)
+    else:
+        crop = cv2.warpPerspective(rgb, enlarge @ crop_camera.homography(camera.K), (size, size),
+                                   flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    if factor > 1:
+        crop = cv2.resize(crop, (CROP_SIZE, CROP_SIZE), interpolation=cv2.INTER_AREA)
+    return np.ascontiguousarray(crop[:, ::-1]) if mirror else crop, crop_camera
+
+
+def _warp_distorted(rgb, camera, crop_camera, enlarge, size):
+    """The crop (size, size, 3) of a picture with lens distortion; the map is bent, so it is sampled and interpolated."""
+    grid = np.arange(0, size + _MAP_STEP, _MAP_STEP, dtype=float)
+    pixels = np.stack([*np.meshgrid(grid, grid), np.ones((len(grid), len(grid)))], -1).reshape(-1, 3)
+    rays = pixels @ np.linalg.inv(enlarge @ crop_camera.matrix @ crop_camera.rotation).T
+    coarse = camera.project(rays).reshape(len(grid), len(grid), 2).astype(np.float32)
+    place = np.arange(size, dtype=np.float32) / _MAP_STEP
+    column, row = np.meshgrid(place, place)
+    fine = cv2.remap(coarse, column, row, cv2.INTER_LINEAR)
+    return cv2.remap(rgb, fine, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+def crop_to_camera(landmarks, crop_camera, camera, mirror):
+    """Crop landmarks (21, 2+) px / 224 - 0.5, from a mirrored crop if `mirror`, to picture pixels (21, 2)."""
+    pixels = (np.asarray(landmarks, float)[:, :2] + 0.5) * CROP_SIZE
+    if mirror:
+        pixels[:, 0] = CROP_SIZE - 1 - pixels[:, 0]
+    rays = np.concatenate([(pixels - crop_camera.matrix[:2, 2]) / crop_camera.focal, np.ones((len(pixels), 1))], 1)
+    return camera.project(rays @ crop_camera.rotation)

@@ -1,0 +1,98 @@
+"""Palm detector (MediaPipe's, weights/palm_detector.onnx): a whole picture to rotated squares around hands."""
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from maskhand_ros.perception.crop import roll_of
+from maskhand_ros.perception.providers import open_session
+from maskhand_ros.perception.types import HandRoi
+
+INPUT_SIZE = 192
+_GRIDS = ((24, 2), (12, 6))
+"""Cells per side and anchors per cell, in the order of the network's 2,016 rows."""
+_WRIST, _MIDDLE_MCP = 0, 2
+_ROI_SCALE, _ROI_SHIFT = 2.6, 0.5
+"""From the palm's box to the hand's square: MediaPipe's factor and shift towards the fingers."""
+
+
+def _anchor_centres():
+    """(2016, 2) centre of each anchor, in 0..1 of the input."""
+    centres = []
+    for cells, repeats in _GRIDS:
+        y, x = np.mgrid[:cells, :cells]
+        centre = (np.stack([x, y], -1).reshape(-1, 2) + 0.5) / cells
+        centres.append(np.repeat(centre, repeats, axis=0))
+    return np.concatenate(centres)
+
+
+def box_iou(box, boxes):
+    """Intersection over union of one box (4,) x0 y0 x1 y1 with `boxes` (N, 4): (N,)."""
+    low, high = np.maximum(box[:2], boxes[:, :2]), np.minimum(box[2:], boxes[:, 2:])
+    shared = np.prod(np.maximum(high - low, 0), axis=1)
+    area = np.prod(box[2:] - box[:2])
+    return shared / np.maximum(area + np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) - shared, 1e-9)
+
+
+def weighted_nms(rows, scores, overlap=0.3):
+    """Merges rows (N, 18: box x0 y0 x1 y1, then points) that overlap: each group becomes its score-weighted mean.
+
+    Returns the merged rows and their best scores, best first.
+    """
+    order = np.argsort(-scores)
+    merged, best = [], []
+    while order.size:
+        near = box_iou(rows[order[0], :4], rows[order, :4]) > overlap
+        near[0] = True
+        group = order[near]
+        merged.append(np.average(rows[group], axis=0, weights=scores[group]))
+        best.append(scores[order[0]])
+        order = order[~near]
+    return np.array(merged).reshape(-1, rows.shape[1]), np.array(best)
+
+
+class PalmDetector:
+    """Finds palms anywhere in a picture. Palms about a fifth of the input wide are found best."""
+
+    def __init__(self, path, threshold=0.5, threads=1, providers=None):
+        """Loads the network; detections below `threshold` (0..1) are dropped. ModelError if it cannot be loaded."""
+        self._session = open_session(path, providers, threads)
+        self._threshold = threshold
+        self._anchors = _anchor_centres()
+
+    def __call__(self, rgb, zoom=1.0):
+        """HandRoi[] in `rgb` (H, W, 3) uint8, best first, side unknown.
+
+        With zoom 1 the picture fills the network's square; with less it is drawn smaller in a black frame, which is
+        how hands that fill the picture are found.
+        """
+        height, width = rgb.shape[:2]
+        scale = zoom * INPUT_SIZE / max(height, width)
+        size = max(round(width * scale), 1), max(round(height * scale), 1)
+        left, top = (INPUT_SIZE - size[0]) // 2, (INPUT_SIZE - size[1]) // 2
+        square = np.zeros((INPUT_SIZE, INPUT_SIZE, 3), np.uint8)
+        square[top:top + size[1], left:left + size[0]] = cv2.resize(
+            rgb, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+        boxes, scores = self._session.run(['boxes', 'scores'], {'image': cv2.dnn.blobFromImage(square, 1 / 255)})
+        logits = scores[0, :, 0]
+        keep = logits > np.log(self._threshold / (1 - self._threshold))
+        rows, scores = weighted_nms(self._decode(boxes[0][keep], self._anchors[keep]), 1 / (1 + np.exp(-logits[keep])))
+        points = (rows.reshape(-1, 9, 2) * INPUT_SIZE - [left, top]) * (np.array([width, height]) / size)
+        return [self._roi(palm, score) for palm, score in zip(points, scores)]
+
+    @staticmethod
+    def _decode(boxes, anchors):
+        """Network rows (N, 18) with their anchors (N, 2) to x0 y0 x1 y1 and 7 points in 0..1 of the input (N, 18)."""
+        pairs = boxes.reshape(-1, 9, 2) / INPUT_SIZE
+        centre, half = pairs[:, 0] + anchors, pairs[:, 1] / 2
+        points = pairs[:, 2:] + anchors[:, None]
+        return np.concatenate([np.stack([centre - half, centre + half], 1), points], 1).reshape(-1, 18)
+
+    @staticmethod
+    def _roi(palm, score):
+        """The hand's square from a palm (9, 2) px: box corners, then wrist, MCPs and thumb."""
+        low, high, points = palm[0], palm[1], palm[2:]
+        roll = roll_of(points[_MIDDLE_MCP] - points[_WRIST])
+        side = max(high - low)
+        centre = (low + high) / 2 + _ROI_SHIFT * side * np.array([np.sin(roll), -np.cos(roll)])
+        return HandRoi(centre, float(_ROI_SCALE * side), roll, score=float(score))
