@@ -62,8 +62,8 @@ class NewestFrame:
         self._condition = threading.Condition()
         self._slot = None
         self._last_sequence = {}
+        self._last_arrival = time.monotonic()
         self.received = self.dropped = 0
-        self.last_arrival = None
 
     def put(self, msg, info=None):
         """Takes a message (subscription callback) with its MessageInfo; the one that waited is dropped."""
@@ -72,8 +72,8 @@ class NewestFrame:
             self.dropped += self._missed(info or {})
             if self._slot is not None:
                 self.dropped += 1
-            self.last_arrival = time.monotonic()
-            self._slot = msg, self.last_arrival
+            self._last_arrival = time.monotonic()
+            self._slot = msg, self._last_arrival
             self._condition.notify()
 
     def take(self, timeout):
@@ -84,10 +84,15 @@ class NewestFrame:
             newest, self._slot = self._slot, None
             return newest
 
+    def age(self):
+        """Seconds since the last frame came, or since the mailbox was made or cleared."""
+        return time.monotonic() - self._last_arrival
+
     def clear(self):
         """Forgets the waiting frame and the sequence numbers, not the counts."""
         with self._condition:
             self._slot = None
+            self._last_arrival = time.monotonic()
             self._last_sequence.clear()
 
     def _missed(self, info):

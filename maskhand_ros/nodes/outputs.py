@@ -1,0 +1,102 @@
+"""The topics that hand_node publishes. What costs time is built only while somebody subscribes."""
+from __future__ import annotations
+
+from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import PoseWithCovarianceStamped
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from sensor_msgs.msg import CompressedImage, Image, PointCloud2
+from tf2_msgs.msg import TFMessage
+from visualization_msgs.msg import MarkerArray
+
+from maskhand_ros.msg import HandArray, HandTopology
+from maskhand_ros.nodes import messages
+from maskhand_ros.nodes.images import encode_compressed, encode_image
+from maskhand_ros.nodes.markers import HandMarkers
+from maskhand_ros.nodes.transforms import HandNames, hand_transforms, prefix_for
+from maskhand_ros.perception.overlay import draw_hands
+from maskhand_ros.perception.types import SIDE_NAMES
+
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+class Outputs:
+    """Publishers of a lifecycle node and what they are fed with."""
+
+    def __init__(self, node, hand_model, parameters):
+        """`parameters`: {name: value} at configuration."""
+        self._node, self._hand_model = node, hand_model
+        self._publishers = []
+        self._hands = self._publisher(HandArray, '~/hands', 1)
+        self._topology = self._publisher(HandTopology, '~/topology', LATCHED)
+        self._markers = self._publisher(MarkerArray, '~/markers', 1)
+        self._cloud = self._publisher(PointCloud2, '~/keypoints', 1)
+        self._overlay = self._publisher(Image, '~/overlay', 1)
+        self._overlay_jpeg = self._publisher(CompressedImage, '~/overlay/compressed', 1)
+        self._wrists = {side: self._publisher(PoseWithCovarianceStamped, f'~/{name}/wrist', 1)
+                        for side, name in SIDE_NAMES.items()}
+        self._tf = self._publisher(TFMessage, '/tf', 100)
+        self._marker_builder = HandMarkers(hand_model)
+        self._names = HandNames(parameters['max_hands'], prefix_for(parameters['tf_prefix'], node.get_namespace()))
+
+    def publish_topology(self):
+        """The latched half of the mesh; once per activation."""
+        self._topology.publish(messages.topology_msg(self._hand_model))
+
+    def publish(self, hands, lost_ids, header, frame, processing_time):
+        """Everything about the hands of one picture, with the picture's own header.
+
+        `frame`: perception Frame. `processing_time`: function that tells the seconds since the picture arrived.
+        """
+        height, width = frame.rgb.shape[:2]
+        vertices = self._node.get_parameter('publish_vertices').value
+        array = messages.hands_to_msg(hands, lost_ids, header, width, height, 0., self._hand_model.name, vertices)
+        array.processing_time = messages.to_duration(processing_time())
+        self._hands.publish(array)
+        self._names.forget(lost_ids)
+        if self._node.get_parameter('publish_tf').value:
+            self._publish_tf(hands, header)
+        for hand in hands:
+            if hand.operator and hand.wrist_position is not None:
+                self._wrists[hand.side].publish(messages.wrist_msg(hand, header))
+        if _wanted(self._markers):
+            self._markers.publish(self._marker_builder.build(hands, header))
+        if _wanted(self._cloud):
+            self._cloud.publish(messages.cloud_msg(hands, header))
+        self._publish_overlay(hands, header, frame)
+
+    def close(self):
+        """Ends the publishers."""
+        for publisher in self._publishers:
+            self._node.destroy_lifecycle_publisher(publisher)
+        self._publishers.clear()
+
+    def _publisher(self, msg_type, topic, qos):
+        publisher = self._node.create_lifecycle_publisher(msg_type, topic, qos)
+        self._publishers.append(publisher)
+        return publisher
+
+    def _publish_tf(self, hands, header):
+        named = [(hand, self._names.name(hand)) for hand in hands]
+        transforms = [t for hand, name in named if name for t in hand_transforms(hand, name, header)]
+        if transforms:
+            self._tf.publish(TFMessage(transforms=transforms))
+
+    def _publish_overlay(self, hands, header, frame):
+        raw, jpeg = _wanted(self._overlay), _wanted(self._overlay_jpeg)
+        if not (raw or jpeg):
+            return
+        picture = draw_hands(frame.rgb, hands, frame.camera, self._hand_model.faces)
+        if raw:
+            self._overlay.publish(encode_image(picture, header))
+        if jpeg:
+            quality = self._node.get_parameter('jpeg_quality').value
+            self._overlay_jpeg.publish(encode_compressed(picture, header, quality))
+
+
+def diagnostics_publisher(node):
+    """The publisher of /diagnostics; it speaks in every lifecycle state, so it is none of the managed ones."""
+    return node.create_publisher(DiagnosticArray, '/diagnostics', 1)
+
+
+def _wanted(publisher):
+    return publisher.get_subscription_count() > 0
