@@ -14,6 +14,7 @@ FINGER_COLOURS = np.array([[255, 99, 72], [255, 190, 11], [46, 196, 108], [58, 1
 MESH_COLOURS = {RIGHT: (110, 168, 254), LEFT: (250, 166, 97)}
 """RGB of the mesh of each side."""
 
+_LIGHT = np.array([-0.45, -0.65, -0.61])
 _SUBPIXEL_BITS = 4
 
 
@@ -27,7 +28,8 @@ def draw_hands(rgb, hands, camera=None, faces=None, mesh_opacity=0.6):
     camera = camera or Camera.default(rgb.shape[1], rgb.shape[0])
     for hand in sorted(hands, key=_distance, reverse=True):       # near hands cover far ones
         if faces is not None and hand.vertices is not None:
-            _draw_mesh(canvas, hand, camera, faces, mesh_opacity)
+            triangles = faces if hand.side == RIGHT else faces[:, ::-1]
+            draw_mesh(canvas, vertices_in_camera(hand, camera), triangles, camera, MESH_COLOURS[hand.side], mesh_opacity)
         _draw_skeleton(canvas, hand)
     for hand in hands:
         _draw_label(canvas, hand)
@@ -57,9 +59,11 @@ def _translation_that_fits(points, pixels, camera):
     return np.linalg.lstsq(rows.reshape(-1, 3), goal.reshape(-1), rcond=None)[0]
 
 
-def _draw_mesh(canvas, hand, camera, faces, opacity):
-    """Paints the triangles that face the camera from far to near into the hand's part of the picture, then blends it in."""
-    vertices = vertices_in_camera(hand, camera)
+def draw_mesh(canvas, vertices, faces, camera, colour, opacity=0.6):
+    """Draws a mesh, vertices (V, 3) in the camera frame and faces (F, 3) wound outwards, into `canvas` in place.
+
+    Triangles that face the camera are painted from far to near into the mesh's part of the picture, then blended in.
+    """
     if vertices[:, 2].min() < 0.01:
         return                                                     # behind or inside the lens: nothing sane to draw
     pixels = camera.project(vertices)
@@ -68,27 +72,35 @@ def _draw_mesh(canvas, hand, camera, faces, opacity):
     right, bottom = np.minimum(np.ceil(pixels.max(0)) + 2, [width, height]).astype(int)
     if right <= left or bottom <= top:
         return
-    corners = vertices[faces if hand.side == RIGHT else faces[:, ::-1]]                     # (F, 3, 3)
+    corners = vertices[faces]                                      # (F, 3, 3)
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
     centres = corners.mean(1)
-    towards_lens = -centres / np.linalg.norm(centres, axis=1, keepdims=True)
-    facing = (normals * towards_lens).sum(1)
-    visible = np.flatnonzero(facing > 0)
+    visible = np.flatnonzero((normals * centres).sum(1) < 0)
     visible = visible[np.argsort(-centres[visible, 2])]
-    # A light over the viewer's left shoulder on top of an even one: folds and fingers stand out.
-    light = np.array([-0.45, -0.65, -0.61])
-    shade = 0.35 + 0.35 * facing[visible] + 0.4 * np.clip(normals[visible] @ light, 0, 1)
-    colours = np.clip(shade[:, None] * MESH_COLOURS[hand.side] + 12, 0, 255).tolist()
+    # Shaded by the mean normal of the corners, so that the triangles do not show. A light over the viewer's left
+    # shoulder on top of a headlight: folds and fingers stand out.
+    smooth = _unit(_vertex_normals(faces, normals, len(vertices)))[faces[visible]].mean(1)
+    facing = np.clip(-(smooth * _unit(centres[visible])).sum(1), 0, 1)
+    shade = 0.3 + 0.4 * facing + 0.4 * np.clip(smooth @ _LIGHT, 0, 1)
+    colours = np.clip(shade[:, None] * colour + 12, 0, 255).tolist()
     triangles = np.round((pixels[faces[visible]] - [left, top]) * 2 ** _SUBPIXEL_BITS).astype(np.int32)
     part = canvas[top:bottom, left:right]
     paint, mask = part.copy(), np.zeros(part.shape[:2], np.uint8)
     fill = cv2.fillConvexPoly
-    for triangle, colour in zip(triangles, colours):
-        fill(paint, triangle, colour, cv2.LINE_8, _SUBPIXEL_BITS)
+    for triangle, tone in zip(triangles, colours):
+        fill(paint, triangle, tone, cv2.LINE_8, _SUBPIXEL_BITS)
         fill(mask, triangle, 1, cv2.LINE_8, _SUBPIXEL_BITS)
     blended = cv2.addWeighted(paint, opacity, part, 1 - opacity, 0)
     cv2.copyTo(blended, mask, part)
+
+
+def _unit(vectors):
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
+
+
+def _vertex_normals(faces, normals, count):
+    """Sums (count, 3) of the face normals (F, 3), area-weighted, at the corners of faces (F, 3)."""
+    return np.stack([np.bincount(faces.ravel(), np.repeat(normals[:, axis], 3), count) for axis in range(3)], 1)
 
 
 def _thickness(hand):
