@@ -1,0 +1,187 @@
+"""Draws meshes through a pinhole camera with moderngl on EGL: skin, nails, sleeves, soft light and self-shadow."""
+from __future__ import annotations
+
+import os
+
+import numpy as np
+
+# One process per core draws its own pictures: more threads in the software renderer would only fight.
+os.environ.setdefault('LP_NUM_THREADS', '1')
+
+_NEAR, _FAR = .05, 6.
+_SHADOW_SIZE = 384
+
+_VERTEX = '''#version 330
+in vec3 place; in vec3 normal; in vec3 texture_place; in vec3 marks;
+uniform vec4 lens; uniform vec2 picture; uniform mat4 to_light;
+out vec3 v_normal; out vec3 v_place; out vec3 v_texture; out vec3 v_marks; out vec3 v_light;
+void main() {
+  vec2 px = vec2(lens.x * place.x / place.z + lens.z, lens.y * place.y / place.z + lens.w);
+  vec2 ndc = 2.0 * (px + 0.5) / picture - 1.0;
+  float depth = (1.0 / NEAR - 1.0 / place.z) / (1.0 / NEAR - 1.0 / FAR) * 2.0 - 1.0;
+  gl_Position = vec4(ndc, depth, 1.0) * place.z;
+  v_normal = normal; v_place = place; v_texture = texture_place; v_marks = marks;
+  v_light = (to_light * vec4(place + 0.0015 * normal, 1.0)).xyz * 0.5 + 0.5;
+}'''.replace('NEAR', str(_NEAR)).replace('FAR', str(_FAR))
+
+_FRAGMENT = '''#version 330
+in vec3 v_normal; in vec3 v_place; in vec3 v_texture; in vec3 v_marks; in vec3 v_light;
+out vec4 colour;
+uniform sampler2D noise; uniform sampler2DShadow shadow;
+uniform vec3 skin; uniform vec3 palm; uniform vec3 nail; uniform vec3 sleeve;
+uniform float sleeve_from; uniform float rough; uniform float gloss; uniform float bump; uniform float mottle;
+uniform float grain; uniform vec2 offset; uniform float skinned; uniform float exposure;
+uniform vec3 key; uniform vec3 key_colour; uniform vec3 fill; uniform vec3 fill_colour;
+uniform vec3 sky; uniform vec3 ground; uniform float shade;
+vec3 lit(vec3 n, vec3 v, vec3 to, vec3 albedo, float r, float soft) {
+  float cosine = dot(n, to);
+  vec3 wrap = soft * vec3(.28, .12, .08) + .02;
+  vec3 diffuse = max((cosine + wrap) / (1.0 + wrap), 0.0);
+  vec3 h = normalize(to + v);
+  float a = r * r * r * r, nh = max(dot(n, h), 0.0), d = nh * nh * (a - 1.0) + 1.0;
+  float fresnel = .04 + .96 * pow(1.0 - max(dot(h, v), 0.0), 5.0);
+  return albedo * diffuse + gloss * a / (3.14 * d * d) * fresnel * .25 * max(cosine, 0.0);
+}
+void main() {
+  vec3 n = normalize(v_normal), v = normalize(-v_place);
+  if (dot(n, v) < 0.0 && skinned < .5) n = -n;
+  vec4 fine = texture(noise, v_texture.xz * 24.0 + offset + v_texture.y * 3.0);
+  vec4 coarse = texture(noise, v_texture.xz * 5.0 + offset.yx + v_texture.y * 4.0);
+  n = normalize(n + bump * (fine.xyz - .5));
+  vec3 albedo = mix(skin, palm, v_marks.y) * (1.0 + mottle * (coarse.x - .5) + .6 * mottle * (fine.w - .5));
+  albedo.r *= 1.0 + .35 * mottle * (coarse.y - .5);
+  albedo = mix(albedo, nail, v_marks.x);
+  float r = mix(rough, .3, v_marks.x), soft = 1.0;
+  if (skinned < .5 || v_texture.x > sleeve_from) {
+    albedo = sleeve * (1.0 + grain * (fine.x - .5) + grain * sin(v_texture.x * 900.0 * offset.x) * .25);
+    r = skinned < .5 ? rough : .9; soft = 0.0;
+  }
+  float open = 1.0;
+  if (shade > 0.0) {
+    float sum = 0.0; vec2 texel = vec2(1.3 / SHADOW);
+    for (int i = 0; i < 4; i++)
+      sum += texture(shadow, v_light + vec3(texel * (vec2(i & 1, i >> 1) * 2.0 - 1.0), -.004));
+    open = 1.0 - shade * (1.0 - sum * .25);
+  }
+  vec3 light = albedo * mix(ground, sky, .5 - .5 * n.y) * v_marks.z;
+  light += key_colour * open * mix(1.0, v_marks.z, .35) * lit(n, v, key, albedo, r, soft);
+  light += fill_colour * v_marks.z * lit(n, v, fill, albedo, r, soft);
+  colour = vec4(pow(clamp(exposure * light, 0.0, 1.0), vec3(1.0 / 2.2)), 1.0);
+}'''.replace('SHADOW', f'{_SHADOW_SIZE}.0')
+
+_SHADOW_VERTEX = '''#version 330
+in vec3 place; uniform mat4 to_light;
+void main() { gl_Position = to_light * vec4(place, 1.0); }'''
+
+_LAYOUT = '3f 3f 3f 3f'
+_ATTRIBUTES = ('place', 'normal', 'texture_place', 'marks')
+
+
+def tiling_noise(size, rng):
+    """(size, size, 4) uint8 noise that tiles: four layers from coarse-and-fine to fine."""
+    frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(size), np.fft.fftfreq(size)))
+    layers = []
+    for power in (.8, .8, .5, .1):
+        spectrum = np.fft.fft2(rng.standard_normal((size, size))) / np.maximum(frequency, 1 / size) ** power
+        spectrum[0, 0] = 0
+        layer = np.fft.ifft2(spectrum).real
+        layers.append(np.clip(128 + 50 * layer / layer.std(), 0, 255))
+    return np.stack(layers, -1).astype(np.uint8)
+
+
+def _light_view(direction, centre, radius):
+    """(4, 4) orthographic view along a light (unit `direction` towards it) that holds a sphere."""
+    z = -np.asarray(direction)
+    x = np.cross([0., 1, 0] if abs(z[1]) < .9 else [1., 0, 0], z)
+    x /= np.linalg.norm(x)
+    view = np.eye(4)
+    view[:3, :3] = np.stack([x, np.cross(z, x), z]) / radius
+    view[:3, 3] = -view[:3, :3] @ centre
+    return view
+
+
+class Renderer:
+    """A picture of meshes through a pinhole camera. One per process: it owns an OpenGL context.
+
+    Raises RuntimeError with the packages to install if there is no EGL.
+    """
+
+    def __init__(self, width, height, seed=0):
+        import moderngl
+        try:
+            self._gl = moderngl.create_context(standalone=True, backend='egl')
+        except Exception as error:
+            raise RuntimeError(f'no EGL context to render with ({error}): apt install libegl1 libgl1-mesa-dri') from error
+        self.size = width, height
+        self._program = self._gl.program(_VERTEX, _FRAGMENT)
+        self._shadow_program = self._gl.program(_SHADOW_VERTEX, '#version 330\nvoid main() {}')
+        self._targets, self._buffers = {}, {}
+        self._shadow_map = self._gl.depth_texture((_SHADOW_SIZE, _SHADOW_SIZE))
+        self._shadow_map.compare_func = '<='
+        self._shadow_map.repeat_x = self._shadow_map.repeat_y = False
+        self._shadow_target = self._gl.framebuffer(depth_attachment=self._shadow_map)
+        self._noise = self._gl.texture((256, 256), 4, tiling_noise(256, np.random.default_rng(seed)).tobytes())
+        self._noise.build_mipmaps()
+        self._program['noise'], self._program['shadow'] = 0, 1
+        self._gl.enable(moderngl.DEPTH_TEST)
+
+    def _target(self, scale):
+        if scale not in self._targets:
+            size = self.size[0] * scale, self.size[1] * scale
+            self._targets[scale] = self._gl.framebuffer([self._gl.texture(size, 4)], self._gl.depth_renderbuffer(size))
+        return self._targets[scale]
+
+    def _upload(self, slot, mesh):
+        """Vertex arrays of a mesh in buffers that are kept for its slot in the scene."""
+        key = slot, len(mesh.vertices), len(mesh.faces)
+        if key not in self._buffers:
+            buffer = self._gl.buffer(reserve=len(mesh.vertices) * 48)
+            faces = self._gl.buffer(reserve=mesh.faces.size * 4)
+            self._buffers[key] = (buffer, faces, self._gl.vertex_array(
+                self._program, [(buffer, _LAYOUT, *_ATTRIBUTES)], faces), self._gl.vertex_array(
+                self._shadow_program, [(buffer, '3f 36x', 'place')], faces))
+        buffer, faces, *arrays = self._buffers[key]
+        columns = [mesh.vertices, mesh.normals, mesh.texture, mesh.marks]
+        buffer.write(np.concatenate(columns, 1).astype(np.float32).tobytes())
+        faces.write(mesh.faces.astype(np.int32).tobytes())
+        return arrays
+
+    def draw(self, meshes, K, light, supersample=1):
+        """Colour (h, w, 3) uint8 with black where nothing is, and coverage (h, w) uint8.
+
+        `meshes` list of Mesh in the camera's frame, `K` (3, 3) px of this picture, `light` uniforms (see scenes.py).
+        The colour is premultiplied by the coverage.
+        """
+        import cv2
+        arrays = [self._upload(slot, mesh) for slot, mesh in enumerate(meshes)]
+        shadow_of = np.concatenate([mesh.vertices for mesh in meshes])
+        centre = shadow_of.mean(0)
+        radius = np.linalg.norm(shadow_of - centre, axis=1).max() * 1.02
+        to_light = _light_view(light['key'], centre, radius)
+        columns = tuple(to_light.T.ravel())
+        if light['shade'] > 0:
+            self._shadow_program['to_light'] = columns
+            self._shadow_target.use()
+            self._shadow_target.clear(depth=1.0)
+            for _, shadow in arrays:
+                shadow.render()
+        target = self._target(supersample)
+        target.use()
+        target.clear(0, 0, 0, 0)
+        width, height = self.size
+        self._set({'lens': (K[0][0], K[1][1], K[0][2], K[1][2]), 'picture': (width, height), 'to_light': columns, **light})
+        self._noise.use(0)
+        self._shadow_map.use(1)
+        for mesh, (array, _) in zip(meshes, arrays):
+            self._set(mesh.material)
+            array.render()
+        pixels = np.frombuffer(target.read(components=4), np.uint8)
+        pixels = pixels.reshape(height * supersample, width * supersample, 4)
+        if supersample > 1:
+            pixels = cv2.resize(pixels, self.size, interpolation=cv2.INTER_AREA)
+        return pixels[..., :3], pixels[..., 3]
+
+    def _set(self, uniforms):
+        for name, value in uniforms.items():
+            if name in self._program:
+                self._program[name].value = value if np.isscalar(value) else tuple(np.asarray(value, float))

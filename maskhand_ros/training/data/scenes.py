@@ -1,0 +1,121 @@
+"""What a picture shows: where the hand is and how it is turned, skin, light, things in the hand.
+
+Two kinds. `camera` is hands as cameras see them: an arm from below or the sides, palm or back towards the lens, 0.3 to
+1.1 m away. `stress` turns the hand every way (uniform over SO(3)), jitters the crop more and hides a third of the hands.
+"""
+import numpy as np
+
+from maskhand_ros.geometry import Camera, rotvec_to_matrix
+from maskhand_ros.training.data.anatomy import random_rotations
+from maskhand_ros.training.data.meshes import Mesh
+
+KINDS = ('camera', 'stress')
+
+# Diffuse skin colours in linear RGB, from light to dark.
+_SKIN = np.array([[.80, .56, .45], [.70, .45, .33], [.58, .35, .24], [.42, .24, .15], [.27, .14, .085], [.15, .08, .05]])
+_UP = np.array([0., -1, 0])
+_PALM_VIEW = np.stack([-_UP, [0, 0, 1.], np.cross(-_UP, [0, 0, 1.])], 1)
+"""Model axes in the camera frame for a palm towards the lens, fingers up."""
+
+
+def _unit(vector):
+    return vector / np.linalg.norm(vector, axis=-1, keepdims=True)
+
+
+def sample_orientation(kind, rng):
+    """global_orient (3, 3) in the camera's frame."""
+    if kind == 'stress':
+        return random_rotations(1, rng)[0]
+    degrees = np.pi / 180
+    view = rng.random()
+    if view < .15:                                    # one's own hands: backs seen from behind, fingers away
+        about, tilt = 180 + 40 * rng.standard_normal(), -35 + 22 * rng.standard_normal()
+    elif view < .55:
+        about, tilt = 38 * rng.standard_normal(), 24 * rng.standard_normal()
+    elif view < .82:
+        about, tilt = 180 + 40 * rng.standard_normal(), 24 * rng.standard_normal()
+    else:
+        about, tilt = rng.uniform(-180, 180), 32 * rng.standard_normal()
+    roll = 35 * rng.standard_normal() if rng.random() < .75 else rng.uniform(-180, 180)
+    turns = np.array([[0, 0, roll], [tilt, 0, 0]]) * degrees
+    first, second = rotvec_to_matrix(turns)
+    return first @ second @ rotvec_to_matrix(_UP * about * degrees) @ _PALM_VIEW
+
+
+def sample_forearm(n, rng):
+    """Rotations (n, 3, 3) of the forearm against the hand: flexion, deviation, a little twist, within a wrist's range."""
+    degrees = np.stack([12 * rng.standard_normal(n), 10 * rng.standard_normal(n), 24 * rng.standard_normal(n)], 1)
+    return rotvec_to_matrix(np.clip(degrees, [-30, -25, -60], [30, 25, 60]) * np.pi / 180)
+
+
+def sample_camera(kind, rng):
+    """A Camera and the place (3,) in metres where the middle of the hand is."""
+    width, height = ((640, 480), (1280, 720), (640, 360), (720, 720))[rng.integers(4)]
+    focal = max(width, height) * rng.uniform(.65, 1.3)
+    camera = Camera(np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1.]]), width, height)
+    depth = .3 * (1.1 / .3) ** rng.random()
+    pixel = np.array([width, height]) * np.clip(.5 + .18 * rng.standard_normal(2), .12, .88)
+    return camera, depth * camera.unproject_rays(pixel[None])[0]
+
+
+def sample_material(rng):
+    """Skin, nails and sleeve as uniforms of the renderer."""
+    tone = rng.random() * (len(_SKIN) - 1)
+    low = min(int(tone), len(_SKIN) - 2)
+    skin = _SKIN[low] + (tone - low) * (_SKIN[low + 1] - _SKIN[low])
+    skin = np.clip(skin * (1 + .07 * rng.standard_normal(3)) * rng.uniform(.85, 1.1), .02, .95)
+    rosy = np.array([.78, .50, .42]) * (.35 + .65 * skin.mean() / .5)
+    palm = np.clip(skin + rng.uniform(.1, .6) * (rosy - skin), .02, .95)
+    nail = np.clip(palm * 1.08 + .03, 0, 1) if rng.random() < .93 else rng.random(3)
+    return {'skin': skin, 'palm': palm, 'nail': nail, 'rough': rng.uniform(.38, .7), 'gloss': rng.uniform(.2, 1.2),
+            'bump': rng.uniform(.05, .4), 'mottle': rng.uniform(.05, .35), 'offset': rng.random(2), 'skinned': 1.,
+            'sleeve': rng.random(3) ** 1.6, 'sleeve_from': rng.uniform(.0, .12) if rng.random() < .55 else 9.,
+            'sleeve_lift': rng.uniform(.002, .009), 'grain': rng.uniform(.05, .6)}
+
+
+def sample_light(rng):
+    """Key light with shadow, fill light, sky and ground, exposure: uniforms of the renderer, in the camera's frame."""
+    key = _unit(np.array([.8, .5, .6]) * rng.standard_normal(3) + np.array([0, -.7, -.5]))
+    fill = _unit(rng.standard_normal(3) + np.array([0, 0, -.8]))
+    warmth = .12 * rng.standard_normal()
+    white = np.array([1 + warmth, 1, 1 - warmth]) * (1 + .03 * rng.standard_normal(3))
+    ambient = rng.uniform(.2, .65)
+    return {'key': key, 'key_colour': rng.uniform(.25, 1.0) * white, 'fill': fill,
+            'fill_colour': rng.uniform(0, .35) * white[::-1], 'sky': ambient * white, 'shade': rng.uniform(.4, 1),
+            'ground': ambient * rng.uniform(.4, .9) * white * (1 + .1 * rng.standard_normal(3)),
+            'exposure': rng.uniform(.7, 1.25)}
+
+
+def _grid_solid(rings, sides, profile):
+    """A closed solid of revolution about x: vertices, normals, faces. `profile` (rings, 2) place along x and radius."""
+    turn = np.arange(sides) * 2 * np.pi / sides
+    circle = np.stack([np.zeros(sides), np.cos(turn), np.sin(turn)], 1)
+    vertices = (profile[:, None, :1] * np.array([1., 0, 0]) + profile[:, None, 1:] * circle).reshape(-1, 3)
+    slope = np.gradient(profile, axis=0)
+    normals = _unit(slope[:, None, :1] * circle - slope[:, None, 1:] * np.array([1., 0, 0]) + 1e-9).reshape(-1, 3)
+    ring, side = (grid.ravel() for grid in np.meshgrid(np.arange(rings - 1), np.arange(sides), indexing='ij'))
+    a, b = ring * sides + side, ring * sides + (side + 1) % sides
+    faces = np.concatenate([np.stack([a, b, a + sides], 1), np.stack([b, b + sides, a + sides], 1)])
+    return vertices, normals, faces.astype(np.int32)
+
+
+def held_object(keypoints, rng):
+    """A bottle, stick, ball or box-like thing (Mesh) where the fingers close; keypoints (21, 3) in the camera's frame."""
+    tips, knuckles = keypoints[[8, 12, 16]].mean(0), keypoints[[5, 9, 13, 17]]
+    place = .5 * knuckles.mean(0) + .3 * tips + .2 * keypoints[4]
+    across = _unit(_unit(knuckles[0] - knuckles[3]) + .35 * rng.standard_normal(3))
+    radius, half = rng.uniform(.008, .032), rng.uniform(.03, .14)
+    along = np.linspace(-1, 1, 14)
+    if rng.random() < .25:
+        shape = np.sqrt(np.clip(1 - along ** 2, 0, 1)) * 1.2 * radius
+        half = radius * 1.2
+    else:
+        shape = radius * (1 + .25 * np.sin(rng.uniform(1, 6) * along + rng.uniform(0, 6))) * (np.abs(along) < .999)
+    vertices, normals, faces = _grid_solid(14, 4 if rng.random() < .25 else 18, np.stack([along * half, shape], 1))
+    second = _unit(np.cross(across, rng.standard_normal(3)))
+    frame = np.stack([across, second, np.cross(across, second)], 1)
+    colour = rng.random(3) ** 1.4
+    material = {'skinned': 0., 'sleeve': colour, 'grain': rng.uniform(0, .4), 'rough': rng.uniform(.25, .8),
+                'gloss': rng.uniform(.2, 1.5), 'offset': rng.random(2), 'bump': rng.uniform(0, .1)}
+    marks = np.tile(np.array([0, 0, .85]), (len(vertices), 1))
+    return Mesh(vertices @ frame.T + place, normals @ frame.T, vertices, marks, faces, material)
