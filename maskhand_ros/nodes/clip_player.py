@@ -1,0 +1,125 @@
+"""clip_player: publishes a video file or a webcam as Image + CameraInfo, stamped when they are sent.
+
+Beside a clip `name.mp4`, `name.npz` may hold `K` (3, 3), the calibration. Otherwise the CameraInfo is a guess (a view of
+53 degrees), and the node says so.
+"""
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import rclpy
+from rclpy.executors import ExternalShutdownException
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Header
+
+from maskhand_ros.geometry import Camera
+from maskhand_ros.nodes.images import encode_image
+from maskhand_ros.nodes.messages import ns_to_stamp
+
+DEMO_CLIP = Path(__file__).parents[1] / 'data' / 'demo_clip.mp4'
+
+RELIABLE = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
+
+
+class ClipPlayer(Node):
+    """Parameters: `video` (path; empty: the bundled clip), `camera` (number of a webcam; -1: none), `rate` (Hz; 0: the
+    clip's own), `seconds` (0: to the end), `loop`, `wait_for_subscribers` (start when so many are there), `frame_id`,
+    `report` (file for a JSON with the stamps of what was sent)."""
+
+    def __init__(self):
+        super().__init__('clip_player')
+        defaults = {'video': '', 'camera': -1, 'rate': 0.0, 'seconds': 0.0, 'loop': False, 'wait_for_subscribers': 0,
+                    'frame_id': 'camera_optical_frame', 'report': ''}
+        for name, default in defaults.items():
+            setattr(self, name, self.declare_parameter(name, default).value)
+        self._images = self.create_publisher(Image, 'image', RELIABLE)
+        self._infos = self.create_publisher(CameraInfo, 'camera_info', RELIABLE)
+        self._stamps = []
+        self._open()
+
+    def play(self):
+        """Publishes until the end, an error of the camera, or shutdown."""
+        self._wait_for_subscribers()
+        begin = time.monotonic()
+        for index, picture in enumerate(self._pictures()):
+            due = begin + index / self._rate
+            if self.camera < 0 and due > time.monotonic():        # a camera sets its own pace
+                time.sleep(due - time.monotonic())
+            if not rclpy.ok() or (self.seconds and time.monotonic() - begin > self.seconds):
+                break
+            self._publish(picture)
+        self._write_report()
+
+    def _open(self):
+        self._path = self.video or str(DEMO_CLIP)
+        self._capture = cv2.VideoCapture(self.camera if self.camera >= 0 else self._path)
+        if not self._capture.isOpened():
+            raise FileNotFoundError(f'camera {self.camera} does not open: is it plugged in, may you read /dev/video{self.camera}?'
+                                    if self.camera >= 0 else f'{self._path} is no video that OpenCV can read')
+        own_rate = self._capture.get(cv2.CAP_PROP_FPS)
+        self._rate = self.rate or (own_rate if 1 <= own_rate <= 240 else 30.0)
+        width, height = (int(self._capture.get(p)) for p in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+        self._camera = Camera.default(width, height)
+        truth = Path(self._path).with_suffix('.npz')
+        self._calibrated = self.camera < 0 and truth.is_file()
+        if self._calibrated:
+            with np.load(truth, allow_pickle=False) as file:
+                self._camera = Camera(np.array(file['K'], float), width, height)
+        else:
+            self.get_logger().warning('no calibration: CameraInfo is a guess (53 degrees), so distances are a guess as well')
+
+    def _wait_for_subscribers(self):
+        while rclpy.ok() and self._images.get_subscription_count() < self.wait_for_subscribers:
+            time.sleep(0.05)
+        if self.wait_for_subscribers:
+            time.sleep(1.5)                                       # the subscribers now choose their reliability
+
+    def _pictures(self):
+        while True:
+            good, picture = self._capture.read()
+            if not good and self.loop and self.camera < 0:
+                self._capture.set(cv2.CAP_PROP_POS_FRAMES, 0)
+                good, picture = self._capture.read()
+            if not good:
+                return
+            yield cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+
+    def _publish(self, rgb):
+        stamp = time.time_ns() if not self.get_parameter('use_sim_time').value else self.get_clock().now().nanoseconds
+        header = Header(stamp=ns_to_stamp(stamp), frame_id=self.frame_id)
+        K = self._camera.K
+        self._infos.publish(CameraInfo(
+            header=header, width=self._camera.width, height=self._camera.height, distortion_model='plumb_bob',
+            d=[0.] * 5, k=K.reshape(9), r=np.eye(3).reshape(9), p=np.hstack([K, np.zeros((3, 1))]).reshape(12)))
+        self._images.publish(encode_image(rgb, header))
+        self._stamps.append(stamp)
+
+    def _write_report(self):
+        if self.report:
+            Path(self.report).write_text(json.dumps({
+                'source': f'camera {self.camera}' if self.camera >= 0 else self._path, 'rate_hz': self._rate,
+                'calibrated': self._calibrated, 'stamps_ns': self._stamps}))
+
+
+def main(args=None):
+    """Plays and ends; exit code 1 where there is nothing to play."""
+    try:
+        rclpy.init(args=args)
+        ClipPlayer().play()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    except FileNotFoundError as error:
+        sys.exit(f'clip_player: {error}')
+    finally:
+        rclpy.try_shutdown()
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,200 @@
+"""The figures and the overlay video of a demo, read back from its MCAP file."""
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from rosbags.rosbag2 import Reader
+
+from maskhand_ros.geometry import procrustes_align, rotvec_to_matrix
+from maskhand_ros.hand_model.numpy_hand import OPEN_HAND, HandModel
+from maskhand_ros.nodes.images import decode_camera_info, decode_compressed
+from maskhand_ros.nodes.messages import msg_to_hand, stamp_to_ns
+from maskhand_ros.nodes.recorder import typestore
+from maskhand_ros.perception.overlay import draw_hands
+from maskhand_ros.perception.types import LEFT, RIGHT
+
+SIDES = (LEFT, RIGHT)
+"""Order of the truth's second axis."""
+
+THUMB_TIP, INDEX_TIP = 4, 8
+
+
+class Recording(NamedTuple):
+    """What a demo's file holds, in the order of arrival."""
+
+    hands: dict
+    """Image stamp in ns -> list of perception Hand."""
+    latency_s: np.ndarray
+    """Image stamp to HandArray received."""
+    dropped: int
+    """By the node's own count."""
+    transforms: int
+    camera: object
+    """Camera of the pictures, None if no CameraInfo came."""
+
+
+def report(folder, player_report):
+    """Writes summary.json and hands.mp4 into `folder`, prints the table, returns the summary."""
+    folder = Path(folder)
+    played = json.loads(Path(player_report).read_text())
+    recording = read_recording(folder / 'hands.mcap')
+    truth_path = Path(played['source']).with_suffix('.npz')
+    truth = dict(np.load(truth_path, allow_pickle=False)) if truth_path.is_file() else None
+    summary = summarize(recording, played['stamps_ns'], truth)
+    write_video(folder / 'hands.mcap', folder / 'hands.mp4', recording, summary['rate_hz'] or played['rate_hz'])
+    (folder / 'summary.json').write_text(json.dumps(summary, indent=2) + '\n')
+    print_table(summary, recording, folder)
+    return summary
+
+
+def read_recording(path):
+    """The messages of an MCAP file as a Recording; pictures are left for `write_video`."""
+    hands, latency, dropped, transforms, camera = {}, [], 0, 0, None
+    for topic, arrival, msg in _messages(path, lambda topic: not topic.endswith(('/compressed', '/markers'))):
+        if topic.endswith('/hands'):
+            stamp = stamp_to_ns(msg.header.stamp)
+            hands[stamp] = [msg_to_hand(hand) for hand in msg.hands]
+            latency.append((arrival - stamp) * 1e-9)
+        elif topic == '/tf':
+            transforms += len(msg.transforms)
+        elif topic == '/diagnostics':
+            dropped = next((int(v.value) for s in msg.status for v in s.values if v.key == 'dropped'), dropped)
+        elif topic.endswith('/camera_info') and camera is None:
+            camera = decode_camera_info(_with_lower_case(msg), msg.width, msg.height)
+    return Recording(hands, np.array(latency), dropped, transforms, camera)
+
+
+def summarize(recording, stamps_ns, truth=None):
+    """The figures of a demo. `truth`: arrays keypoints (T, 2, 21, 3) metres in the camera frame, [left, right], and visible
+    (T, 2), for each picture in the order of `stamps_ns`; None leaves the errors None."""
+    stamps = np.array(sorted(recording.hands))
+    seconds = (stamps[-1] - stamps[0]) * 1e-9 if len(stamps) > 1 else 0.
+    summary = {
+        'frames_in': len(stamps_ns), 'frames_processed': len(stamps), 'frames_dropped': recording.dropped,
+        'both_hands_fraction': _both_hands(recording, stamps_ns, truth),
+        'rate_hz': round((len(stamps) - 1) / seconds, 2) if seconds else 0.,
+        'latency_ms': {f'p{p}': round(float(np.percentile(recording.latency_s, p)) * 1e3, 1) if len(stamps) else None
+                       for p in (50, 99)},
+    }
+    errors = _errors(recording, stamps_ns, truth) if truth is not None else {}
+    for key in ('keypoint_error_mm', 'pa_mpjpe_mm', 'wrist_depth_error_percent', 'thumb_index_correlation',
+                'mean_hand_pa_mpjpe_mm'):
+        summary[key] = errors.get(key)
+    return summary
+
+
+def write_video(bag, path, recording, rate):
+    """Draws the hands of every picture that was looked at into a video of `rate` Hz."""
+    faces = HandModel.load().faces
+    writer = None
+    for _, _, msg in _messages(bag, lambda topic: topic.endswith('/compressed')):
+        hands = recording.hands.get(stamp_to_ns(msg.header.stamp))
+        if hands is None:
+            continue
+        picture = draw_hands(decode_compressed(msg), hands, recording.camera, faces)
+        if writer is None:
+            writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'mp4v'), rate, picture.shape[1::-1])
+        writer.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    if writer is not None:
+        writer.release()
+
+
+def print_table(summary, recording, folder):
+    """What a person wants to read after the demo."""
+    per_frame = [len(hands) for hands in recording.hands.values()]
+    latency = summary['latency_ms']
+    rows = [('pictures sent', summary['frames_in']), ('looked at', summary['frames_processed']),
+            ('dropped for newer ones', summary['frames_dropped']),
+            ('hands per picture', f'{np.mean(per_frame):.2f}' if per_frame else 'none'),
+            ('both hands found', _percent(summary['both_hands_fraction'])), ('rate', f'{summary["rate_hz"]:.1f} Hz'),
+            ('latency p50 / p99', f'{latency["p50"]} / {latency["p99"]} ms (picture stamped -> HandArray received)'),
+            ('TF frames broadcast', recording.transforms)]
+    if summary['pa_mpjpe_mm'] is not None:
+        rows += [('keypoint error', f'{summary["keypoint_error_mm"]:.1f} mm (wrist aligned)'),
+                 ('PA-MPJPE', f'{summary["pa_mpjpe_mm"]:.1f} mm (the mean hand: {summary["mean_hand_pa_mpjpe_mm"]:.1f} mm)'),
+                 ('wrist depth error', f'{summary["wrist_depth_error_percent"]:.1f} %'),
+                 ('thumb-index distance', f'{summary["thumb_index_correlation"]:.3f} correlation with the truth')]
+    width = max(len(name) for name, _ in rows)
+    print('\n' + '\n'.join(f'  {name:<{width}}  {value}' for name, value in rows))
+    print(f'\n  Look at {folder / "hands.mp4"}; open {folder / "hands.mcap"} in Foxglove or Lichtblick.\n', flush=True)
+
+
+def _errors(recording, stamps_ns, truth):
+    """Errors over every hand that is visible and was reported, by side, in the pictures looked at."""
+    mean_hand = _mean_hand_keypoints()
+    rooted, aligned, depth, mean = [], [], [], []
+    pinches = {side: ([], []) for side in SIDES}
+    for index, stamp in enumerate(stamps_ns):
+        for column, side in enumerate(SIDES):
+            hand = _best(recording.hands.get(stamp, []), side)
+            if hand is None or hand.keypoints is None or not truth['visible'][index, column]:
+                continue
+            true = truth['keypoints'][index, column].astype(float)
+            rooted.append(_distance(hand.keypoints - hand.keypoints[0], true - true[0]))
+            aligned.append(_distance(procrustes_align(hand.keypoints, true), true))
+            mean.append(_distance(procrustes_align(mean_hand[side], true), true))
+            depth.append(abs(hand.keypoints[0, 2] / true[0, 2] - 1))
+            for pinch, points in zip(pinches[side], (hand.keypoints, true)):
+                pinch.append(np.linalg.norm(points[THUMB_TIP] - points[INDEX_TIP]))
+    if not rooted:
+        return {}
+    correlations = [np.corrcoef(found, true)[0, 1] for found, true in pinches.values() if len(found) > 2]
+    return {'keypoint_error_mm': round(np.mean(rooted) * 1e3, 2), 'pa_mpjpe_mm': round(np.mean(aligned) * 1e3, 2),
+            'mean_hand_pa_mpjpe_mm': round(np.mean(mean) * 1e3, 2), 'wrist_depth_error_percent': round(np.mean(depth) * 100, 2),
+            'thumb_index_correlation': round(float(np.mean(correlations)), 4) if correlations else None}
+
+
+def _both_hands(recording, stamps_ns, truth):
+    """Fraction of the pictures looked at with both hands reported: of those where both are in view by the truth, or without
+    a truth of those since both were first reported."""
+    found = [{hand.side for hand in recording.hands[stamp]} == set(SIDES) if stamp in recording.hands else None
+             for stamp in stamps_ns]
+    if truth is not None:
+        in_view = np.asarray(truth['visible']).all(1)
+    else:
+        first = next((i for i, both in enumerate(found) if both), len(found))
+        in_view = np.arange(len(found)) >= first
+    counted = [both for both, seen in zip(found, in_view) if seen and both is not None]
+    return round(float(np.mean(counted)), 4) if counted else None
+
+
+def _mean_hand_keypoints():
+    """The hand of mean shape in mean pose: {side: (21, 3) metres}. Knowing nothing about the picture, one would say this."""
+    with np.load(OPEN_HAND, allow_pickle=False) as file:
+        pose = rotvec_to_matrix(file['hands_mean'].reshape(1, 15, 3))
+    keypoints = HandModel.load()(np.zeros((1, 10)), np.eye(3)[None], pose, vertices=False).keypoints[0]
+    return {RIGHT: keypoints, LEFT: keypoints * [-1, 1, 1]}
+
+
+def _messages(path, wanted):
+    """(topic, arrival in ns, message) of the topics for which `wanted(topic)` holds."""
+    store = typestore()
+    with Reader(path) as reader:
+        chosen = [connection for connection in reader.connections if wanted(connection.topic)]
+        for connection, arrival, data in reader.messages(chosen):
+            yield connection.topic, arrival, store.deserialize_cdr(data, connection.msgtype)
+
+
+def _with_lower_case(info):
+    """A CameraInfo of rosbags with the matrices under rclpy's names (k for K)."""
+    for name in ('d', 'k', 'r', 'p'):
+        if not hasattr(info, name):
+            setattr(info, name, getattr(info, name.upper()))
+    return info
+
+
+def _best(hands, side):
+    return max((hand for hand in hands if hand.side == side), key=lambda hand: hand.score, default=None)
+
+
+def _distance(found, true):
+    """Mean distance (m) between points (N, 3)."""
+    return float(np.linalg.norm(found - true, axis=1).mean())
+
+
+def _percent(fraction):
+    return 'never' if fraction is None else f'{fraction * 100:.1f} % of the pictures with both in view'
