@@ -15,20 +15,20 @@ from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).resolve().parent
 NAME = 'maskhand_ros'
-WHEEL_DISTROS = sorted(path.stem for path in (HERE / 'requirements').glob('*.txt'))
+WHEEL_DISTROS = ('kilted', 'jazzy')
 
 
 def build_requirements():
-    """Return the pip requirements of the build: the CMake tools, and the ROS 2 wheels unless a ROS is sourced."""
-    tools = ['cmake>=3.21,<4', 'ninja', 'catkin-pkg', 'numpy']
-    if os.environ.get('AMENT_PREFIX_PATH'):
-        return tools
-    distro = os.environ.get('ROS_DISTRO', 'kilted')
-    if distro not in WHEEL_DISTROS:
-        raise SystemExit(f'ROS_DISTRO={distro} has no wheels: source its setup.bash, or set ROS_DISTRO to one of '
-                         f'{", ".join(WHEEL_DISTROS)}')
-    lines = (HERE / 'requirements' / f'{distro}.txt').read_text().splitlines()
-    return tools + [line for line in lines if line and not line.startswith('#')]
+    """Return the pip requirements of the build: the tools, and the ROS 2 wheels unless a ROS is sourced."""
+    names = ['build']
+    if not os.environ.get('AMENT_PREFIX_PATH'):
+        distro = os.environ.get('ROS_DISTRO', WHEEL_DISTROS[0])
+        if distro not in WHEEL_DISTROS:
+            raise SystemExit(f'ROS_DISTRO={distro} has no wheels: source its setup.bash, or set ROS_DISTRO to one of '
+                             f'{", ".join(WHEEL_DISTROS)}')
+        names.append(distro)
+    lines = [line for name in names for line in (HERE / f'requirements/{name}.txt').read_text().splitlines()]
+    return [line for line in lines if line and not line.startswith('#')]
 
 
 def ament_prefixes():

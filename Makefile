@@ -1,0 +1,85 @@
+# On a Debian or Ubuntu x86-64 machine without ROS 2 (it comes as wheels into a virtual environment):
+#   make demo                     hands on the bundled clip, by real ROS 2 nodes; results in demo_out/
+#   make demo VIDEO=file.mp4      ... on your own clip
+#   make demo CAMERA=0            ... on /dev/video0
+#   make test                     all tests, against the installed package; ARGS='-k name' goes to pytest
+#   make lint clean
+# Options: ROS_DISTRO=kilted|jazzy  PYTHON=python3.12  TORCH='torch==2.13.0'
+# TORCH is what pip installs for the tests. From PyPI that brings gigabytes of CUDA; the CPU build does as well:
+#   make test TORCH='torch==2.13.0 --index-url URL'     URL: pytorch.org, "Get started", Compute Platform CPU
+
+DISTROS := kilted jazzy
+PYTHON ?= python3
+TORCH ?= torch==2.13.0
+ROS_DISTRO ?= kilted
+ifeq ($(filter $(ROS_DISTRO),$(DISTROS)),)
+  ifeq ($(origin ROS_DISTRO),environment)
+    # A sourced ROS 2 for which there are no wheels: the environments made here are independent of it.
+    ROS_DISTRO := kilted
+  else
+    $(error ROS_DISTRO=$(ROS_DISTRO) has no wheels: use one of $(DISTROS))
+  endif
+endif
+
+# Nothing of a sourced ROS 2 may leak into the virtual environments.
+unexport AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH LD_LIBRARY_PATH PYTHONPATH PYTHONHOME
+unexport RMW_IMPLEMENTATION ROS_LOCALHOST_ONLY _ROS_WHEELS_BOOTSTRAP_COMPLETE
+export ROS_DISTRO
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.PHONY: demo test lint clean
+
+DEMO_VENV := .venv
+TEST_VENV := .venv-test-$(ROS_DISTRO)
+SOURCES := CMakeLists.txt package.xml setup.py pyproject.toml \
+  $(shell find maskhand_ros msg launch config scripts cmake vendor -type f -not -name '*.pyc')
+
+# $(call pip,VENV,arguments): pip, showing one line per package
+pip = $(1)/bin/python -m pip --disable-pip-version-check install --progress-bar off $(2) \
+  | sed -un 's/^Collecting \([^ ]*\).*/    \1/p'
+# $(call install,VENV,extras): this package, built against the wheels that the environment already holds
+install = PATH="$(abspath $(1))/bin:$$PATH" $(call pip,$(1),--no-build-isolation '.[$(2)]')
+
+demo: $(DEMO_VENV)/.installed-$(ROS_DISTRO)
+	AMENT_PREFIX_PATH="$(abspath $(DEMO_VENV))" ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST \
+	FASTDDS_DEFAULT_PROFILES_FILE="$${FASTDDS_DEFAULT_PROFILES_FILE:-$(CURDIR)/config/fastdds.xml}" \
+	$(DEMO_VENV)/bin/maskhand demo --out demo_out \
+	  $(if $(VIDEO),--video '$(VIDEO)') $(if $(CAMERA),--camera $(CAMERA)) $(DEMO_ARGS)
+
+# From another folder: here the sources would hide the installed package.
+test: $(TEST_VENV)/.installed-$(ROS_DISTRO)
+	cd $(TEST_VENV) && AMENT_PREFIX_PATH="$$PWD" bin/pytest -c '$(CURDIR)/pyproject.toml' '$(CURDIR)/test' $(ARGS)
+
+lint: $(DEMO_VENV)/.wheels-$(ROS_DISTRO)
+	$(call pip,$(DEMO_VENV),ruff)
+	$(DEMO_VENV)/bin/ruff check .
+
+clean:
+	rm -rf .venv .venv-test-* build install log demo_out *.egg-info
+	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
+
+# An environment holds one distribution only: a change of it, or of its list, starts a new one.
+%/.wheels-$(ROS_DISTRO): requirements/$(ROS_DISTRO).txt requirements/build.txt
+	@requirements/machine.sh $(PYTHON)
+	@echo "ROS 2 $(ROS_DISTRO) wheels into $(@D) (about 270 MB)"
+	@rm -rf $(@D)
+	@$(PYTHON) -m venv $(@D)
+	@$(call pip,$(@D),-r requirements/build.txt -r $<)
+	@touch $@
+
+$(DEMO_VENV)/.installed-$(ROS_DISTRO): $(DEMO_VENV)/.wheels-$(ROS_DISTRO) $(SOURCES)
+	@echo "Building maskhand_ros into $(@D) (messages are compiled: about half a minute)"
+	@$(call install,$(@D),cpu,demo)
+	@touch $@
+
+$(TEST_VENV)/.torch: $(TEST_VENV)/.wheels-$(ROS_DISTRO)
+	@echo "$(TORCH) into $(@D)"
+	@$(call pip,$(@D),$(TORCH))
+	@touch $@
+
+$(TEST_VENV)/.installed-$(ROS_DISTRO): $(TEST_VENV)/.torch $(SOURCES)
+	@echo "Building maskhand_ros into $(@D) (messages are compiled: about half a minute)"
+	@$(call install,$(@D),cpu,demo,train,test)
+	@touch $@
