@@ -15,8 +15,8 @@ def add_arguments(parser):
 
 
 def run(args):
-    from maskhand_ros.hand_model.convert_mano import convert
     if not pathlib.Path(args.pickle).is_file():
         raise CommandError(f'no file {args.pickle}', 'download it from mano.is.tue.mpg.de with your own licence')
+    from maskhand_ros.hand_model.convert_mano import convert
     convert(args.pickle, args.output)
     print(f'written {args.output}; use it with --hand-model {args.output}')
