@@ -64,7 +64,7 @@ def read_recording(path):
         elif topic == '/diagnostics':
             dropped = next((int(v.value) for s in msg.status for v in s.values if v.key == 'dropped'), dropped)
         elif topic.endswith('/camera_info') and camera is None:
-            camera = decode_camera_info(_with_lower_case(msg), msg.width, msg.height)
+            camera = decode_camera_info(msg, msg.width, msg.height)
     return Recording(hands, np.array(latency), dropped, transforms, camera)
 
 
@@ -177,14 +177,6 @@ def _messages(path, wanted):
         chosen = [connection for connection in reader.connections if wanted(connection.topic)]
         for connection, arrival, data in reader.messages(chosen):
             yield connection.topic, arrival, store.deserialize_cdr(data, connection.msgtype)
-
-
-def _with_lower_case(info):
-    """A CameraInfo of rosbags with the matrices under rclpy's names (k for K)."""
-    for name in ('d', 'k', 'r', 'p'):
-        if not hasattr(info, name):
-            setattr(info, name, getattr(info, name.upper()))
-    return info
 
 
 def _best(hands, side):
