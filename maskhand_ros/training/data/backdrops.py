@@ -118,7 +118,7 @@ def camera_flaws(picture, bank, rng, strength=1.0):
     size = len(picture)
     contrast, light = rng.uniform(.75, 1.2), rng.uniform(-22, 18)
     picture = cv2.convertScaleAbs(picture, alpha=contrast, beta=max(128 * (1 - contrast) + light, 0))
-    if rng.random() < .45 * strength:
+    if rng.random() < .6 * strength:
         picture = cv2.GaussianBlur(picture, (0, 0), .4 + 1.2 * rng.random() ** 2)
     if rng.random() < .12 * strength:                                    # motion
         length, turn = int(rng.integers(3, 9)), rng.uniform(0, np.pi)

@@ -4,7 +4,7 @@ import numpy as np
 from maskhand_ros.training.data.anatomy import THUMB
 
 _D = np.pi / 180
-_E, _C, _H = (0, 5, 3, 0), (80, 95, 58, 0), (45, 50, 30, 0)
+_E, _C, _H = (0, 5, 3, 0), (82, 92, 38, 0), (45, 50, 30, 0)
 _FLAT = ((0, 3, 2, 5), (0, 3, 2, 0), (0, 3, 2, -11), (0, 3, 2, -5))
 
 # Degrees. Fingers index, middle, little, ring: flexion of MCP, PIP, DIP, abduction.
@@ -21,7 +21,7 @@ PROTOTYPES = {
     'grasp': (_H, _H, _H, _H, (5, 15, 15, 28, 10)),
     'cylinder': ((55, 40, 25, 2), (58, 45, 25, 0), (60, 45, 25, -6), (60, 48, 25, -3), (8, 18, 20, 30, 12)),
     'claw': ((8, 75, 48, 6), (8, 75, 48, 0), (8, 75, 48, -12), (8, 75, 48, -5), (0, 20, 35, 5, 0)),
-    'tripod': ((48, 50, 22, 3), (52, 52, 24, 0), (68, 75, 45, -6), (60, 65, 35, -3), (10, 22, 22, 28, 15)),
+    'tripod': ((48, 50, 22, 3), (60, 56, 24, 4), (68, 75, 45, -6), (60, 65, 35, -3), (10, 22, 22, 28, 15)),
     'key': ((58, 68, 40, 0), (66, 78, 45, 0), (75, 85, 50, -5), (70, 82, 48, -3), (12, 12, 12, 8, 5)),
     'hook': ((5, 92, 58, 2), (5, 92, 58, 0), (5, 92, 58, -5), (5, 92, 58, -3), (0, 8, 10, 5, 0)),
     'table': ((72, 6, 4, 2), (72, 6, 4, 0), (72, 6, 4, -4), (72, 6, 4, -2), (0, 8, 8, 12, 5)),
@@ -41,7 +41,7 @@ HIGH = np.array([[92, 110, 75, 22, 0], [95, 112, 75, 14, 0], [95, 108, 75, 8, 0]
 
 # Which finger the thumb touches, and how: (finger, place, gap in metres) as Anatomy.touch takes them.
 _TIP, _BACK, _SIDE = 0, 1, 2
-CONTACTS = {'pinch': (0, _TIP, .008), 'ok': (0, _TIP, .007), 'tripod': (0, _TIP, .009), 'fist': (1, _BACK, .017),
+CONTACTS = {'pinch': (0, _TIP, .008), 'ok': (0, _TIP, .007), 'tripod': (0, _TIP, .009), 'fist': (0, _BACK, .018),
             'point': (1, _BACK, .017), 'victory': (3, _BACK, .017), 'horns': (1, _BACK, .017), 'key': (0, _SIDE, .016),
             'three': (2, _BACK, .016)}
 
@@ -122,7 +122,7 @@ def _draw(anatomy, n, rng):
     kind, to = rng.integers(kinds, size=(2, n))
     blend = (rng.random(n) * (rng.random(n) < .6))[:, None, None]
     angles = _PROTOTYPES[kind] * (1 - blend) + _PROTOTYPES[to] * blend
-    swap = rng.random((n, 5)) < .1
+    swap = rng.random((n, 5)) < .05
     angles = np.where(swap[..., None], _PROTOTYPES[rng.integers(kinds, size=(n, 5)), np.arange(5)], angles)
     angles = angles + _synergies(n, rng)
     uniform = LOW + (HIGH - LOW) * rng.random((n, 5, 5))

@@ -15,7 +15,7 @@ from maskhand_ros.training.data.renderer import Renderer
 # How the crop of a tracked hand strays from the rule around the true keypoints: scale, shift over side, roll in radians.
 _JITTER = {'camera': (.12, .06, .17), 'stress': (.15, .08, .26)}
 # Chance of a second hand, a thing in the hand, something flat in front, and a hand that leaves the picture.
-_EXTRAS = {'camera': (.10, .12, .06, .06), 'stress': (.08, .12, .35, .04)}
+_EXTRAS = {'camera': (.07, .08, .04, .03), 'stress': (.08, .12, .35, .04)}
 
 
 class SampleMaker:
@@ -38,7 +38,7 @@ class SampleMaker:
         betas = sample_betas(n, rng)
         hand_pose = self.anatomy.rotations(sample_angles(self.anatomy, n, rng))
         orient = np.stack([scenes.sample_orientation(kind, rng) for kind in kinds])
-        vertices, keypoints = self.mesh.pose(betas, orient, hand_pose, scenes.sample_forearm(n, rng), rng.uniform(1, 2))
+        vertices, keypoints = self.mesh.pose(betas, orient, hand_pose, scenes.sample_forearm(n, rng), rng.uniform(1.6, 2.6))
         crops = np.empty((n, CROP_SIZE, CROP_SIZE, 3), np.uint8)
         truth = {name: np.empty((n, *shape), np.float32) for name, shape in
                  (('global_orient', (3, 3)), ('wrist', (3,)), ('focal', ()), ('keypoints', (21, 3)), ('keypoints_px', (21, 2)))}

@@ -31,9 +31,9 @@ def sample_orientation(kind, rng):
     if view < .15:                                    # one's own hands: backs seen from behind, fingers away
         about, tilt = 180 + 40 * rng.standard_normal(), -35 + 22 * rng.standard_normal()
     elif view < .55:
-        about, tilt = 38 * rng.standard_normal(), 24 * rng.standard_normal()
-    elif view < .82:
-        about, tilt = 180 + 40 * rng.standard_normal(), 24 * rng.standard_normal()
+        about, tilt = 32 * rng.standard_normal(), 20 * rng.standard_normal()
+    elif view < .85:
+        about, tilt = 180 + 34 * rng.standard_normal(), 20 * rng.standard_normal()
     else:
         about, tilt = rng.uniform(-180, 180), 32 * rng.standard_normal()
     roll = 35 * rng.standard_normal() if rng.random() < .75 else rng.uniform(-180, 180)
@@ -104,7 +104,7 @@ def held_object(keypoints, rng):
     tips, knuckles = keypoints[[8, 12, 16]].mean(0), keypoints[[5, 9, 13, 17]]
     place = .5 * knuckles.mean(0) + .3 * tips + .2 * keypoints[4]
     across = _unit(_unit(knuckles[0] - knuckles[3]) + .35 * rng.standard_normal(3))
-    radius, half = rng.uniform(.008, .032), rng.uniform(.03, .14)
+    radius, half = rng.uniform(.006, .025), rng.uniform(.03, .14)
     along = np.linspace(-1, 1, 14)
     if rng.random() < .25:
         shape = np.sqrt(np.clip(1 - along ** 2, 0, 1)) * 1.2 * radius

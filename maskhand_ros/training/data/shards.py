@@ -1,0 +1,92 @@
+"""Training files: cues of rendered crops with their truth, as numbered npz shards that a killed run picks up again.
+
+A shard `<split>-<seed>-<index>.npz` holds, for N right hands, all truth in the crop camera's frame (metres, pixels):
+cues as `perception.cues.CueNetwork` gives them (feature vectors as float16), and
+global_orient (N, 3, 3), hand_pose (N, 15, 3, 3), betas (N, 10), wrist (N, 3) position, focal (N,) px,
+keypoints (N, 21, 3) from the wrist, keypoints_px (N, 21, 2) px of 224, kind (N,) index into scenes.KINDS.
+Every shard depends on split, seed and index alone.
+"""
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+
+from maskhand_ros.training.data.scenes import KINDS
+
+SPLITS = {'train': (0, None), 'val': (1, None), 'test_stress': (2, 0.), 'test_camera': (3, 1.)}
+"""Each split's own part of the seed, and its share of `camera` samples where that is fixed."""
+
+_HALF = ('global_feature', 'f142', 'f131')
+_BATCH = 50
+
+
+def make_shard(maker, cue_network, split, seed, index, count, mix):
+    """The arrays of one shard (dict); `mix` is the share of `camera` samples."""
+    rng = np.random.default_rng([SPLITS[split][0], seed, index])
+    parts = []
+    for start in range(0, count, _BATCH):
+        kind = (rng.random(min(_BATCH, count - start)) >= mix).astype(np.int8)
+        crops, truth = maker.make([KINDS[k] for k in kind], rng)
+        cues = {name: value.astype(np.float16 if name in _HALF else np.float32)
+                for name, value in cue_network(crops).items()}
+        parts.append({**cues, **truth, 'kind': kind})
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def write_shard(path, arrays):
+    """Write atomically: a shard that is there is whole."""
+    partial = path.with_suffix('.part')
+    with open(partial, 'wb') as file:
+        np.savez(file, **arrays)
+    os.replace(partial, path)
+
+
+def add_arguments(parser):
+    """Arguments of `maskhand train data`."""
+    parser.add_argument('--out', type=Path, required=True, help='folder of the shards')
+    parser.add_argument('--split', choices=SPLITS, default='train')
+    parser.add_argument('--samples', type=int, default=120_000, help='how many samples this process makes')
+    parser.add_argument('--seed', type=int, default=0, help='another seed for each process of the same split')
+    parser.add_argument('--mix', type=float, default=.7, help='share of camera-like samples in train and val')
+    parser.add_argument('--shard-size', type=int, default=2000)
+
+
+def run(args):
+    """Write the shards that are missing; returns an exit status."""
+    import cv2
+
+    from maskhand_ros.hand_model.numpy_hand import HandModel
+    from maskhand_ros.perception.cues import CueNetwork
+    from maskhand_ros.training.data.samples import SampleMaker
+    cv2.setNumThreads(1)
+    args.out.mkdir(parents=True, exist_ok=True)
+    fixed = SPLITS[args.split][1]
+    mix = args.mix if fixed is None else fixed
+    maker = cue_network = None
+    for index in range(-(-args.samples // args.shard_size)):
+        path = args.out / f'{args.split}-{args.seed}-{index:04d}.npz'
+        if path.exists():
+            continue
+        if maker is None:
+            weights = Path(__file__).resolve().parents[2] / 'weights' / 'landmarks.onnx'
+            maker, cue_network = SampleMaker(HandModel.load()), CueNetwork(weights)
+        count = min(args.shard_size, args.samples - index * args.shard_size)
+        start = time.monotonic()
+        write_shard(path, make_shard(maker, cue_network, args.split, args.seed, index, count, mix))
+        print(f'{path}: {count} samples, {count / (time.monotonic() - start):.1f}/s', flush=True)
+    return 0
+
+
+def main():
+    """`python -m maskhand_ros.training.data.shards`, the same as `maskhand train data`."""
+    import argparse
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add_arguments(parser)
+    return run(parser.parse_args())
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())
