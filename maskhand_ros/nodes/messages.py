@@ -68,7 +68,7 @@ def hand_to_msg(hand, with_vertices=True):
     x, y, width, height = (int(v) for v in hand.roi)
     msg = HandMsg(
         id=int(hand.id), side=int(hand.side), side_probability=float(hand.side_probability), state=int(hand.state),
-        operator=bool(hand.operator), score=float(hand.score), confidence=float(hand.confidence),
+        is_operator=bool(hand.operator), score=float(hand.score), confidence=float(hand.confidence),
         roi=RegionOfInterest(x_offset=x, y_offset=y, width=width, height=height), scale_source=int(hand.scale_source),
         keypoints_wrist=[to_point(p) for p in hand.keypoints_wrist],
         keypoint_stddev=_floats(hand.keypoint_stddev), keypoint_stddev_depth=_floats(hand.keypoint_stddev_depth),
@@ -100,7 +100,7 @@ def msg_to_hand(msg):
     rotations = _global_rotations(np.array(msg.mano_pose, float))
     frames = wrist_frame(rotations, SIDE_NAMES[msg.side])
     return Hand(
-        id=msg.id, side=msg.side, side_probability=msg.side_probability, state=msg.state, operator=msg.operator,
+        id=msg.id, side=msg.side, side_probability=msg.side_probability, state=msg.state, operator=msg.is_operator,
         score=msg.score, confidence=msg.confidence,
         roi=(msg.roi.x_offset, msg.roi.y_offset, msg.roi.width, msg.roi.height), scale_source=msg.scale_source,
         wrist_position=_points([msg.wrist[0].pose.position])[0] if placed else None, wrist_rotation=frames[0],

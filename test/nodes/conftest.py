@@ -1,0 +1,95 @@
+"""Hands with known truth, and a camera, a hand_node and ears around it in one process."""
+import threading
+import time
+
+import numpy as np
+import pytest
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+
+from maskhand_ros.geometry import matrix_to_rotvec, rotvec_to_matrix, wrist_frame
+from maskhand_ros.hand_model.numpy_hand import HandModel
+from maskhand_ros.perception import types
+from maskhand_ros.skeleton import JOINT_TO_KEYPOINT
+
+
+@pytest.fixture(scope='session')
+def hand_model():
+    return HandModel.load()
+
+
+@pytest.fixture
+def make_hand(hand_model):
+    """A function that poses a hand as the pipeline reports it; its numbers are consistent with each other."""
+    def make(side=types.RIGHT, id=1, seed=0, position=(0.05, -0.02, 0.5), operator=True):
+        rng = np.random.default_rng(seed)
+        local = rotvec_to_matrix(rng.normal(0, 0.4, (16, 3)))
+        out = hand_model(np.zeros((1, 10)), local[None, 0], local[None, 1:])
+        flip = np.array([-1, 1, 1]) if side == types.LEFT else np.ones(3)
+        mirror = np.diag(flip)
+        frames = wrist_frame(mirror @ out.joint_rotations[0] @ mirror, types.SIDE_NAMES[side])
+        wrist = frames[0]
+        keypoints, vertices = out.keypoints[0] * flip, out.vertices[0] * flip
+        joints = keypoints[JOINT_TO_KEYPOINT]
+        return types.Hand(
+            id=id, side=side, side_probability=0.9, state=types.TRACKED, operator=operator, score=0.95, confidence=0.8,
+            roi=(10, 20, 30, 40), scale_source=types.SCALE_POPULATION, wrist_position=np.array(position), wrist_rotation=wrist,
+            wrist_covariance=np.eye(6) * 1e-4, keypoints=keypoints + position, keypoints_wrist=keypoints @ wrist,
+            keypoint_stddev=np.full(21, 0.004), keypoint_stddev_depth=np.full(21, 0.008), keypoints_px=rng.uniform(0, 400, (21, 2)),
+            joint_rotations=frames, joints_wrist=joints @ wrist,
+            mano_pose=matrix_to_rotvec(mirror @ local @ mirror).reshape(48), betas=np.zeros(10), vertices=vertices @ wrist)
+    return make
+
+
+@pytest.fixture(scope='session')
+def ros():
+    rclpy.init()
+    yield
+    rclpy.try_shutdown()
+
+
+class Graph:
+    """Nodes on one executor in the background; `hear` collects what is published."""
+
+    def __init__(self):
+        self.node = Node('test')
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(self.node)
+        self._nodes = [self.node]
+        self._thread = threading.Thread(target=self._executor.spin, daemon=True)
+        self._thread.start()
+
+    def add(self, node):
+        self._nodes.append(node)
+        self._executor.add_node(node)
+        return node
+
+    def hear(self, msg_type, topic, qos=10):
+        heard = []
+        self.node.create_subscription(msg_type, topic, heard.append, qos)
+        return heard
+
+    @staticmethod
+    def wait(condition, seconds=20):
+        """The first true value of `condition()`; fails after a time that only a broken node needs."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            value = condition()
+            if value:
+                return value
+            time.sleep(0.02)
+        raise AssertionError('waited in vain')
+
+    def close(self):
+        self._executor.shutdown()
+        self._thread.join()
+        for node in self._nodes:
+            node.destroy_node()
+
+
+@pytest.fixture(scope='module')
+def graph(ros):
+    graph = Graph()
+    yield graph
+    graph.close()

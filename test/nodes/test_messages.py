@@ -1,0 +1,114 @@
+"""Hands to messages and back, TF, markers, cloud."""
+import numpy as np
+import pytest
+from std_msgs.msg import Header
+from visualization_msgs.msg import Marker
+
+from maskhand_ros.nodes.markers import HandMarkers
+from maskhand_ros.nodes.messages import (CLOUD_TYPE, cloud_msg, hand_to_msg, hands_to_msg, is_finite, msg_to_hand, ns_to_stamp, stamp_to_ns,
+                                         topology_msg)
+from maskhand_ros.nodes.transforms import HandNames, hand_transforms, prefix_for
+from maskhand_ros.perception.types import LEFT, PREDICTED, RIGHT, SCALE_NONE
+from maskhand_ros.skeleton import KEYPOINT_NAMES
+
+HEADER = Header(stamp=ns_to_stamp(1_234_567_890_123_456_789), frame_id='camera')
+
+
+@pytest.mark.parametrize('side', (LEFT, RIGHT))
+def test_there_and_back(make_hand, side):
+    hand = make_hand(side)
+    again = msg_to_hand(hand_to_msg(hand))
+    for name, value in vars(hand).items():
+        np.testing.assert_allclose(getattr(again, name), value, atol=2e-6, err_msg=name)
+
+
+def test_unplaced_hand_has_empty_arrays(make_hand):
+    hand = make_hand()
+    hand.wrist_position = hand.wrist_covariance = hand.keypoints = None
+    hand.scale_source = SCALE_NONE
+    msg = hand_to_msg(hand, with_vertices=False)
+    assert len(msg.wrist) == len(msg.keypoints) == len(msg.vertices) == 0 and len(msg.keypoints_wrist) == 21
+    again = msg_to_hand(msg)
+    assert again.wrist_position is None and again.keypoints is None
+    assert hand_transforms(hand, 'h', HEADER) == [] and cloud_msg([hand], HEADER).width == 0
+
+
+def test_hand_array_says_where_it_comes_from(make_hand):
+    msg = hands_to_msg([make_hand()], [7], HEADER, 640, 480, 0.25, 'open')
+    assert msg.header == HEADER and stamp_to_ns(msg.header.stamp) == 1_234_567_890_123_456_789
+    assert (msg.width, msg.height, list(msg.lost_ids), msg.processing_time.nanosec, msg.model) == (640, 480, [7], 250_000_000, 'open')
+
+
+def resolve(transforms):
+    """{frame: (rotation, position)} in the root frame, down the tree."""
+    frames = {HEADER.frame_id: (np.eye(3), np.zeros(3))}
+    for t in transforms:
+        rotation, position = frames[t.header.frame_id]
+        x, y, z, w = (getattr(t.transform.rotation, a) for a in 'xyzw')
+        own = np.array([[1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+                        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+                        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)]])
+        shift = t.transform.translation
+        frames[t.child_frame_id] = rotation @ own, position + rotation @ [shift.x, shift.y, shift.z]
+    return frames
+
+
+@pytest.mark.parametrize('side', (LEFT, RIGHT))
+def test_tf_chain_ends_at_the_keypoints(make_hand, side):
+    hand = make_hand(side, seed=3)
+    transforms = hand_transforms(hand, 'hand', HEADER)
+    assert all(t.header.stamp == HEADER.stamp for t in transforms)
+    parents = {t.child_frame_id: t.header.frame_id for t in transforms}
+    assert parents['hand/wrist'] == 'camera' and parents['hand/index_1'] == 'hand/wrist'
+    assert parents['hand/index_2'] == 'hand/index_1' and parents['hand/index_tip'] == 'hand/index_3'
+    frames = resolve(transforms)
+    assert len(frames) == 22
+    for name, keypoint in zip(KEYPOINT_NAMES, hand.keypoints):
+        np.testing.assert_allclose(frames[f'hand/{name}'][1], keypoint, atol=1e-6, err_msg=name)
+    # Fingers lie ahead of the wrist, on both hands.
+    assert ((hand.keypoints[9] - hand.keypoints[0]) @ frames['hand/wrist'][0])[0] > 0.03
+    hand.state = PREDICTED
+    assert hand_transforms(hand, 'hand', HEADER) == []
+
+
+def test_frame_names(make_hand):
+    names = HandNames(2, prefix_for('', '/left_camera'))
+    assert names.name(make_hand(LEFT)) == 'left_camera/left_hand'
+    others = [make_hand(id=i, operator=False) for i in (5, 6, 7)]
+    assert [names.name(hand) for hand in others] == ['left_camera/hand_0', 'left_camera/hand_1', None]
+    names.forget([5])
+    assert [names.name(hand) for hand in others[1:]] == ['left_camera/hand_1', 'left_camera/hand_0']
+    assert (prefix_for('', '/'), prefix_for('/', '/ns'), prefix_for('a', '/ns')) == ('', '', 'a/')
+
+
+def test_markers_show_and_delete(make_hand, hand_model):
+    markers = HandMarkers(hand_model)
+    left, right = make_hand(LEFT, id=1), make_hand(RIGHT, id=2)
+    shown = markers.build([left, right], HEADER).markers
+    assert [(m.ns, m.id, m.action) for m in shown] == [(ns, i, Marker.ADD) for i in (1, 2) for ns in ('mesh', 'skeleton')]
+    for marker, hand in zip(shown[::2], (left, right)):
+        corners = np.array([(p.x, p.y, p.z) for p in marker.points]).reshape(-1, 3, 3)
+        outward = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+        volume = (corners[:, 0] * outward).sum() / 6
+        assert 5e-5 < volume < 1e-3, f'side {hand.side}: triangles must face outwards'
+    assert [(m.ns, m.id, m.action) for m in markers.build([left], HEADER).markers][:2] == [
+        ('mesh', 2, Marker.DELETE), ('skeleton', 2, Marker.DELETE)]
+    assert len(markers.clear(HEADER).markers) == 2
+
+
+def test_cloud_and_topology(make_hand, hand_model):
+    hands = [make_hand(LEFT, id=1), make_hand(RIGHT, id=2)]
+    cloud = cloud_msg(hands, HEADER)
+    points = np.frombuffer(cloud.data, CLOUD_TYPE)
+    np.testing.assert_allclose(points['z'][21:], hands[1].keypoints[:, 2], rtol=1e-6)
+    assert list(points['id'][[0, 21]]) == [1, 2] and points['keypoint'][41] == 20 and cloud.row_step == len(cloud.data)
+    topology = topology_msg(hand_model)
+    assert topology.model == hand_model.name and len(topology.triangles_left) == hand_model.faces.size
+    assert list(topology.keypoint_edges[:2]) == [0, 1]
+
+
+def test_numbers_that_are_not_finite_are_seen(make_hand):
+    hand = make_hand()
+    assert is_finite(hand)
+    hand.vertices[5, 1] = np.nan
+    assert not is_finite(hand)
