@@ -1,12 +1,21 @@
 """The command line: errors are one line with a fix; pictures, numbers and files agree."""
+import dataclasses
+import json
 import pathlib
 import re
 import subprocess
 import sys
+from types import SimpleNamespace
 
+import cv2
+import numpy as np
 import pytest
 
 from maskhand_ros import cli
+from maskhand_ros.commands.clip import CLIP, read_clip
+from maskhand_ros.geometry import project
+from maskhand_ros.perception.types import LEFT, Hand
+from maskhand_ros.training import evaluate
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -63,3 +72,124 @@ def test_readme_names_commands_and_files_that_exist():
         assert command in cli.COMMANDS, command
     for link in re.findall(r'\]\((?!http)([^)]+)\)', text):
         assert (ROOT / link).exists(), link
+
+
+@pytest.fixture(scope='module')
+def clip_pictures(tmp_path_factory):
+    """Three frames of the bundled clip with both hands in view, as PNG files, and an index of their truth."""
+    folder = tmp_path_factory.mktemp('clip')
+    clip = read_clip()
+    frames = list(clip.frames())
+    chosen = np.flatnonzero(clip.visible.all(1))
+    entries = []
+    for number in chosen[[len(chosen) // 4, len(chosen) // 2, 3 * len(chosen) // 4]]:
+        name = f'{number:04d}.png'
+        cv2.imwrite(str(folder / name), cv2.cvtColor(frames[number], cv2.COLOR_RGB2BGR))
+        for column, side in enumerate(('left', 'right')):
+            entries.append(_entry(name, side, clip.keypoints[number, column], clip.K))
+    return folder, entries, clip
+
+
+def _entry(name, side, keypoints, K):
+    return {'image': name, 'source': 'clip', 'sequence': 'clip', 'handedness': side, 'bbox': None, 'camera_K': K.tolist(),
+            'keypoints_2d': project(keypoints, K).tolist(), 'keypoints_3d_mm': (1000 * keypoints).tolist()}
+
+
+def test_image_writes_overlay_json_and_meshes_that_agree(clip_pictures, tmp_path):
+    folder, entries, clip = clip_pictures
+    picture = folder / entries[0]['image']
+    K = clip.K
+    intrinsics = [str(v) for v in (K[0, 0], K[1, 1], K[0, 2], K[1, 2])]
+    assert cli.main(['image', str(picture), '--out', str(tmp_path), '--intrinsics', *intrinsics]) == 0
+    report = json.loads((tmp_path / f'{picture.stem}.json').read_text())
+    overlay = cv2.imread(str(tmp_path / f'{picture.stem}_overlay.png'))
+    original = cv2.imread(str(picture))
+    assert overlay.shape == original.shape == (report['height'], report['width'], 3)
+    assert sorted(hand['side'] for hand in report['hands']) == ['left', 'right']
+    assert {field.name for field in dataclasses.fields(Hand)} == set(report['hands'][0])
+    for index, hand in enumerate(report['hands']):
+        vertices, faces = _read_ply(tmp_path / f'{picture.stem}_hand{index}.ply')
+        assert vertices == pytest.approx(np.array(hand['vertices']), abs=1e-5)
+        corners = vertices[faces]
+        assert np.einsum('fi,fi->f', corners[:, 0], np.cross(corners[:, 1], corners[:, 2])).sum() > 0     # wound outwards
+        in_camera = np.array(hand['keypoints_wrist']) @ np.array(hand['wrist_rotation']).T + hand['wrist_position']
+        assert in_camera == pytest.approx(np.array(hand['keypoints']), abs=1e-4)
+        assert project(in_camera, K) == pytest.approx(np.array(hand['keypoints_px']), abs=.5)
+        tip = np.round(hand['keypoints_px'][12]).astype(int)
+        assert np.abs(overlay[tip[1], tip[0]].astype(int) - original[tip[1], tip[0]]).max() > 20
+
+
+def _read_ply(path):
+    header, body = path.read_bytes().split(b'end_header\n', 1)
+    n, m = (int(re.search(rf'element {name} (\d+)'.encode(), header).group(1)) for name in ('vertex', 'face'))
+    rows = np.frombuffer(body[12 * n:], [('n', 'u1'), ('v', '<i4', 3)])
+    assert len(rows) == m and (rows['n'] == 3).all()
+    return np.frombuffer(body[:12 * n], '<f4').reshape(n, 3), rows['v']
+
+
+def test_without_a_camera_there_is_no_metric_place_but_an_overlay(clip_pictures, tmp_path):
+    folder, entries, _ = clip_pictures
+    picture = folder / entries[0]['image']
+    assert cli.main(['image', str(picture), '--out', str(tmp_path)]) == 0
+    hands = json.loads((tmp_path / f'{picture.stem}.json').read_text())['hands']
+    assert hands and all(hand['wrist_position'] is None and hand['scale_source'] == 'none' for hand in hands)
+    assert (tmp_path / f'{picture.stem}_overlay.png').is_file()
+
+
+@pytest.mark.parametrize('boxes', ['detect', 'given'])
+def test_evaluate_measures_the_clip_and_counts_a_planted_miss(clip_pictures, tmp_path, boxes):
+    folder, entries, clip = clip_pictures
+    cv2.imwrite(str(folder / 'empty.png'), np.full((480, 640, 3), 90, np.uint8))
+    planted = [_entry('empty.png', 'left', clip.keypoints[len(clip.keypoints) // 2, 0], clip.K),
+               {'image': 'empty.png', 'source': 'nothing labelled', 'handedness': None, 'bbox': None, 'keypoints_2d': None}]
+    wrong = [dict(entries[0], source='wrong side', handedness='right')]
+    index, out = folder / f'{boxes}.json', tmp_path / 'out.json'
+    index.write_text(json.dumps(entries + planted + wrong))
+    assert cli.main(['evaluate', str(index), '--boxes', boxes, '--json', str(out)]) == 0
+    report = json.loads(out.read_text())
+    figures = report['clip']
+    assert (figures['hands'], figures['found'], figures['missed'], figures['wrong_side']) == (7, 6, 1, 0)
+    assert 0 < figures['pa_mpjpe_mm'] < 15 and 0 < figures['pa15_mpjpe_mm'] < 15
+    assert figures['pa_mpjpe_mm'] <= figures['mpjpe_mm'] < 40
+    assert 0 < figures['err2d_over_box'] < .1
+    assert figures['pck']['0.15'] <= 6 / 7 + 1e-9                    # the missed hand's keypoints count as wrong
+    low, high = figures['interval95']['pa_mpjpe_mm']
+    assert low <= figures['pa_mpjpe_mm'] <= high
+    assert report['wrong side']['wrong_side'] == 1
+    assert report['nothing labelled']['found'] == 0 and report['nothing labelled']['pa_mpjpe_mm'] is None
+
+
+def test_two_labels_never_share_a_hand(clip_pictures):
+    _, entries, _ = clip_pictures
+    labels = [evaluate._label(entry) for entry in (entries[0], entries[0], entries[1])]
+    hands = [SimpleNamespace(keypoints_px=np.array(entry['keypoints_2d']) + 2) for entry in (entries[1], entries[0])]
+    assert evaluate.match(labels, hands) == [hands[1], None, hands[0]]
+
+
+def test_unlabelled_keypoints_are_left_out(clip_pictures):
+    _, entries, _ = clip_pictures
+    entry = json.loads(json.dumps(entries[0]))
+    entry['keypoints_valid'] = [k not in (0, 4) for k in range(21)]
+    entry['keypoints_3d_mm'][4] = [0, 0, 0]
+    entry['keypoints_2d'][4] = [None, None]
+    label = evaluate._label(entry)
+    truth = np.array(entries[0]['keypoints_3d_mm']) / 1000
+    hand = SimpleNamespace(side=LEFT, keypoints_px=np.array(entries[0]['keypoints_2d']), keypoints_wrist=truth,
+                           wrist_rotation=np.eye(3))
+    score = evaluate.score_hand(label, hand)
+    assert score.found and not score.wrong_side
+    assert score.pa_mpjpe_mm == pytest.approx(0, abs=1e-6) and score.err2d_over_box == pytest.approx(0, abs=1e-9)
+    assert np.isnan(score.mpjpe_mm)                                  # no labelled wrist, no root
+
+
+def test_video_and_bench_on_the_clip(tmp_path):
+    out = tmp_path / 'bench.json'
+    assert cli.main(['video', str(CLIP), '--out', str(tmp_path), '--max-frames', '12']) == 0
+    lines = [json.loads(line) for line in (tmp_path / 'demo_clip.jsonl').read_text().splitlines()]
+    video = cv2.VideoCapture(str(tmp_path / 'demo_clip_overlay.mp4'))
+    assert [line['frame'] for line in lines] == list(range(12)) and video.get(cv2.CAP_PROP_FRAME_COUNT) == 12
+    assert 'vertices' not in str(lines)
+    assert cli.main(['bench', '--hands', '1', '--frames', '5', '--size', '320x240', '--json', str(out)]) == 0
+    report = json.loads(out.read_text())
+    assert report['frames'] == 5 and report['fps'] > 0 and report['peak_memory_mib'] > 50
+    assert report['stages_ms']['total']['p50'] <= report['stages_ms']['total']['p99']

@@ -68,7 +68,7 @@ def run(args):
     pictures = read_index(index)
     pipeline = common.build_pipeline(args)
     scores = []
-    for number, (name, labels) in enumerate(pictures.items(), 1):
+    for number, ((_, name), labels) in enumerate(pictures.items(), 1):
         rgb = common.read_picture(index.parent / name)
         hands = predict(pipeline, rgb, labels, args.boxes)
         scores += [(name, label, score_hand(label, hand)) for label, hand in zip(labels, match(labels, hands))]
@@ -84,7 +84,7 @@ def run(args):
 
 
 def read_index(path):
-    """Labels by picture, in the file's order: {image path: [Label, ...]}."""
+    """Labels by source and picture, in the file's order: {(source, image path): [Label, ...]}."""
     try:
         entries = json.loads(pathlib.Path(path).read_text())
     except ValueError as error:
@@ -94,7 +94,8 @@ def read_index(path):
     pictures = {}
     for number, entry in enumerate(entries):
         try:
-            pictures.setdefault(entry['image'], []).append(_label(entry))
+            label = _label(entry)
+            pictures.setdefault((label.source, entry['image']), []).append(label)
         except (TypeError, ValueError) as error:
             raise common.CommandError(f'{path}, entry {number} ({entry["image"]}): {error}', 'correct or remove the entry')
     return pictures

@@ -1,0 +1,48 @@
+"""The bundled clip: two rendered hands, with the truth kept beside the video."""
+from __future__ import annotations
+
+import pathlib
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from maskhand_ros.commands.common import CommandError
+
+CLIP = pathlib.Path(__file__).resolve().parents[1] / 'data/demo_clip.mp4'
+
+
+@dataclass(frozen=True)
+class Clip:
+    """T frames and what is true in them."""
+
+    path: pathlib.Path
+    rate: float
+    """Frames a second."""
+    K: np.ndarray
+    """(3, 3) camera matrix, no distortion."""
+    keypoints: np.ndarray
+    """(T, 2, 21, 3) metres in the camera frame, set 'mano', left hand first."""
+    visible: np.ndarray
+    """(T, 2) whether the hand is in view."""
+
+    def frames(self):
+        """Yields (H, W, 3) uint8 RGB pictures."""
+        video = cv2.VideoCapture(str(self.path))
+        ok, bgr = video.read()
+        while ok:
+            yield cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+            ok, bgr = video.read()
+
+
+def read_clip(path=CLIP):
+    """The Clip at `path`, whose truth lies beside it as .npz; CommandError where one of them is missing."""
+    path = pathlib.Path(path)
+    truth = path.with_suffix('.npz')
+    for file in (path, truth):
+        if not file.is_file():
+            raise CommandError(f'no file {file}', 'install the package again: the clip is part of it')
+    with np.load(truth, allow_pickle=False) as arrays:
+        K, keypoints, visible = (np.array(arrays[name]) for name in ('K', 'keypoints', 'visible'))
+    rate = cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FPS)
+    return Clip(path, rate if rate > 1 else 30., K.astype(float), keypoints.astype(float), visible.astype(bool))
