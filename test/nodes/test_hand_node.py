@@ -1,0 +1,189 @@
+"""hand_node in a real ROS graph: lifecycle, faults, QoS, parameters. The models are the shipped ones."""
+import array
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import yaml
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from lifecycle_msgs.msg import State
+from rclpy.exceptions import InvalidParameterValueException
+from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.parameter import Parameter
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Header
+
+from maskhand_ros.msg import HandArray, HandTopology
+from maskhand_ros.nodes import parameters
+from maskhand_ros.nodes.hand_node import HandNode
+from maskhand_ros.nodes.images import encode_image
+from maskhand_ros.nodes.messages import ns_to_stamp
+from maskhand_ros.nodes.shared_files import share_path
+
+SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+GREY = np.full((120, 160, 3), 128, np.uint8)
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+def overrides(**values):
+    return {'parameter_overrides': [Parameter(name, value=value) for name, value in values.items()]}
+
+
+class Camera:
+    """Publishes pictures with ascending stamps, each once the node has done with the one before."""
+
+    def __init__(self, graph, namespace):
+        self._images = graph.node.create_publisher(Image, f'{namespace}/image', 5)
+        self._infos = graph.node.create_publisher(CameraInfo, f'{namespace}/camera_info', 5)
+        self._graph = graph
+        self._stamp = 1_000_000_000
+
+    def matched(self):
+        return self._images.get_subscription_count() > 0 and self._infos.get_subscription_count() > 0
+
+    def show(self, rgb=GREY, info=None, **wrong):
+        self._stamp += 33_000_000
+        header = Header(stamp=ns_to_stamp(self._stamp), frame_id='camera')
+        msg = encode_image(rgb, header)
+        for name, value in wrong.items():
+            setattr(msg, name, value)
+        if info is not None:
+            info.header = header
+            self._infos.publish(info)
+            time.sleep(0.1)              # two topics have no common order
+        self._images.publish(msg)
+        return header
+
+
+@pytest.fixture(scope='module')
+def running(graph):
+    """(graph, node, camera, heard hands, heard diagnostics) with an active node."""
+    node = HandNode(namespace='faults')
+    graph.add(node)
+    heard = graph.hear(HandArray, '/faults/hand_node/hands')
+    diagnostics = graph.hear(DiagnosticArray, '/diagnostics')
+    camera = Camera(graph, '/faults')
+    assert node.trigger_configure() == SUCCESS and node.trigger_activate() == SUCCESS
+    graph.wait(camera.matched)
+    graph.wait(lambda: node._images.reliability == ReliabilityPolicy.RELIABLE)
+    return graph, node, camera, heard, diagnostics
+
+
+def values(diagnostics, part):
+    """(status, {key: value}) of the newest status of a part: images, calibration, model."""
+    for array_msg in reversed(diagnostics):
+        for status in array_msg.status:
+            if status.name == f'hand_node: {part}':
+                return status, {v.key: v.value for v in status.values}
+    return DiagnosticStatus(), {}
+
+
+@pytest.mark.parametrize('wrong, reason', [
+    ({'encoding': 'bayer_rggb8'}, 'unknown encoding'),
+    ({'data': array.array('B', bytes(10))}, 'truncated data'),
+    ({'width': 0}, 'zero size'),
+    ({'step': 7}, 'wrong step'),
+    ({'width': 2 ** 31, 'height': 2 ** 31, 'step': 2 ** 31}, 'too large')])
+def test_bad_picture_is_counted_and_the_next_good_one_seen(running, wrong, reason):
+    graph, _, camera, heard, diagnostics = running
+    camera.show(**wrong)
+
+    def told():
+        status, told = values(diagnostics, 'images')
+        return told.get(f'{reason}: count') == '1' and len(told[f'{reason}: remedy']) > 10 and status.level == DiagnosticStatus.WARN
+    graph.wait(told)
+    header = camera.show()
+    graph.wait(lambda: heard and heard[-1].header == header)
+    assert (heard[-1].width, heard[-1].height) == (160, 120)
+
+
+def test_calibration_faults_leave_the_node_seeing(running):
+    graph, _, camera, heard, diagnostics = running
+    assert int(values(diagnostics, 'calibration')[1]['no CameraInfo: count']) > 0
+    header = camera.show(info=CameraInfo(width=160, height=120))
+    graph.wait(lambda: heard[-1].header == header)
+    graph.wait(lambda: 'uncalibrated CameraInfo: count' in values(diagnostics, 'calibration')[1])
+    status, told = values(diagnostics, 'calibration')
+    assert status.level == DiagnosticStatus.WARN and 'Calibrate' in told['uncalibrated CameraInfo: remedy']
+
+
+def test_latched_topology_and_silence_while_inactive(running):
+    graph, node, camera, heard, _ = running
+    assert graph.wait(lambda late=graph.hear(HandTopology, '/faults/hand_node/topology', LATCHED): late)[0].license
+    assert node.trigger_deactivate() == SUCCESS
+    count = len(heard)
+    camera.show()
+    time.sleep(0.3)
+    assert len(heard) == count
+    assert node.trigger_cleanup() == SUCCESS and node.pipeline is None
+    assert node.trigger_configure() == SUCCESS and node.trigger_activate() == SUCCESS
+    graph.wait(lambda: node._images.reliability == ReliabilityPolicy.RELIABLE)
+    header = camera.show()
+    graph.wait(lambda: heard[-1].header == header)
+
+
+def test_reliability_follows_the_publishers(running):
+    graph, node, camera, heard, _ = running
+    second = graph.node.create_publisher(Image, '/faults/image', QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT))
+    graph.wait(lambda: node._images.reliability == ReliabilityPolicy.BEST_EFFORT)
+    graph.wait(lambda: second.get_subscription_count() > 0)
+    header = camera.show()
+    graph.wait(lambda: heard[-1].header == header)
+    graph.node.destroy_publisher(second)
+    graph.wait(lambda: node._images.reliability == ReliabilityPolicy.RELIABLE)
+
+
+def test_missing_models_fail_configure_with_the_remedy(graph, tmp_path):
+    node = graph.add(HandNode(namespace='missing', **overrides(weights_dir=str(tmp_path))))
+    diagnostics = graph.hear(DiagnosticArray, '/diagnostics')
+    assert node.trigger_configure() == FAILURE
+    assert node._state_machine.current_state[0] == State.PRIMARY_STATE_UNCONFIGURED
+    what, fix = node.diagnostics.failure
+    assert str(tmp_path) in what and fix
+    graph.wait(lambda: any(status.level == DiagnosticStatus.ERROR and str(tmp_path) in status.message
+                           for msg in diagnostics for status in msg.status))
+
+
+def test_device_is_never_replaced_silently(graph):
+    import onnxruntime
+    if 'CUDAExecutionProvider' in onnxruntime.get_available_providers():
+        pytest.skip('this machine has CUDA')
+    node = graph.add(HandNode(namespace='gpu', **overrides(device='cuda')))
+    assert node.trigger_configure() == FAILURE
+    assert 'cuda' in ' '.join(node.diagnostics.failure).lower()
+
+
+def test_config_lists_every_parameter_with_its_default(graph):
+    config = yaml.safe_load(share_path('config/hand.yaml').read_text())
+    assert config['/**']['ros__parameters'] == {spec.name: spec.default for spec in parameters.SPECS}
+    node = graph.add(HandNode(namespace='described'))
+    for spec in parameters.SPECS:
+        descriptor = node.describe_parameter(spec.name)
+        assert descriptor.description and descriptor.read_only != spec.live
+        assert type(node.get_parameter(spec.name).value) is type(spec.default)
+
+
+def test_values_out_of_bounds_are_refused(graph):
+    with pytest.raises(InvalidParameterValueException, match='one of: cpu, cuda, tensorrt'):
+        HandNode(namespace='wrong', **overrides(device='tpu'))
+    with pytest.raises(InvalidParameterValueException):
+        HandNode(namespace='wrong', **overrides(max_hands=99))
+    node = graph.add(HandNode(namespace='bounds'))
+    assert not node.set_parameters([Parameter('jpeg_quality', value=0)])[0].successful
+    assert node.set_parameters([Parameter('jpeg_quality', value=50)])[0].successful
+    assert not node.set_parameters([Parameter('threads', value=3)])[0].successful, 'read when the node starts'
+
+
+@pytest.mark.parametrize('number', (signal.SIGINT, signal.SIGTERM))
+def test_signals_end_the_process_cleanly(graph, number):
+    process = subprocess.Popen([sys.executable, '-m', 'maskhand_ros.nodes.hand_node', '--ros-args', '-r', f'__ns:=/ending{number}'])
+    try:
+        graph.wait(lambda: ('hand_node', f'/ending{number}') in graph.node.get_node_names_and_namespaces(), 60)
+        process.send_signal(number)
+        assert process.wait(timeout=10) == 0
+    finally:
+        process.kill()
