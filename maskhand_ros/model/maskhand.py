@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from .config import POSE_SIZE, MaskHandConfig
 from .context import Context
 from .sampling import decode_expected
-from .synthesizer import Synthesis, Synthesizer
+from .synthesizer import Synthesis, Synthesizer, positive_scale
 from .tokenizer import FingerTokenizer
 
 
@@ -50,4 +50,4 @@ class MaskHand(nn.Module):
     def regressed(trunk: Tensor) -> HandParameters:
         """The trunk's own answer (B, 109), without tokens."""
         return HandParameters(trunk[:, :POSE_SIZE].unflatten(1, (-1, 6)), trunk[:, POSE_SIZE:POSE_SIZE + 6],
-                              trunk[:, POSE_SIZE + 6:-3], trunk[:, -3:])
+                              trunk[:, POSE_SIZE + 6:-3], positive_scale(trunk[:, -3:]))

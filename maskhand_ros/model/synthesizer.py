@@ -43,6 +43,11 @@ def node_adjacency(tokens_per_finger: int) -> Tensor:
     return adjacency
 
 
+def positive_scale(camera: Tensor) -> Tensor:
+    """(log scale, tx, ty) (B, 3) to (scale, tx, ty)."""
+    return torch.cat([camera[:, :1].exp(), camera[:, 1:]], 1)
+
+
 class Synthesizer(nn.Module):
     """Memory, trunk and partly masked tokens to a distribution for every token, and the continuous parameters.
 
@@ -105,5 +110,5 @@ class Synthesizer(nn.Module):
         return Synthesis(self.token_head(x[:, :count]).unflatten(-1, (len(levels), levels[0])),
                          rest[:, :6] + orient[:, :6],
                          rest[:, 6:6 + BETAS] + self.shape_head(x[:, count + 1]),
-                         rest[:, 6 + BETAS:] + orient[:, 6:],
+                         positive_scale(rest[:, 6 + BETAS:] + orient[:, 6:]),
                          torch.cat([wrist, spread], 1))

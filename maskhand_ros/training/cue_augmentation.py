@@ -1,0 +1,74 @@
+"""Cues as real pictures have them: on renders the landmark network does far worse than on photographs.
+
+So that the model learns to trust good cues, half of each batch gets the truth plus correlated noise in place of the
+network's landmarks.
+"""
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..model.rotation import rotvec_to_matrix
+
+REPLACED = 0.5
+SIGMA = (0.004, 0.020)
+"""Range of the landmark noise in metres (log-uniform, one value per sample)."""
+
+TURN = 10.
+"""Rotation noise of the 3D landmarks as a whole, radians per metre of SIGMA: a few degrees up to 11."""
+
+FINGER_OF_KEYPOINT = torch.tensor([0] + [1 + k // 4 for k in range(20)])
+CROP_CENTRE, CROP_SIZE = 111.5, 224
+
+
+def landmark_noise(sigma: Tensor, generator: torch.Generator) -> Tensor:
+    """(B, 21, 3) noise of size `sigma` (B, 1, 1): partly each point's own, partly its finger's, partly the hand's."""
+    count = len(sigma)
+
+    def normal(points: int) -> Tensor:
+        return torch.randn(count, points, 3, generator=generator)
+
+    own, finger, hand = normal(21), normal(6)[:, FINGER_OF_KEYPOINT], normal(1)
+    return sigma * (0.6 * own + 0.6 * finger + 0.2 * hand)
+
+
+def replaced_cues(keypoints: Tensor, wrist: Tensor, focal: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+    """Cues that a good landmark network would give for true keypoints.
+
+    keypoints (B, 21, 3) wrist-relative in the crop camera's frame (MediaPipe's places), wrist (B, 3) m, focal (B,) px.
+    """
+    count = len(focal)
+    low, high = SIGMA
+    sigma = low * (high / low) ** torch.rand(count, 1, 1, generator=generator)
+    noise = landmark_noise(sigma, generator)
+    turn = rotvec_to_matrix(TURN * sigma[:, 0] * torch.randn(count, 3, generator=generator))
+    size = torch.exp(0.08 * torch.randn(count, 1, 1, generator=generator))
+    sure = 0.9 + 0.1 * torch.rand(count, 2, generator=generator)
+    noise, turn, size, sure = (x.to(keypoints.device) for x in (noise, turn, size, sure))
+    points = keypoints + wrist[:, None]
+    depth = points[..., 2:].clamp_min(0.05)
+    scale = (focal[:, None] / wrist[:, 2:].clamp_min(0.05))[..., None] / CROP_SIZE
+    pixels = (focal[:, None, None] * points[..., :2] / depth + CROP_CENTRE) / CROP_SIZE - 0.5
+    landmarks = torch.cat([pixels + 0.5 * noise[..., :2] * scale, (keypoints[..., 2:] + noise[..., 2:]) * scale], -1)
+    world = size * (keypoints + noise) @ turn.transpose(1, 2)
+    return {'landmarks': landmarks, 'world_landmarks': world - world.mean(1, keepdim=True),
+            'presence': sure[:, :1], 'handedness': sure[:, 1:]}
+
+
+def augment(cues: dict[str, Tensor], truth: dict[str, Tensor], hand, generator: torch.Generator) -> dict[str, Tensor]:
+    """Cues with the landmarks of REPLACED of the rows replaced and a little noise on the others.
+
+    `hand` is the TorchHand whose keypoints lie where MediaPipe puts them.
+    """
+    count = len(truth['focal'])
+    device = truth['focal'].device
+    replace = (torch.rand(count, generator=generator) < REPLACED).to(device)
+    with torch.no_grad():
+        keypoints = hand.keypoints(truth['betas'], truth['global_orient'], truth['hand_pose'])
+    good = replaced_cues(keypoints, truth['wrist'], truth['focal'], generator)
+    cues = dict(cues)
+    for name, spread in (('landmarks', 0.004), ('world_landmarks', 0.003)):
+        cues[name] = cues[name] + spread * torch.randn(cues[name].shape, generator=generator).to(device)
+    for name, value in good.items():
+        cues[name] = torch.where(replace.view(-1, *[1] * (value.ndim - 1)), value, cues[name])
+    return cues

@@ -1,0 +1,172 @@
+"""Train the masked transformer on shards, with a trained tokenizer frozen inside it.
+
+    maskhand train model --data shards --tokenizer runs/tokenizer/checkpoint.pt --out runs/model --minutes 60
+
+Reads train-*.npz and val-*.npz (new shards are picked up on the way); continues --out if it holds a run. Writes
+checkpoint.pt (for `maskhand export`) and curve.json.
+"""
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from ..hand_model.numpy_hand import HandModel
+from ..hand_model.torch_hand import TorchHand
+from ..model.config import MaskHandConfig, TokenizerConfig
+from ..model.losses import geometry_terms, token_loss, variance_loss, weighted
+from ..model.maskhand import HandParameters, MaskHand
+from ..model.rotation import matrix_to_rotation_6d, rotation_6d_to_matrix
+from ..model.sampling import expected_codes, random_mask, sample_codes
+from .cue_augmentation import augment
+from .loop import TrainingRun, add_loop_arguments
+from .shard_store import ShardStore
+
+WITHHELD_POSE = 0.3
+"""Share of samples whose tokens do not see the trunk's pose."""
+
+LOG_EVERY, VALIDATE_EVERY = 200, 1000
+REFRESH_EVERY = 1000
+"""Steps between looks for new shards."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `maskhand train model`."""
+    add_loop_arguments(parser)
+    parser.add_argument('--data', type=Path, required=True, help='folder of shards')
+    parser.add_argument('--tokenizer', type=Path, required=True, help='checkpoint.pt of `maskhand train tokenizer`')
+    parser.add_argument('--max-samples', type=int, default=400_000, help='samples kept in memory, 10 KB each')
+    parser.set_defaults(batch_size=128, learning_rate=7e-4)
+
+
+def mediapipe_hand() -> TorchHand:
+    """The open hand with keypoints at MediaPipe's places, or at MANO's where the hand has no such set."""
+    try:
+        return TorchHand(HandModel.load(keypoint_set='mediapipe'))
+    except ValueError:
+        return TorchHand()
+
+
+class Objective(nn.Module):
+    """The training loss of a MaskHand on one batch of cues and truth."""
+
+    def __init__(self, model: MaskHand, hand: TorchHand, generator: torch.Generator) -> None:
+        super().__init__()
+        self.model, self.hand, self.generator = model, hand, generator
+
+    def forward(self, cues: dict[str, Tensor], truth: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
+        """The loss, and what to log.
+
+        The first quarter of the batch hides every token. The middle half shows tokens that the model itself proposed, as
+        it will at run time, and is asked for all of them. The last quarter shows true tokens and is asked for the rest.
+        """
+        model, generator = self.model, self.generator
+        count, tokens = len(truth['focal']), model.config.tokenizer.tokens
+        device = truth['focal'].device
+        quarter = count // 4
+        own, true = slice(quarter, count - quarter), slice(count - quarter, count)
+        memory, trunk = model.context(cues)
+        digits = model.tokenizer.digits(matrix_to_rotation_6d(truth['hand_pose']))
+        codes = digits / model.tokenizer.quantizer.steps - 1
+        keep = (torch.rand(count, generator=generator) >= WITHHELD_POSE).to(device)
+        mask = random_mask(count, tokens, quarter, generator).to(device)
+        shown = codes.clone()
+        shown[own] = self._proposals(memory[own].detach(), trunk[own].detach(), keep[own])
+        out = model.synthesizer(memory, trunk, shown, mask, keep)
+        asked = mask.clone()
+        asked[own] = True
+        expected = torch.where(asked[..., None], expected_codes(out.logits), codes)
+        answer = HandParameters(model.tokenizer.decode(expected), out.global_orient, out.betas, out.camera)
+        terms, keypoints = geometry_terms(self.hand, answer, truth)
+        trunk_terms, _ = geometry_terms(self.hand, model.regressed(trunk), truth)
+        terms['tokens'] = token_loss(out.logits, digits, asked.float())
+        blind = torch.ones(count, device=device)
+        blind[true] = 0
+        terms['variance'] = variance_loss(out.log_variance, keypoints, truth['keypoints'], blind)
+        log = {'tokens': terms['tokens'].detach(), 'keypoints_mm': 1e3 * terms['keypoints'].detach(),
+               'pixels': 224 * terms['pixels'].detach()}
+        return weighted(terms) + weighted(trunk_terms), log
+
+    @torch.no_grad()
+    def _proposals(self, memory: Tensor, trunk: Tensor, keep: Tensor) -> Tensor:
+        """Tokens (B, L, D) as the model gives them from nothing: drawn in one half of the rows, expected in the other."""
+        shape = self.model.config.tokenizer
+        blank = trunk.new_zeros(len(trunk), shape.tokens, len(shape.levels))
+        logits = self.model.synthesizer(memory, trunk, blank, blank[..., 0] == 0, keep).logits
+        half = len(trunk) // 2
+        return torch.cat([sample_codes(logits[:half], self.generator), expected_codes(logits[half:])])
+
+
+def aligned_errors(predicted: Tensor, target: Tensor) -> Tensor:
+    """PA-MPJPE (B,) of keypoints (B, 21, 3): mean distance after the best similarity transform."""
+    a, b = predicted - predicted.mean(1, keepdim=True), target - target.mean(1, keepdim=True)
+    u, s, vt = torch.linalg.svd(a.transpose(1, 2) @ b)
+    sign = torch.ones_like(s)
+    sign[:, 2] = torch.linalg.det(u @ vt).sign()
+    scale = (s * sign).sum(1) / a.square().sum((1, 2)).clamp_min(1e-9)
+    return (scale[:, None, None] * a @ (u * sign[:, None]) @ vt - b).norm(dim=-1).mean(1)
+
+
+@torch.no_grad()
+def validate(model: MaskHand, hand: TorchHand, store: ShardStore) -> dict[str, float]:
+    """Errors in mm on `store`: of the point estimate (T = 1) and of the trunk alone."""
+    sums: dict[str, list[Tensor]] = {}
+    for rows in torch.arange(len(store)).split(256):
+        cues, truth = store.batch(rows)
+        answer, _ = model(cues)
+        for name, parameters in (('val', answer), ('val_trunk', model.regressed(model.context(cues)[1]))):
+            keypoints = hand.keypoints(parameters.betas, rotation_6d_to_matrix(parameters.global_orient),
+                                       rotation_6d_to_matrix(parameters.hand_pose))
+            sums.setdefault(f'{name}_pa_mm', []).append(aligned_errors(keypoints, truth['keypoints']))
+            sums.setdefault(f'{name}_mpjpe_mm', []).append((keypoints - truth['keypoints']).norm(dim=-1).mean(1))
+    return {name: 1e3 * torch.cat(values).mean().item() for name, values in sums.items()}
+
+
+def load_tokenizer(model: MaskHand, path: Path) -> None:
+    """Put the averaged weights of a tokenizer checkpoint into `model`."""
+    checkpoint = torch.load(path, map_location='cpu', weights_only=True)
+    config = TokenizerConfig(**{**checkpoint['config'], 'levels': tuple(checkpoint['config']['levels'])})
+    if config != model.config.tokenizer:
+        raise ValueError(f'{path} holds a tokenizer of {config}, the model wants {model.config.tokenizer}. '
+                         'Fix: train the tokenizer anew')
+    model.tokenizer.load_state_dict(checkpoint['ema'])
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train until the budget is spent."""
+    torch.set_num_threads(args.threads)
+    store = ShardStore(args.data, 'train', args.max_samples, args.device)
+    validation = ShardStore(args.data, 'val', 1024, args.device) if list(args.data.glob('val-*.npz')) else None
+    hand, cue_hand = TorchHand().to(args.device), mediapipe_hand().to(args.device)
+    torch.manual_seed(args.seed)
+    model = MaskHand(MaskHandConfig())
+    load_tokenizer(model, args.tokenizer)
+    model.context.set_statistics(store.batch(torch.arange(len(store))[::max(1, len(store) // 4000)])[0])
+    model.to(args.device)
+    summary = {'tokenizer': str(args.tokenizer)}
+    train = TrainingRun(model, args, {'config': model.config.to_dict(), 'summary': summary})
+    model.train()
+    objective = Objective(model, hand, train.generator)
+    logs: list[dict[str, Tensor]] = []
+    while train.running():
+        if train.step % REFRESH_EVERY == 0 and store.refresh():
+            print(f'{len(store)} training samples', flush=True)
+        rows = torch.randint(len(store), (args.batch_size,), generator=train.generator)
+        cues, truth = store.batch(rows)
+        loss, log = objective(augment(cues, truth, cue_hand, train.generator), truth)
+        train.update(loss)
+        logs.append({'loss': loss.detach(), **log})
+        if train.step % LOG_EVERY == 0:
+            values = {name: torch.stack([entry[name] for entry in logs]).mean().item() for name in logs[0]}
+            if validation and train.step % VALIDATE_EVERY == 0:
+                values.update(validate(train.averaged(), hand, validation))
+            train.log(**values)
+            logs.clear()
+    final = validate(train.averaged(), hand, validation) if validation else {}
+    train.log(**final)
+    summary.update(samples=len(store), steps=train.step, batch_size=args.batch_size, device=args.device,
+                   minutes=round(train.seconds / 60, 1), seed=args.seed, **final)
+    train.save()
+    return 0
