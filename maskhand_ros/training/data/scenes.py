@@ -13,8 +13,8 @@ KINDS = ('camera', 'stress')
 
 # Diffuse skin colours in linear RGB, from light to dark.
 _SKIN = np.array([[.80, .56, .45], [.70, .45, .33], [.58, .35, .24], [.42, .24, .15], [.27, .14, .085], [.15, .08, .05]])
-_UP = np.array([0., -1, 0])
-_PALM_VIEW = np.stack([-_UP, [0, 0, 1.], np.cross(-_UP, [0, 0, 1.])], 1)
+UP = np.array([0., -1, 0])
+PALM_VIEW = np.stack([-UP, [0, 0, 1.], np.cross(-UP, [0, 0, 1.])], 1)
 """Model axes in the camera frame for a palm towards the lens, fingers up."""
 
 
@@ -39,7 +39,7 @@ def sample_orientation(kind, rng):
     roll = 35 * rng.standard_normal() if rng.random() < .75 else rng.uniform(-180, 180)
     turns = np.array([[0, 0, roll], [tilt, 0, 0]]) * degrees
     first, second = rotvec_to_matrix(turns)
-    return first @ second @ rotvec_to_matrix(_UP * about * degrees) @ _PALM_VIEW
+    return first @ second @ rotvec_to_matrix(UP * about * degrees) @ PALM_VIEW
 
 
 def sample_forearm(n, rng):
