@@ -39,18 +39,20 @@ SOURCES := CMakeLists.txt package.xml setup.py pyproject.toml \
 # $(call pip,VENV,arguments): pip, showing one line per package
 pip = $(1)/bin/python -m pip --disable-pip-version-check install --progress-bar off $(2) \
   | sed -un 's/^Collecting \([^ ]*\).*/    \1/p'
+DEMO_EXTRAS := cpu,demo
+TEST_EXTRAS := cpu,demo,train,test
 # $(call install,VENV,extras): this package, built against the wheels that the environment already holds
 install = PATH="$(abspath $(1))/bin:$$PATH" $(call pip,$(1),--no-build-isolation '.[$(2)]')
 
 demo: $(DEMO_VENV)/.installed-$(ROS_DISTRO)
-	AMENT_PREFIX_PATH="$(abspath $(DEMO_VENV))" ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST \
+	@AMENT_PREFIX_PATH="$(abspath $(DEMO_VENV))" ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST \
 	FASTDDS_DEFAULT_PROFILES_FILE="$${FASTDDS_DEFAULT_PROFILES_FILE:-$(CURDIR)/config/fastdds.xml}" \
 	$(DEMO_VENV)/bin/maskhand demo --out demo_out \
 	  $(if $(VIDEO),--video '$(VIDEO)') $(if $(CAMERA),--camera $(CAMERA)) $(DEMO_ARGS)
 
 # From another folder: here the sources would hide the installed package.
 test: $(TEST_VENV)/.installed-$(ROS_DISTRO)
-	cd $(TEST_VENV) && AMENT_PREFIX_PATH="$$PWD" bin/pytest -c '$(CURDIR)/pyproject.toml' '$(CURDIR)/test' $(ARGS)
+	@cd $(TEST_VENV) && AMENT_PREFIX_PATH="$$PWD" bin/pytest -c '$(CURDIR)/pyproject.toml' '$(CURDIR)/test' $(ARGS)
 
 lint: $(DEMO_VENV)/.wheels-$(ROS_DISTRO)
 	$(call pip,$(DEMO_VENV),ruff)
@@ -71,7 +73,7 @@ clean:
 
 $(DEMO_VENV)/.installed-$(ROS_DISTRO): $(DEMO_VENV)/.wheels-$(ROS_DISTRO) $(SOURCES)
 	@echo "Building maskhand_ros into $(@D) (messages are compiled: about half a minute)"
-	@$(call install,$(@D),cpu,demo)
+	@$(call install,$(@D),$(DEMO_EXTRAS))
 	@touch $@
 
 $(TEST_VENV)/.torch: $(TEST_VENV)/.wheels-$(ROS_DISTRO)
@@ -81,5 +83,5 @@ $(TEST_VENV)/.torch: $(TEST_VENV)/.wheels-$(ROS_DISTRO)
 
 $(TEST_VENV)/.installed-$(ROS_DISTRO): $(TEST_VENV)/.torch $(SOURCES)
 	@echo "Building maskhand_ros into $(@D) (messages are compiled: about half a minute)"
-	@$(call install,$(@D),cpu,demo,train,test)
+	@$(call install,$(@D),$(TEST_EXTRAS))
 	@touch $@
