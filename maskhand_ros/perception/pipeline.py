@@ -1,0 +1,149 @@
+"""Picture in, hands out: the steps in their order."""
+from __future__ import annotations
+
+import dataclasses
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from maskhand_ros.geometry import CROP_SIZE, Camera
+from maskhand_ros.hand_model.numpy_hand import HandModel
+from maskhand_ros.perception.cues import CueNetwork
+from maskhand_ros.perception.detector import PalmDetector
+from maskhand_ros.perception.errors import ModelError
+from maskhand_ros.perception.placement import Placement
+from maskhand_ros.perception.providers import providers_for
+from maskhand_ros.perception.reconstructor import Reconstructor
+from maskhand_ros.perception.tracker import Tracker
+from maskhand_ros.perception.types import Frame
+from maskhand_ros.perception.weights import find_weights
+
+
+@dataclass
+class PipelineConfig:
+    """Everything that can be chosen; config/hand.yaml describes the same names."""
+
+    max_hands: int = 2
+    detection_threshold: float = 0.5
+    presence_threshold: float = 0.5
+    device: str = 'cpu'
+    threads: int = 2
+    weights_dir: str | None = None
+    hand_model: str | None = None
+    keypoint_set: str = 'mano'
+    mirrored_input: bool = False
+    hand_length: float = 0.
+    """Metres from wrist to middle fingertip of a flat hand; 0: the population's."""
+    iterations: int = 1
+    hypotheses: int = 0
+    detect_interval: int = 5
+    """Frames between runs of the detector while some, but fewer than max_hands, are followed."""
+
+
+class HandPipeline:
+    """Turns frames into hands. `timings` {stage: s} and `lost_ids` speak of the last frame."""
+
+    def __init__(self, config=None):
+        """Loads and checks the models; ModelError says what is missing and how to get it."""
+        self.config = config = config or PipelineConfig()
+        self.providers = providers_for(config.device)
+        folder = find_weights(config.weights_dir)
+        try:
+            self.hand_model = HandModel.load(config.hand_model or None, config.keypoint_set)
+            at_landmarks = HandModel.load(config.hand_model or None, 'mediapipe').keypoint_regressor
+        except (OSError, ValueError) as error:
+            raise ModelError(f'the hand model cannot be loaded: {error}',
+                             'leave hand_model empty for the open hand') from error
+        self._reconstruct = Reconstructor(folder, self.hand_model, self.providers, config.threads, config.iterations,
+                                          config.hypotheses)
+        self._cues = CueNetwork(folder / 'landmarks.onnx', config.threads, self.providers)
+        self._tracker = Tracker(
+            PalmDetector(folder / 'palm_detector.onnx', config.detection_threshold, config.threads, self.providers),
+            self._cues, config.max_hands, config.presence_threshold, config.detect_interval)
+        self._place = Placement(self.hand_model, at_landmarks, config.hand_length)
+        description = self._reconstruct.description
+        self.model_name = f'{description["name"]} {description["version"]}'
+        self.timings = {}
+
+    @property
+    def lost_ids(self):
+        """Ids of the hands that ended with the last frame."""
+        return self._tracker.lost_ids
+
+    def reset(self):
+        """Forgets the hands of the last frame."""
+        self._tracker.reset()
+
+    def warm_up(self):
+        """Runs every network once, so that the first frame is not slow."""
+        blank = np.zeros((240, 320, 3), np.uint8)
+        camera = Camera.default(320, 240)
+        self._tracker.detect(blank, camera, [])
+        self._reconstruct(self._cues(np.zeros((1, CROP_SIZE, CROP_SIZE, 3), np.uint8)))
+        self.reset()
+
+    def process(self, frame, rois=None):
+        """Hand[] in a Frame. Given `rois` (HandRoi[]), it looks there and nowhere else.
+
+        A mirrored picture (`mirrored_input`) is turned back first: sides and 3D are those of the world, in the frame of
+        the camera without its mirror; `keypoints_px` and `roi` are in the picture as received.
+        """
+        clock = Stopwatch()
+        tracker, width = self._tracker, frame.rgb.shape[1]
+        frame = unmirrored(frame) if self.config.mirrored_input else frame
+        camera = frame.camera or Camera.default(width, frame.rgb.shape[0])
+
+        followed = tracker.follow(frame.rgb, camera)
+        clock.lap('cues')
+        known, fresh = [view for _, view in followed], []
+        if rois is not None:
+            fresh = tracker.look_at(frame.rgb, camera, rois, known)
+        elif tracker.wants_detection(len(known)):
+            fresh = tracker.detect(frame.rgb, camera, known)
+        clock.lap('detect')
+        pairs = tracker.update(followed, fresh)
+        views = [view for _, view in pairs]
+        clock.lap('track')
+        hands = []
+        if views:
+            prediction = self._reconstruct({name: np.concatenate([view.cues[name] for view in views])
+                                            for name in views[0].cues})
+            clock.lap('reconstruct')
+            hands = self._place(prediction, views, frame, camera)
+            clock.lap('place')
+            tracker.finish(pairs, hands)
+        self.timings = clock.laps
+        return [_as_received(hand, width) for hand in hands] if self.config.mirrored_input else hands
+
+
+class Stopwatch:
+    """Seconds since the last lap, by name."""
+
+    def __init__(self):
+        self.laps, self._last = {}, time.perf_counter()
+
+    def lap(self, name):
+        now = time.perf_counter()
+        self.laps[name], self._last = now - self._last, now
+
+
+def unmirrored(frame):
+    """The Frame of a mirror image as the camera would have seen it without the mirror."""
+    camera = frame.camera
+    if camera is not None:
+        K, distortion = np.array(camera.K, float), np.array(camera.distortion, float)
+        K[0, 2] = camera.width - 1 - K[0, 2]
+        # Tangential, thin prism and tilt terms that are odd in x, in OpenCV's order.
+        odd = [k for k in (3, 8, 9, 13) if k < distortion.size]
+        distortion[odd] *= -1
+        camera = Camera(K, camera.width, camera.height, distortion)
+    depth = None if frame.depth is None else np.ascontiguousarray(frame.depth[:, ::-1])
+    return Frame(np.ascontiguousarray(frame.rgb[:, ::-1]), frame.stamp_ns, camera, depth)
+
+
+def _as_received(hand, width):
+    """A Hand found in the picture turned back, with its pixels in the mirrored picture as received."""
+    x, y, w, h = hand.roi
+    pixels = hand.keypoints_px * [-1, 1] + [width - 1, 0]
+    return dataclasses.replace(hand, roi=(width - x - w, y, w, h), keypoints_px=pixels)

@@ -1,0 +1,168 @@
+"""A prediction in the frame of its crop to a hand in the camera's optical frame, on its own side.
+
+The crop camera only turns the real camera, so its picture obeys the same pinhole law and the fit is made there; what the
+network cannot know, metric size, comes from the population, a parameter or a depth picture.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from maskhand_ros.geometry import C_LEFT, C_RIGHT, CROP_SIZE, matrix_to_rotvec, mirror_rotation, rotvec_to_matrix
+from maskhand_ros.perception.types import (LEFT, RIGHT, SCALE_DEPTH, SCALE_NONE, SCALE_PARAMETER, SCALE_POPULATION,
+                                           TENTATIVE, Hand)
+
+LANDMARK_SIGMA_PX = 4.0
+"""Standard deviation of one 2D landmark, crop pixels, with the difference in joint definition."""
+_INDEPENDENT = 4
+"""The errors of 21 landmarks of one hand go together: they are worth about this many independent ones."""
+ORIENTATION_SIGMA = 0.25
+"""Standard deviation of the network's orientation about each axis, radians."""
+_SIZE_SPREAD = {SCALE_NONE: 0.08, SCALE_POPULATION: 0.08, SCALE_PARAMETER: 0.03}
+"""Relative standard deviation of the hand's length: adults, and a length measured by its owner."""
+_DEPTH_SIGMA = 0.01
+_SKIN = 0.012
+"""Metres from the skin that a depth camera sees to the palm's keypoints."""
+_PALM = (0, 1, 5, 9, 13, 17)
+_MIDDLE = (0, 9, 10, 11, 12)
+_MIRROR = np.array([-1., 1., 1.])
+
+
+@dataclass
+class Fit:
+    """Where a rigid set of points lies: turn (3, 3) applied to them, then translation (3,) m; 6x6 covariance of both
+    (translation first, then the rotation vector)."""
+
+    turn: np.ndarray
+    translation: np.ndarray
+    covariance: np.ndarray
+
+
+def fit_pose(points, pixels, focal, sigma_px=LANDMARK_SIGMA_PX, orientation_sigma=ORIENTATION_SIGMA, steps=8):
+    """Weighted Gauss-Newton on rotation and translation: Fit of `points` (N, 3) m to centred `pixels` (N, 2).
+
+    `pixels` are relative to the principal point of a pinhole camera with `focal`; `sigma_px` scalar or (N,). The
+    prior says that the points are turned already, up to `orientation_sigma` rad about each axis.
+    """
+    weight = np.broadcast_to(_INDEPENDENT / len(points) / np.square(sigma_px), len(points))
+    spread = np.sqrt(np.var(pixels, 0).sum())
+    z = focal * np.sqrt(np.var(points[:, :2], 0).sum()) / max(spread, 1e-6)
+    translation = np.append(pixels.mean(0) * z / focal - points[:, :2].mean(0), z - points[:, 2].mean())
+    turn = np.eye(3)
+    prior = np.zeros(6)
+    prior[3:] = 1 / np.square(orientation_sigma)
+    for _ in range(steps):
+        turned = points @ turn.T
+        x, y, z = (turned + translation).T
+        z = np.maximum(z, 0.02)
+        # Derivative of a projected point by the point, then by translation and by a small turn on the left.
+        by_point = np.zeros((len(points), 2, 3))
+        by_point[:, 0, 0] = by_point[:, 1, 1] = focal / z
+        by_point[:, 0, 2], by_point[:, 1, 2] = -focal * x / z ** 2, -focal * y / z ** 2
+        jacobian = np.concatenate([by_point, np.cross(turned[:, None], by_point)], -1)
+        residual = pixels - focal * np.stack([x, y], 1) / z[:, None]
+        information = np.einsum('nij,nik,n->jk', jacobian, jacobian, weight) + np.diag(prior)
+        gradient = np.einsum('nij,ni,n->j', jacobian, residual, weight)
+        gradient[3:] -= prior[3:] * matrix_to_rotvec(turn)
+        change = np.linalg.solve(information, gradient)
+        # A step in depth that would pass the camera is shortened.
+        translation = translation + change[:3] * min(1, 0.5 * abs(translation[2]) / max(abs(change[2]), 1e-9))
+        turn = rotvec_to_matrix(change[3:]) @ turn
+        if np.abs(change).max() < 1e-6:
+            break
+    return Fit(turn, translation, np.linalg.inv(information))
+
+
+class Placement:
+    """Places hands. `hand_model` skins them; `landmark_regressor` (21, 16 + V) gives its keypoints where the 2D
+    landmarks sit; `hand_length` is metres from wrist to middle fingertip, 0 for the population's."""
+
+    def __init__(self, hand_model, landmark_regressor, hand_length=0.):
+        self._model, self._landmark_regressor, self._hand_length = hand_model, landmark_regressor, hand_length
+        self._rest = np.eye(3)[None], np.tile(np.eye(3), (1, 15, 1, 1))
+
+    def __call__(self, prediction, views, frame, camera):
+        """Hand[] from a HandPrediction of N hands and their N views (tracker.View), in a Frame and its Camera.
+
+        Ids, states and the operator are the tracker's to fill in.
+        """
+        skinned = self._model(prediction.betas, prediction.global_orient, prediction.hand_pose)
+        return [self._place(prediction, skinned, index, view, frame, camera) for index, view in enumerate(views)]
+
+    def hand_length(self, betas):
+        """Wrist to middle fingertip along the bones of the flat hand with `betas` (10,), metres."""
+        chain = self._model(betas[None], *self._rest, vertices=False).keypoints[0, _MIDDLE]
+        return float(np.linalg.norm(np.diff(chain, axis=0), axis=1).sum())
+
+    def _place(self, prediction, skinned, index, view, frame, camera):
+        source = SCALE_NONE if frame.camera is None else SCALE_PARAMETER if self._hand_length else SCALE_POPULATION
+        size = self._hand_length / self.hand_length(prediction.betas[index]) if self._hand_length else 1.
+        vertices, joints, keypoints = (np.asarray(part[index], float) * size
+                                       for part in (skinned.vertices, skinned.joints, skinned.keypoints))
+        landmarks = self._landmark_regressor @ np.concatenate([joints, vertices])
+        pixels = (view.landmarks[:, :2] + 0.5) * CROP_SIZE - (CROP_SIZE - 1) / 2
+        spread = prediction.keypoint_stddev[index]
+        fit = fit_pose(landmarks, pixels, view.crop_camera.focal)
+
+        # From the (mirrored) crop to the camera: mirror back, then turn back.
+        left = view.side == 'left'
+        back = view.crop_camera.rotation.T
+        mirror = _MIRROR if left else np.ones(3)
+        to_camera = back * mirror                                  # acts on polar vectors of the fit's frame
+        turn, frame_axes = fit.turn, C_LEFT if left else C_RIGHT
+        rotations = turn @ skinned.joint_rotations[index]
+        pose = np.asarray(prediction.hand_pose[index], float)
+        if left:
+            rotations, pose = mirror_rotation(rotations), mirror_rotation(pose)
+        rotations = back @ rotations
+        position = to_camera @ fit.translation
+        vertices, joints, keypoints = (part @ (to_camera @ turn).T for part in (vertices, joints, keypoints))
+
+        along = _SIZE_SPREAD[source] * np.linalg.norm(position)
+        if source != SCALE_NONE and frame.depth is not None:
+            ratio = _depth_ratio(frame.depth, camera.project(keypoints[list(_PALM)] + position),
+                                 (keypoints[list(_PALM), 2] + position[2]))
+            if ratio is not None:
+                source, along = SCALE_DEPTH, _DEPTH_SIGMA
+                position, vertices, joints, keypoints = (ratio * part for part in (position, vertices, joints, keypoints))
+        ray = position / np.linalg.norm(position)
+        axial = back * (-mirror if left else mirror)               # a mirror turns rotation vectors the other way
+        blocks = np.zeros((6, 6))
+        blocks[:3, :3], blocks[3:, 3:] = to_camera, axial
+        covariance = blocks @ fit.covariance @ blocks.T
+        covariance[:3, :3] += along ** 2 * np.outer(ray, ray)
+
+        wrist = rotations[0] @ frame_axes
+        pixels = camera.project(keypoints + position)
+        metric = source != SCALE_NONE
+        return Hand(
+            id=0, side=LEFT if left else RIGHT, side_probability=view.side_probability, state=TENTATIVE, operator=False,
+            score=view.presence, confidence=float(prediction.confidence[index]),
+            roi=_box(pixels, frame.rgb.shape), scale_source=source, wrist_position=position if metric else None,
+            wrist_rotation=wrist, wrist_covariance=covariance if metric else None,
+            keypoints=keypoints + position if metric else None, keypoints_wrist=keypoints @ wrist,
+            keypoint_stddev=np.asarray(spread[:, 0], float), keypoint_stddev_depth=np.asarray(spread[:, 1], float),
+            keypoints_px=pixels, joint_rotations=rotations @ frame_axes, joints_wrist=joints @ wrist,
+            mano_pose=np.concatenate([matrix_to_rotvec(rotations[:1]), matrix_to_rotvec(pose)]).reshape(48),
+            betas=np.asarray(prediction.betas[index], float), vertices=vertices @ wrist)
+
+
+def _depth_ratio(depth, pixels, z):
+    """Factor that brings palm points at `pixels` (N, 2) and depths `z` (N,) to the depth picture; None if it is unsure."""
+    column, row = np.round(pixels).astype(int).T
+    inside = (column >= 0) & (row >= 0) & (column < depth.shape[1]) & (row < depth.shape[0])
+    seen = depth[row[inside], column[inside]].astype(float)
+    good = np.isfinite(seen) & (seen > 0)
+    if good.sum() < 3:
+        return None
+    ratio = np.median((seen[good] + _SKIN) / z[inside][good])
+    # Beyond these no adult's hand is meant: the depth is the background's or a hole's.
+    return ratio if 0.6 < ratio < 1.6 else None
+
+
+def _box(pixels, shape):
+    """Whole-pixel x, y, w, h around `pixels` (N, 2), cut to a picture of `shape`."""
+    low = np.clip(np.floor(pixels.min(0)), 0, [shape[1] - 1, shape[0] - 1]).astype(int)
+    high = np.clip(np.ceil(pixels.max(0)), low + 1, np.maximum([shape[1], shape[0]], low + 1)).astype(int)
+    return (*low.tolist(), *(high - low).tolist())
