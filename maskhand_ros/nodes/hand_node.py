@@ -45,7 +45,6 @@ class HandNode(LifecycleNode):
 
     def __init__(self, **options):
         super().__init__('hand_node', **options)
-        parameters.declare(self)
         self.pipeline = None
         self.diagnostics = Diagnostics(self.get_name())
         self._outputs = self._images = self._depth = self._worker = None
@@ -62,6 +61,7 @@ class HandNode(LifecycleNode):
         self._jump_handle = self.get_clock().create_jump_callback(
             JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=True),
             post_callback=lambda jump: self._time_jumped.set())
+        parameters.declare(self)      # last: a value that is refused ends the constructor, and destroy_node needs the rest
 
     # lifecycle
 

@@ -1,7 +1,11 @@
 """Hands as visualization_msgs/MarkerArray: a mesh and a skeleton each, gone 0.2 s after the last picture."""
 from __future__ import annotations
 
-from geometry_msgs.msg import Vector3
+import struct
+
+import numpy as np
+from geometry_msgs.msg import Point, Vector3
+from rclpy.serialization import serialize_message
 from std_msgs.msg import ColorRGBA
 from visualization_msgs.msg import Marker, MarkerArray
 
@@ -12,6 +16,9 @@ from maskhand_ros.skeleton import KEYPOINT_EDGES
 LIFETIME = 0.2
 """Seconds; a viewer forgets a hand that is not sent again."""
 
+_PLACEHOLDERS = 3
+"""Points that stand in a mesh marker until its serialized bytes are filled in."""
+
 _COLOURS = {True: (0.43, 0.66, 1.0), False: (0.98, 0.65, 0.38)}      # right, left
 
 
@@ -19,36 +26,65 @@ class HandMarkers:
     """Builds the markers of each picture and deletes those of hands that are gone."""
 
     def __init__(self, hand_model):
-        self._faces = {True: hand_model.faces.reshape(-1).tolist(), False: hand_model.faces_left.reshape(-1).tolist()}
+        self._faces = {True: hand_model.faces.reshape(-1), False: hand_model.faces_left.reshape(-1)}
         self._shown = set()
 
     def build(self, hands, header):
-        """Markers of the placed hands, and DELETE for hands that were shown before and are not among them."""
+        """Serialized MarkerArray (bytes, for `publish`): the placed hands, and DELETE for hands that were shown before and are
+        not among them.
+
+        A mesh is ten thousand Points: as Python objects they would cost 15 ms a hand, so that rclpy serializes the message
+        with placeholders and the corners are put into the bytes.
+        """
         placed = [hand for hand in hands if hand.wrist_position is not None]
         ids = {hand.id for hand in placed}
         markers = [Marker(header=header, ns=ns, id=gone, action=Marker.DELETE)
                    for gone in sorted(self._shown - ids) for ns in ('mesh', 'skeleton')]
         self._shown = ids
-        for hand in placed:
-            markers += [self._mesh(hand, header), self._skeleton(hand, header)]
-        return MarkerArray(markers=markers)
+        for number, hand in enumerate(placed):
+            markers += [_mesh(hand, header, number), _skeleton(hand, header)]
+        data = serialize_message(MarkerArray(markers=markers))
+        for number, hand in enumerate(placed):
+            data = _fill_in(data, number, hand.vertices[self._faces[hand.side == RIGHT]])
+        return data
 
     def clear(self, header):
         """DELETE for everything shown."""
         return self.build([], header)
 
-    def _mesh(self, hand, header):
-        marker = _marker(hand, header, 'mesh', Marker.TRIANGLE_LIST, (1., 1., 1.), 0.85)
-        vertices = [to_point(v) for v in hand.vertices]
-        # Each vertex is one Point object that its triangles share: building is ten times faster than a Point per corner.
-        marker.points = [vertices[v] for v in self._faces[hand.side == RIGHT]]
-        return marker
 
-    def _skeleton(self, hand, header):
-        marker = _marker(hand, header, 'skeleton', Marker.LINE_LIST, (0.003, 0., 0.), 1.)
-        points = [to_point(p) for p in hand.keypoints_wrist]
-        marker.points = [points[k] for k in KEYPOINT_EDGES.reshape(-1)]
-        return marker
+def _mesh(hand, header, number):
+    marker = _marker(hand, header, 'mesh', Marker.TRIANGLE_LIST, (1., 1., 1.), 0.85)
+    x, y, z = _placeholder(number)
+    marker.points = [Point(x=x, y=y, z=z)] * _PLACEHOLDERS
+    return marker
+
+
+def _skeleton(hand, header):
+    marker = _marker(hand, header, 'skeleton', Marker.LINE_LIST, (0.003, 0., 0.), 1.)
+    points = [to_point(p) for p in hand.keypoints_wrist]
+    marker.points = [points[k] for k in KEYPOINT_EDGES.reshape(-1)]
+    return marker
+
+
+def _placeholder(number):
+    """A point that no hand has: beyond the orbit of Neptune."""
+    return 6e12 + number, -7e12, 8e12
+
+
+def _fill_in(data, number, points):
+    """CDR bytes with the placeholders of mesh `number` replaced by points (N, 3).
+
+    A Point is 24 bytes, a multiple of every alignment, so that nothing behind the sequence has to move within its padding.
+    """
+    old = struct.pack('=3d', *_placeholder(number)) * _PLACEHOLDERS
+    at = data.index(old)
+    count = struct.pack('=I', _PLACEHOLDERS)
+    length = at - 4 if data[at - 4:at] == count else at - 8          # padding may lie between the length and the points
+    if data[length:length + 4] != count:
+        raise ValueError('a serialized Marker does not look as expected: report this with the RMW implementation in use')
+    new = np.ascontiguousarray(points, np.float64)
+    return b''.join([data[:length], struct.pack('=I', len(new)), data[length + 4:at], new.tobytes(), data[at + len(old):]])
 
 
 def _marker(hand, header, ns, kind, scale, alpha):

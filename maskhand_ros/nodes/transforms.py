@@ -2,12 +2,18 @@
 from __future__ import annotations
 
 import numpy as np
-from geometry_msgs.msg import Transform, TransformStamped, Vector3
+from geometry_msgs.msg import Quaternion, Transform, TransformStamped, Vector3
 from std_msgs.msg import Header
 
-from maskhand_ros.nodes.messages import to_quaternion
+from maskhand_ros.geometry import matrix_to_quaternion
 from maskhand_ros.perception.types import PREDICTED, SCALE_NONE, SIDE_NAMES
 from maskhand_ros.skeleton import JOINT_NAMES, JOINT_PARENTS, KEYPOINT_JOINT, KEYPOINT_NAMES, TIP_KEYPOINTS
+
+FRAMES = (*JOINT_NAMES, *(KEYPOINT_NAMES[tip] for tip in TIP_KEYPOINTS))
+"""Names of a hand's 21 frames: 16 joints, then 5 tips."""
+
+PARENTS = np.array([0, *JOINT_PARENTS[1:], *KEYPOINT_JOINT[list(TIP_KEYPOINTS)]])
+"""(21,) index of each frame's parent; the wrist, whose parent is the camera, stands for itself."""
 
 
 class HandNames:
@@ -42,23 +48,18 @@ def hand_transforms(hand, name, header):
     """21 geometry_msgs/TransformStamped of a hand; none for one without a measured, metric place."""
     if hand.wrist_position is None or hand.scale_source == SCALE_NONE or hand.state == PREDICTED:
         return []
-    rotations = hand.joint_rotations
-    positions = hand.joints_wrist @ hand.wrist_rotation.T + hand.wrist_position
-    transforms = [_transform(header, header.frame_id, f'{name}/wrist', hand.wrist_position, hand.wrist_rotation)]
-    for joint in range(1, len(JOINT_NAMES)):
-        parent = JOINT_PARENTS[joint]
-        to_parent = rotations[parent].T
-        transforms.append(_transform(header, f'{name}/{JOINT_NAMES[parent]}', f'{name}/{JOINT_NAMES[joint]}',
-                                     to_parent @ (positions[joint] - positions[parent]), to_parent @ rotations[joint]))
-    tips = hand.keypoints_wrist @ hand.wrist_rotation.T + hand.wrist_position
-    for tip in TIP_KEYPOINTS:
-        joint = KEYPOINT_JOINT[tip]
-        transforms.append(_transform(header, f'{name}/{JOINT_NAMES[joint]}', f'{name}/{KEYPOINT_NAMES[tip]}',
-                                     rotations[joint].T @ (tips[tip] - positions[joint]), np.eye(3)))
-    return transforms
-
-
-def _transform(header, parent, child, translation, rotation):
-    x, y, z = translation.tolist()
-    return TransformStamped(header=Header(stamp=header.stamp, frame_id=parent), child_frame_id=child,
-                            transform=Transform(translation=Vector3(x=x, y=y, z=z), rotation=to_quaternion(rotation)))
+    tips = list(TIP_KEYPOINTS)
+    # In the camera frame, then relative to the parent. A tip turns with its finger's last joint.
+    rotations = np.concatenate([hand.joint_rotations, hand.joint_rotations[KEYPOINT_JOINT[tips]]])
+    positions = np.concatenate([hand.joints_wrist, hand.keypoints_wrist[tips]]) @ hand.wrist_rotation.T + hand.wrist_position
+    to_parent = np.swapaxes(rotations[PARENTS], 1, 2)
+    shifts = np.einsum('nij,nj->ni', to_parent, positions - positions[PARENTS])
+    turns = to_parent @ rotations
+    shifts[0], turns[0] = hand.wrist_position, hand.wrist_rotation
+    quaternions = matrix_to_quaternion(turns)
+    frames = [f'{name}/{own}' for own in FRAMES]
+    parents = [header.frame_id, *(frames[parent] for parent in PARENTS[1:])]
+    return [TransformStamped(
+        header=Header(stamp=header.stamp, frame_id=parent), child_frame_id=child,
+        transform=Transform(translation=Vector3(x=x, y=y, z=z), rotation=Quaternion(x=qx, y=qy, z=qz, w=qw)))
+        for parent, child, (x, y, z), (qx, qy, qz, qw) in zip(parents, frames, shifts.tolist(), quaternions.tolist())]

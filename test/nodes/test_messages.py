@@ -1,8 +1,9 @@
 """Hands to messages and back, TF, markers, cloud."""
 import numpy as np
 import pytest
+from rclpy.serialization import deserialize_message
 from std_msgs.msg import Header
-from visualization_msgs.msg import Marker
+from visualization_msgs.msg import Marker, MarkerArray
 
 from maskhand_ros.nodes.markers import HandMarkers
 from maskhand_ros.nodes.messages import (CLOUD_TYPE, cloud_msg, hand_to_msg, hands_to_msg, is_finite, msg_to_hand, ns_to_stamp, stamp_to_ns,
@@ -84,16 +85,19 @@ def test_frame_names(make_hand):
 def test_markers_show_and_delete(make_hand, hand_model):
     markers = HandMarkers(hand_model)
     left, right = make_hand(LEFT, id=1), make_hand(RIGHT, id=2)
-    shown = markers.build([left, right], HEADER).markers
+    shown = deserialize_message(markers.build([left, right], HEADER), MarkerArray).markers
     assert [(m.ns, m.id, m.action) for m in shown] == [(ns, i, Marker.ADD) for i in (1, 2) for ns in ('mesh', 'skeleton')]
     for marker, hand in zip(shown[::2], (left, right)):
         corners = np.array([(p.x, p.y, p.z) for p in marker.points]).reshape(-1, 3, 3)
         outward = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
         volume = (corners[:, 0] * outward).sum() / 6
         assert 5e-5 < volume < 1e-3, f'side {hand.side}: triangles must face outwards'
-    assert [(m.ns, m.id, m.action) for m in markers.build([left], HEADER).markers][:2] == [
-        ('mesh', 2, Marker.DELETE), ('skeleton', 2, Marker.DELETE)]
-    assert len(markers.clear(HEADER).markers) == 2
+        assert set(map(tuple, corners.reshape(-1, 3))) == set(map(tuple, hand.vertices))
+    for marker in shown:
+        assert marker.header == HEADER and marker.lifetime.nanosec == 200_000_000 and marker.text == ''
+    fewer = deserialize_message(markers.build([left], HEADER), MarkerArray).markers
+    assert [(m.ns, m.id, m.action) for m in fewer[:2]] == [('mesh', 2, Marker.DELETE), ('skeleton', 2, Marker.DELETE)]
+    assert len(deserialize_message(markers.clear(HEADER), MarkerArray).markers) == 2
 
 
 def test_cloud_and_topology(make_hand, hand_model):
