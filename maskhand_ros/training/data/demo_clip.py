@@ -23,7 +23,7 @@ from maskhand_ros.training.data.scenes import PALM_VIEW, UP
 WIDTH, HEIGHT, FPS, SECONDS = 640, 480, 30, 7
 K = np.array([[570., 0, 319.5], [0, 570., 239.5], [0, 0, 1.]])
 _MIRROR = np.array([-1., 1, 1])
-_DATA = Path(__file__).resolve().parents[2] / 'data'
+DATA = Path(__file__).resolve().parents[2] / 'data'
 
 # (second, pose). The left hand is staged as its mirror image: a right hand on the same side.
 _POSES = {
@@ -133,7 +133,7 @@ def demo_betas():
 def main():
     """Write demo_clip.mp4 and demo_clip.npz."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--out', type=Path, default=_DATA, help='folder of demo_clip.mp4 and demo_clip.npz')
+    parser.add_argument('--out', type=Path, default=DATA, help='folder of demo_clip.mp4 and demo_clip.npz')
     out = parser.parse_args().out
     out.mkdir(parents=True, exist_ok=True)
     video = cv2.VideoWriter(str(out / 'demo_clip.mp4'), cv2.VideoWriter_fourcc(*'mp4v'), FPS, (WIDTH, HEIGHT))

@@ -2,6 +2,7 @@
 import numpy as np
 
 from maskhand_ros.training.data.anatomy import THUMB
+from maskhand_ros.training.data.meshes import anatomy_of
 
 _D = np.pi / 180
 _E, _C, _H = (0, 5, 3, 0), (82, 92, 38, 0), (45, 50, 30, 0)
@@ -162,7 +163,6 @@ def sample_angles(anatomy, n, rng):
 
 def sample_poses(hand, n, rng):
     """n poses as hand_pose (n, 15, 3, 3) float64, relative to the rest pose of the HandModel `hand`."""
-    from maskhand_ros.training.data.meshes import anatomy_of
     anatomy = anatomy_of(hand)
     return anatomy.rotations(sample_angles(anatomy, n, rng))
 
