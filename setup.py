@@ -42,6 +42,13 @@ def ament_prefixes():
     return [str(Path(spec.origin).parents[4])]      # PREFIX/lib/pythonX.Y/site-packages/rosidl_cmake/__init__.py
 
 
+def has_tf2_msgs(prefixes):
+    """Return whether an ament prefix holds the real tf2_msgs, not ours from an earlier installation of this package."""
+    found = [Path(prefix) / 'share/tf2_msgs/package.xml' for prefix in prefixes]
+    ours = (HERE / 'vendor/tf2_msgs/package.xml').read_text()
+    return any(path.exists() and path.read_text() != ours for path in found)
+
+
 class BuildWithCMake(build_py):
     """Replace the copying of Python files: CMake generates the messages and installs everything."""
 
@@ -57,7 +64,7 @@ class BuildWithCMake(build_py):
             note.write_text(environment)
         shutil.rmtree(stage, ignore_errors=True)
         shutil.rmtree(self.build_lib, ignore_errors=True)
-        if not any((Path(p) / 'share/ament_index/resource_index/packages/tf2_msgs').exists() for p in prefixes):
+        if not has_tf2_msgs(prefixes):
             self.build_project(HERE / 'vendor/tf2_msgs', base / 'tf2_msgs', stage, prefixes)
         self.build_project(HERE, base / NAME, stage, prefixes)
         self.pack(stage)
