@@ -76,10 +76,13 @@ class ClipPlayer(Node):
             self.get_logger().warning('no calibration: CameraInfo is a guess (53 degrees), so distances are a guess as well')
 
     def _wait_for_subscribers(self):
-        while rclpy.ok() and self._images.get_subscription_count() < self.wait_for_subscribers:
+        """Until they are there, and for a while the same ones: they subscribe anew once they know our reliability."""
+        known, since = None, time.monotonic()
+        while rclpy.ok() and self.wait_for_subscribers and time.monotonic() < since + 1.5:
+            present = sorted(str(i.endpoint_gid) for i in self.get_subscriptions_info_by_topic(self._images.topic_name))
+            if present != known or len(present) < self.wait_for_subscribers:
+                known, since = present, time.monotonic()
             time.sleep(0.05)
-        if self.wait_for_subscribers:
-            time.sleep(1.5)                                       # the subscribers now choose their reliability
 
     def _pictures(self):
         while True:

@@ -142,7 +142,7 @@ def _errors(recording, stamps_ns, truth):
                 pinch.append(np.linalg.norm(points[THUMB_TIP] - points[INDEX_TIP]))
     if not rooted:
         return {}
-    correlations = [np.corrcoef(found, true)[0, 1] for found, true in pinches.values() if len(found) > 2]
+    correlations = [np.corrcoef(found, true)[0, 1] for found, true in pinches.values() if np.std(found) > 0 < np.std(true)]
     return {'keypoint_error_mm': round(np.mean(rooted) * 1e3, 2), 'pa_mpjpe_mm': round(np.mean(aligned) * 1e3, 2),
             'mean_hand_pa_mpjpe_mm': round(np.mean(mean) * 1e3, 2), 'wrist_depth_error_percent': round(np.mean(depth) * 100, 2),
             'thumb_index_correlation': round(float(np.mean(correlations)), 4) if correlations else None}

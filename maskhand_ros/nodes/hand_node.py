@@ -34,7 +34,7 @@ from maskhand_ros.perception.types import Frame
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
 PIPELINE_PARAMETERS = ('max_hands', 'detection_threshold', 'presence_threshold', 'device', 'threads', 'keypoint_set',
-                       'mirrored_input', 'hand_length', 'iterations', 'hypotheses')
+                       'mirrored_input', 'detect_interval', 'hand_length', 'iterations', 'hypotheses')
 
 SMALL = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
 """For CameraInfo: small messages that every publisher's reliability can serve."""

@@ -1,6 +1,9 @@
 """The topics that hand_node publishes. What costs time is built only while somebody subscribes."""
 from __future__ import annotations
 
+import dataclasses
+
+import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseWithCovarianceStamped
 from rclpy.qos import DurabilityPolicy, QoSProfile
@@ -34,6 +37,7 @@ class Outputs:
         self._overlay_jpeg = self._publisher(CompressedImage, '~/overlay/compressed', 1)
         self._wrists = {side: self._publisher(PoseWithCovarianceStamped, f'~/{name}/wrist', 1)
                         for side, name in SIDE_NAMES.items()}
+        self._mirrored = parameters['mirrored_input']
         self._tf = self._publisher(TFMessage, '/tf', 100)
         self._marker_builder = HandMarkers(hand_model)
         self._names = HandNames(parameters['max_hands'], prefix_for(parameters['tf_prefix'], node.get_namespace()))
@@ -85,7 +89,10 @@ class Outputs:
         raw, jpeg = _wanted(self._overlay), _wanted(self._overlay_jpeg)
         if not (raw or jpeg):
             return
-        picture = draw_hands(frame.rgb, hands, frame.camera, self._hand_model.faces)
+        faces = self._hand_model.faces
+        if self._mirrored:           # the hands are in the world's frame, the picture is not: show them in the mirror, inside out
+            hands, faces = [_in_mirror(hand) for hand in hands], faces[:, ::-1]
+        picture = draw_hands(frame.rgb, hands, frame.camera, faces)
         if raw:
             self._overlay.publish(encode_image(picture, header))
         if jpeg:
@@ -96,6 +103,13 @@ class Outputs:
 def diagnostics_publisher(node):
     """The publisher of /diagnostics; it speaks in every lifecycle state, so it is none of the managed ones."""
     return node.create_publisher(DiagnosticArray, '/diagnostics', 1)
+
+
+def _in_mirror(hand):
+    """The Hand reflected in the plane x = 0 of the camera; its pixels are those of the mirrored picture already."""
+    mirror = np.diag([-1., 1., 1.])
+    position = None if hand.wrist_position is None else mirror @ hand.wrist_position
+    return dataclasses.replace(hand, wrist_position=position, wrist_rotation=mirror @ hand.wrist_rotation)
 
 
 def _wanted(publisher):

@@ -58,6 +58,8 @@ SPECS = (
     Spec('max_hands', 2, 'hands followed at most', limits=(1, 8)),
     Spec('detection_threshold', 0.5, 'probability from which a detection is looked at, 0 to 1', limits=(0.0, 1.0)),
     Spec('presence_threshold', 0.5, 'probability of a hand in the crop below which a hand is lost, 0 to 1', limits=(0.0, 1.0)),
+    Spec('detect_interval', 5, 'pictures between searches for another hand while fewer than max_hands are followed',
+         limits=(1, 300)),
     Spec('hand_length', 0.0, 'metres from wrist to middle fingertip of the hands seen; 0: population mean', limits=(0.0, 0.3)),
     # output
     Spec('publish_tf', True, 'broadcast the frames of the hands on /tf', live=True),
