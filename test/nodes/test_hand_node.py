@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 
+import cv2
 import numpy as np
 import pytest
 import yaml
@@ -16,9 +17,12 @@ from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
+from tf2_msgs.msg import TFMessage
 
+from maskhand_ros.msg import Hand as HandMsg
 from maskhand_ros.msg import HandArray, HandTopology
 from maskhand_ros.nodes import parameters
+from maskhand_ros.nodes.clip_player import DEMO_CLIP
 from maskhand_ros.nodes.hand_node import HandNode
 from maskhand_ros.nodes.images import encode_image
 from maskhand_ros.nodes.messages import ns_to_stamp
@@ -187,3 +191,72 @@ def test_signals_end_the_process_cleanly(graph, number):
         assert process.wait(timeout=10) == 0
     finally:
         process.kill()
+
+
+@pytest.fixture(scope='module')
+def clip():
+    """(RGB picture, CameraInfo) of the bundled clip: a left and a right hand, both in view."""
+    capture = cv2.VideoCapture(str(DEMO_CLIP))
+    good, picture = capture.read()
+    assert good, f'{DEMO_CLIP} does not open'
+    with np.load(DEMO_CLIP.with_suffix('.npz'), allow_pickle=False) as truth:
+        info = CameraInfo(width=picture.shape[1], height=picture.shape[0], k=truth['K'].reshape(9), distortion_model='plumb_bob')
+    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), info
+
+
+def watch(graph, namespace, rgb, info, count=6, **parameter_values):
+    """HandArrays and transforms of a node that is shown the same picture again and again."""
+    node = graph.add(HandNode(namespace=namespace, **overrides(**parameter_values)))
+    heard, transforms = graph.hear(HandArray, f'/{namespace}/hand_node/hands'), graph.hear(TFMessage, '/tf')
+    camera = Camera(graph, f'/{namespace}')
+    assert node.trigger_configure() == SUCCESS and node.trigger_activate() == SUCCESS
+    graph.wait(camera.matched)
+    for _ in range(count):
+        header = camera.show(rgb, info)
+        graph.wait(lambda header=header: heard and heard[-1].header == header)
+    graph.wait(lambda: transforms and transforms[-1].transforms[0].header.stamp == header.stamp)
+    assert node.trigger_deactivate() == SUCCESS
+    return heard, [msg for msg in transforms if msg.transforms[0].child_frame_id.startswith(f'{namespace}/')]
+
+
+def test_hands_and_frames_of_the_clip(graph, clip):
+    heard, transforms = watch(graph, 'clip', *clip)
+    sides = {hand.side: hand for hand in heard[-1].hands}
+    assert set(sides) == {HandMsg.LEFT, HandMsg.RIGHT}
+    frames = {t.child_frame_id: t for t in transforms[-1].transforms}
+    assert len(frames) == 42
+    for side, name in ((HandMsg.LEFT, 'left'), (HandMsg.RIGHT, 'right')):
+        hand, wrist = sides[side], frames[f'clip/{name}_hand/wrist']
+        assert hand.is_operator and hand.scale_source == HandMsg.SCALE_POPULATION and len(hand.vertices) > 1000
+        assert wrist.header == heard[-1].header
+        place = wrist.transform.translation
+        np.testing.assert_allclose([place.x, place.y, place.z], [getattr(hand.keypoints[0], a) for a in 'xyz'], atol=1e-6)
+
+
+def test_a_mirrored_picture_tells_the_same_hands(graph, clip):
+    rgb, info = clip
+    seen = {hand.side: hand for hand in watch(graph, 'straight', rgb, info)[0][-1].hands}
+    mirrored = CameraInfo(width=info.width, height=info.height, k=info.k.copy(), distortion_model='plumb_bob')
+    mirrored.k[2] = info.width - 1 - info.k[2]
+    again = {hand.side: hand for hand in watch(graph, 'mirror', np.ascontiguousarray(rgb[:, ::-1]), mirrored, mirrored_input=True)[0][-1].hands}
+    assert set(seen) == set(again) == {HandMsg.LEFT, HandMsg.RIGHT}
+    for side, hand in seen.items():
+        u = np.array(hand.keypoints_px)[::2], info.width - 1 - np.array(again[side].keypoints_px)[::2]
+        assert np.abs(u[0] - u[1]).mean() < 3
+        z = hand.wrist[0].pose.position.z, again[side].wrist[0].pose.position.z
+        assert z[0] == pytest.approx(z[1], rel=0.05)
+
+
+def test_without_calibration_hands_have_no_place(graph, clip):
+    rgb, _ = clip
+    node = graph.add(HandNode(namespace='blind'))
+    heard = graph.hear(HandArray, '/blind/hand_node/hands')
+    camera = Camera(graph, '/blind')
+    assert node.trigger_configure() == SUCCESS and node.trigger_activate() == SUCCESS
+    graph.wait(camera.matched)
+    header = camera.show(rgb)
+    graph.wait(lambda: heard and heard[-1].header == header)
+    assert heard[-1].hands
+    for hand in heard[-1].hands:
+        assert hand.scale_source == HandMsg.SCALE_NONE and len(hand.wrist) == len(hand.keypoints) == 0
+        assert len(hand.keypoints_wrist) == 21 and any(hand.keypoints_px)
