@@ -25,6 +25,8 @@ endif
 unexport AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH LD_LIBRARY_PATH PYTHONPATH PYTHONHOME
 unexport RMW_IMPLEMENTATION ROS_LOCALHOST_ONLY _ROS_WHEELS_BOOTSTRAP_COMPLETE
 export ROS_DISTRO
+# Python 3.11 and later: the sources in this folder do not hide the installed package.
+export PYTHONSAFEPATH := 1
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
