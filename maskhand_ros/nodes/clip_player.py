@@ -1,8 +1,9 @@
 """clip_player: publishes a video file or a webcam as Image + CameraInfo, stamped when they are sent.
 
-Beside a clip `name.mp4`, `name.npz` may hold `K` (3, 3), the calibration. Otherwise the CameraInfo is a guess (a view of
-53 degrees), and the node says so.
+Beside a clip `name.mp4`, `name.npz` may hold `K` (3, 3), the calibration. Otherwise the CameraInfo is a
+guess (a view of 53 degrees), and the node says so.
 """
+
 from __future__ import annotations
 
 import json
@@ -29,14 +30,22 @@ RELIABLE = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
 
 
 class ClipPlayer(Node):
-    """Parameters: `video` (path; empty: the bundled clip), `camera` (number of a webcam; -1: none), `rate` (Hz; 0: the
-    clip's own), `seconds` (0: to the end), `loop`, `wait_for_subscribers` (start when so many are there), `frame_id`,
-    `report` (file for a JSON with the stamps of what was sent)."""
+    """Parameters: `video` (path; empty: the bundled clip), `camera` (number of a webcam; -1: none), `rate`
+    (Hz; 0: the clip's own), `seconds` (0: to the end), `loop`, `wait_for_subscribers` (start when so many
+    are there), `frame_id`, `report` (file for a JSON with the stamps of what was sent)."""
 
     def __init__(self):
         super().__init__('clip_player')
-        defaults = {'video': '', 'camera': -1, 'rate': 0.0, 'seconds': 0.0, 'loop': False, 'wait_for_subscribers': 0,
-                    'frame_id': 'camera_optical_frame', 'report': ''}
+        defaults = {
+            'video': '',
+            'camera': -1,
+            'rate': 0.0,
+            'seconds': 0.0,
+            'loop': False,
+            'wait_for_subscribers': 0,
+            'frame_id': 'camera_optical_frame',
+            'report': '',
+        }
         for name, default in defaults.items():
             setattr(self, name, self.declare_parameter(name, default).value)
         self._images = self.create_publisher(Image, 'image', RELIABLE)
@@ -50,7 +59,7 @@ class ClipPlayer(Node):
         begin = time.monotonic()
         for index, picture in enumerate(self._pictures()):
             due = begin + index / self._rate
-            if self.camera < 0 and due > time.monotonic():        # a camera sets its own pace
+            if self.camera < 0 and due > time.monotonic():  # a camera sets its own pace
                 time.sleep(due - time.monotonic())
             if not rclpy.ok() or (self.seconds and time.monotonic() - begin > self.seconds):
                 break
@@ -61,11 +70,16 @@ class ClipPlayer(Node):
         self._path = self.video or str(DEMO_CLIP)
         self._capture = cv2.VideoCapture(self.camera if self.camera >= 0 else self._path)
         if not self._capture.isOpened():
-            raise FileNotFoundError(f'camera {self.camera} does not open: is it plugged in, may you read /dev/video{self.camera}?'
-                                    if self.camera >= 0 else f'{self._path} is no video that OpenCV can read')
+            raise FileNotFoundError(
+                f'camera {self.camera} does not open: is it plugged in, may you read /dev/video{self.camera}?'
+                if self.camera >= 0
+                else f'{self._path} is no video that OpenCV can read'
+            )
         own_rate = self._capture.get(cv2.CAP_PROP_FPS)
         self._rate = self.rate or (own_rate if 1 <= own_rate <= 240 else 30.0)
-        width, height = (int(self._capture.get(p)) for p in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+        width, height = (
+            int(self._capture.get(p)) for p in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
+        )
         self._camera = Camera.default(width, height)
         truth = Path(self._path).with_suffix('.npz')
         self._calibrated = self.camera < 0 and truth.is_file()
@@ -73,13 +87,18 @@ class ClipPlayer(Node):
             with np.load(truth, allow_pickle=False) as file:
                 self._camera = Camera(np.array(file['K'], float), width, height)
         else:
-            self.get_logger().warning('no calibration: CameraInfo is a guess (53 degrees), so distances are a guess as well')
+            self.get_logger().warning(
+                'no calibration: CameraInfo is a guess (53 degrees), so distances are a guess as well'
+            )
 
     def _wait_for_subscribers(self):
-        """Until they are there, and for a while the same ones: they subscribe anew once they know our reliability."""
+        """Until they are there, and for a while the same ones: they subscribe anew once they know our
+        reliability."""
         known, since = None, time.monotonic()
         while rclpy.ok() and self.wait_for_subscribers and time.monotonic() < since + 1.5:
-            present = sorted(str(i.endpoint_gid) for i in self.get_subscriptions_info_by_topic(self._images.topic_name))
+            present = sorted(
+                str(i.endpoint_gid) for i in self.get_subscriptions_info_by_topic(self._images.topic_name)
+            )
             if present != known or len(present) < self.wait_for_subscribers:
                 known, since = present, time.monotonic()
             time.sleep(0.05)
@@ -95,20 +114,40 @@ class ClipPlayer(Node):
             yield cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
 
     def _publish(self, rgb):
-        stamp = time.time_ns() if not self.get_parameter('use_sim_time').value else self.get_clock().now().nanoseconds
+        stamp = (
+            time.time_ns()
+            if not self.get_parameter('use_sim_time').value
+            else self.get_clock().now().nanoseconds
+        )
         header = Header(stamp=ns_to_stamp(stamp), frame_id=self.frame_id)
         K = self._camera.K
-        self._infos.publish(CameraInfo(
-            header=header, width=self._camera.width, height=self._camera.height, distortion_model='plumb_bob',
-            d=[0.] * 5, k=K.reshape(9), r=np.eye(3).reshape(9), p=np.hstack([K, np.zeros((3, 1))]).reshape(12)))
+        self._infos.publish(
+            CameraInfo(
+                header=header,
+                width=self._camera.width,
+                height=self._camera.height,
+                distortion_model='plumb_bob',
+                d=[0.0] * 5,
+                k=K.reshape(9),
+                r=np.eye(3).reshape(9),
+                p=np.hstack([K, np.zeros((3, 1))]).reshape(12),
+            )
+        )
         self._images.publish(encode_image(rgb, header))
         self._stamps.append(stamp)
 
     def _write_report(self):
         if self.report:
-            Path(self.report).write_text(json.dumps({
-                'source': f'camera {self.camera}' if self.camera >= 0 else self._path, 'rate_hz': self._rate,
-                'calibrated': self._calibrated, 'stamps_ns': self._stamps}))
+            Path(self.report).write_text(
+                json.dumps(
+                    {
+                        'source': f'camera {self.camera}' if self.camera >= 0 else self._path,
+                        'rate_hz': self._rate,
+                        'calibrated': self._calibrated,
+                        'stamps_ns': self._stamps,
+                    }
+                )
+            )
 
 
 def main(args=None):

@@ -1,4 +1,5 @@
 """The figures and the overlay video of a demo, read back from its MCAP file."""
+
 from __future__ import annotations
 
 import json
@@ -45,7 +46,9 @@ def report(folder, player_report):
     truth_path = Path(played['source']).with_suffix('.npz')
     truth = dict(np.load(truth_path, allow_pickle=False)) if truth_path.is_file() else None
     summary = summarize(recording, played['stamps_ns'], truth)
-    write_video(folder / 'hands.mcap', folder / 'hands.mp4', recording, summary['rate_hz'] or played['rate_hz'])
+    write_video(
+        folder / 'hands.mcap', folder / 'hands.mp4', recording, summary['rate_hz'] or played['rate_hz']
+    )
     (folder / 'summary.json').write_text(json.dumps(summary, indent=2) + '\n')
     print_table(summary, recording, folder)
     return summary
@@ -62,27 +65,38 @@ def read_recording(path):
         elif topic == '/tf':
             transforms += len(msg.transforms)
         elif topic == '/diagnostics':
-            dropped = next((int(v.value) for s in msg.status for v in s.values if v.key == 'dropped'), dropped)
+            dropped = next(
+                (int(v.value) for s in msg.status for v in s.values if v.key == 'dropped'), dropped
+            )
         elif topic.endswith('/camera_info') and camera is None:
             camera = decode_camera_info(msg, msg.width, msg.height)
     return Recording(hands, np.array(latency), dropped, transforms, camera)
 
 
 def summarize(recording, stamps_ns, truth=None):
-    """The figures of a demo. `truth`: arrays keypoints (T, 2, 21, 3) metres in the camera frame, [left, right], and visible
-    (T, 2), for each picture in the order of `stamps_ns`; None leaves the errors None."""
+    """The figures of a demo. `truth`: arrays keypoints (T, 2, 21, 3) metres in the camera frame, [left,
+    right], and visible (T, 2), for each picture in the order of `stamps_ns`; None leaves the errors None."""
     stamps = np.array(sorted(recording.hands))
-    seconds = (stamps[-1] - stamps[0]) * 1e-9 if len(stamps) > 1 else 0.
+    seconds = (stamps[-1] - stamps[0]) * 1e-9 if len(stamps) > 1 else 0.0
     summary = {
-        'frames_in': len(stamps_ns), 'frames_processed': len(stamps), 'frames_dropped': recording.dropped,
+        'frames_in': len(stamps_ns),
+        'frames_processed': len(stamps),
+        'frames_dropped': recording.dropped,
         'both_hands_fraction': _both_hands(recording, stamps_ns, truth),
-        'rate_hz': round((len(stamps) - 1) / seconds, 2) if seconds else 0.,
-        'latency_ms': {f'p{p}': round(float(np.percentile(recording.latency_s, p)) * 1e3, 1) if len(stamps) else None
-                       for p in (50, 99)},
+        'rate_hz': round((len(stamps) - 1) / seconds, 2) if seconds else 0.0,
+        'latency_ms': {
+            f'p{p}': round(float(np.percentile(recording.latency_s, p)) * 1e3, 1) if len(stamps) else None
+            for p in (50, 99)
+        },
     }
     errors = _errors(recording, stamps_ns, truth) if truth is not None else {}
-    for key in ('keypoint_error_mm', 'pa_mpjpe_mm', 'wrist_depth_error_percent', 'thumb_index_correlation',
-                'mean_hand_pa_mpjpe_mm'):
+    for key in (
+        'keypoint_error_mm',
+        'pa_mpjpe_mm',
+        'wrist_depth_error_percent',
+        'thumb_index_correlation',
+        'mean_hand_pa_mpjpe_mm',
+    ):
         summary[key] = errors.get(key)
     return summary
 
@@ -107,20 +121,35 @@ def print_table(summary, recording, folder):
     """What a person wants to read after the demo."""
     per_frame = [len(hands) for hands in recording.hands.values()]
     latency = summary['latency_ms']
-    rows = [('pictures sent', summary['frames_in']), ('looked at', summary['frames_processed']),
-            ('dropped for newer ones', summary['frames_dropped']),
-            ('hands per picture', f'{np.mean(per_frame):.2f}' if per_frame else 'none'),
-            ('both hands found', _percent(summary['both_hands_fraction'])), ('rate', f'{summary["rate_hz"]:.1f} Hz'),
-            ('latency p50 / p99', f'{latency["p50"]} / {latency["p99"]} ms (picture stamped -> HandArray received)'),
-            ('TF frames broadcast', recording.transforms)]
+    rows = [
+        ('pictures sent', summary['frames_in']),
+        ('looked at', summary['frames_processed']),
+        ('dropped for newer ones', summary['frames_dropped']),
+        ('hands per picture', f'{np.mean(per_frame):.2f}' if per_frame else 'none'),
+        ('both hands found', _percent(summary['both_hands_fraction'])),
+        ('rate', f'{summary["rate_hz"]:.1f} Hz'),
+        (
+            'latency p50 / p99',
+            f'{latency["p50"]} / {latency["p99"]} ms (picture stamped -> HandArray received)',
+        ),
+        ('TF frames broadcast', recording.transforms),
+    ]
     if summary['pa_mpjpe_mm'] is not None:
-        rows += [('keypoint error', f'{summary["keypoint_error_mm"]:.1f} mm (wrist aligned)'),
-                 ('PA-MPJPE', f'{summary["pa_mpjpe_mm"]:.1f} mm (the mean hand: {summary["mean_hand_pa_mpjpe_mm"]:.1f} mm)'),
-                 ('wrist depth error', f'{summary["wrist_depth_error_percent"]:.1f} %'),
-                 ('thumb-index distance', f'{summary["thumb_index_correlation"]:.3f} correlation with the truth')]
+        rows += [
+            ('keypoint error', f'{summary["keypoint_error_mm"]:.1f} mm (wrist aligned)'),
+            (
+                'PA-MPJPE',
+                f'{summary["pa_mpjpe_mm"]:.1f} mm (the mean hand: {summary["mean_hand_pa_mpjpe_mm"]:.1f} mm)',
+            ),
+            ('wrist depth error', f'{summary["wrist_depth_error_percent"]:.1f} %'),
+            ('thumb-index distance', f'{summary["thumb_index_correlation"]:.3f} correlation with the truth'),
+        ]
     width = max(len(name) for name, _ in rows)
     print('\n' + '\n'.join(f'  {name:<{width}}  {value}' for name, value in rows))
-    print(f'\n  Look at {folder / "hands.mp4"}; open {folder / "hands.mcap"} in Foxglove or Lichtblick.\n', flush=True)
+    print(
+        f'\n  Look at {folder / "hands.mp4"}; open {folder / "hands.mcap"} in Foxglove or Lichtblick.\n',
+        flush=True,
+    )
 
 
 def _errors(recording, stamps_ns, truth):
@@ -142,17 +171,25 @@ def _errors(recording, stamps_ns, truth):
                 pinch.append(np.linalg.norm(points[THUMB_TIP] - points[INDEX_TIP]))
     if not rooted:
         return {}
-    correlations = [np.corrcoef(found, true)[0, 1] for found, true in pinches.values() if np.std(found) > 0 < np.std(true)]
-    return {'keypoint_error_mm': round(np.mean(rooted) * 1e3, 2), 'pa_mpjpe_mm': round(np.mean(aligned) * 1e3, 2),
-            'mean_hand_pa_mpjpe_mm': round(np.mean(mean) * 1e3, 2), 'wrist_depth_error_percent': round(np.mean(depth) * 100, 2),
-            'thumb_index_correlation': round(float(np.mean(correlations)), 4) if correlations else None}
+    correlations = [
+        np.corrcoef(found, true)[0, 1] for found, true in pinches.values() if np.std(found) > 0 < np.std(true)
+    ]
+    return {
+        'keypoint_error_mm': round(np.mean(rooted) * 1e3, 2),
+        'pa_mpjpe_mm': round(np.mean(aligned) * 1e3, 2),
+        'mean_hand_pa_mpjpe_mm': round(np.mean(mean) * 1e3, 2),
+        'wrist_depth_error_percent': round(np.mean(depth) * 100, 2),
+        'thumb_index_correlation': round(float(np.mean(correlations)), 4) if correlations else None,
+    }
 
 
 def _both_hands(recording, stamps_ns, truth):
-    """Fraction of the pictures looked at with both hands reported: of those where both are in view by the truth, or without
-    a truth of those since both were first reported."""
-    found = [{hand.side for hand in recording.hands[stamp]} == set(SIDES) if stamp in recording.hands else None
-             for stamp in stamps_ns]
+    """Fraction of the pictures looked at with both hands reported: of those where both are in view by the
+    truth, or without a truth of those since both were first reported."""
+    found = [
+        {hand.side for hand in recording.hands[stamp]} == set(SIDES) if stamp in recording.hands else None
+        for stamp in stamps_ns
+    ]
     if truth is not None:
         in_view = np.asarray(truth['visible']).all(1)
     else:
@@ -163,7 +200,8 @@ def _both_hands(recording, stamps_ns, truth):
 
 
 def _mean_hand_keypoints():
-    """The hand of mean shape in mean pose: {side: (21, 3) metres}. Knowing nothing about the picture, one would say this."""
+    """The hand of mean shape in mean pose: {side: (21, 3) metres}. Knowing nothing about the picture, one
+    would say this."""
     with np.load(OPEN_HAND, allow_pickle=False) as file:
         pose = rotvec_to_matrix(file['hands_mean'].reshape(1, 15, 3))
     keypoints = HandModel.load()(np.zeros((1, 10)), np.eye(3)[None], pose, vertices=False).keypoints[0]

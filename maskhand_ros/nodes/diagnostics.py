@@ -1,4 +1,6 @@
-"""What /diagnostics says about the node, once a second: rate, stage times, drops, faults each with its remedy."""
+"""What /diagnostics says about the node, once a second: rate, stage times, drops, faults each with its
+remedy."""
+
 from __future__ import annotations
 
 import threading
@@ -38,14 +40,20 @@ class Faults:
         """[(reason, remedy)] of the last seconds, newest first."""
         with self._lock:
             since = time.monotonic() - RECENT
-            return [(reason, self._remedies[reason])
-                    for reason, at in sorted(self._last.items(), key=lambda item: -item[1]) if at > since]
+            return [
+                (reason, self._remedies[reason])
+                for reason, at in sorted(self._last.items(), key=lambda item: -item[1])
+                if at > since
+            ]
 
     def values(self):
         """Pairs (key, value): a count and a remedy for each reason."""
         with self._lock:
-            return [pair for reason, count in sorted(self._counts.items())
-                    for pair in ((f'{reason}: count', count), (f'{reason}: remedy', self._remedies[reason]))]
+            return [
+                pair
+                for reason, count in sorted(self._counts.items())
+                for pair in ((f'{reason}: count', count), (f'{reason}: remedy', self._remedies[reason]))
+            ]
 
 
 class Diagnostics:
@@ -86,26 +94,44 @@ class Diagnostics:
         with self._lock:
             since = time.monotonic() - RECENT
             recent = [t for t in self._finished if t > since]
-        return (len(recent) - 1) / (recent[-1] - recent[0]) if len(recent) > 1 and recent[-1] > recent[0] else 0.
+        return (
+            (len(recent) - 1) / (recent[-1] - recent[0])
+            if len(recent) > 1 and recent[-1] > recent[0]
+            else 0.0
+        )
 
-    def message(self, stamp, state, image=None, frames=None, image_timeout=2., model=()):
-        """DiagnosticArray. `state`: label of the lifecycle state. `image`: AutoQosSubscription and `frames`: NewestFrame while
-        the node is active, else None. `model`: pairs to show with the model."""
-        return DiagnosticArray(header=Header(stamp=stamp), status=[
-            self._image_status(state, image, frames, image_timeout), self._calibration_status(), self._model_status(state, model)])
+    def message(self, stamp, state, image=None, frames=None, image_timeout=2.0, model=()):
+        """DiagnosticArray. `state`: label of the lifecycle state. `image`: AutoQosSubscription and `frames`:
+        NewestFrame while the node is active, else None. `model`: pairs to show with the model."""
+        return DiagnosticArray(
+            header=Header(stamp=stamp),
+            status=[
+                self._image_status(state, image, frames, image_timeout),
+                self._calibration_status(),
+                self._model_status(state, model),
+            ],
+        )
 
     def _image_status(self, state, image, frames, timeout):
         values = [('processed', self.processed), ('rate (Hz)', f'{self.rate():.1f}'), ('hands', self.hands)]
         level, text = OK, state
         if image is not None:
             publishers, age = image.publishers(), frames.age()
-            values += [('topic', image.topic), ('reliability', image.reliability.name.lower()), ('publishers', publishers),
-                       ('received', frames.received), ('dropped', frames.dropped)]
+            values += [
+                ('topic', image.topic),
+                ('reliability', image.reliability.name.lower()),
+                ('publishers', publishers),
+                ('received', frames.received),
+                ('dropped', frames.dropped),
+            ]
             text = f'{self.rate():.1f} Hz, {frames.dropped} of {frames.received} dropped for newer ones'
             if age > timeout:
                 level = ERROR
-                text = (f'no images on {image.topic}: ' + ('nobody publishes it; start the camera or remap `image`'
-                                                          if publishers == 0 else 'its publisher is silent; look at the camera'))
+                text = f'no images on {image.topic}: ' + (
+                    'nobody publishes it; start the camera or remap `image`'
+                    if publishers == 0
+                    else 'its publisher is silent; look at the camera'
+                )
         recent = self.images.recent()
         if recent and level == OK:
             level, text = WARN, f'{recent[0][0]}. {recent[0][1]}'
@@ -118,8 +144,11 @@ class Diagnostics:
 
     def _model_status(self, state, model):
         with self._lock:
-            values = [(f'{stage} p{p} (ms)', f'{np.percentile(times, p) * 1e3:.1f}')
-                      for stage, times in self._times.items() for p in (50, 95)]
+            values = [
+                (f'{stage} p{p} (ms)', f'{np.percentile(times, p) * 1e3:.1f}')
+                for stage, times in self._times.items()
+                for p in (50, 95)
+            ]
         level, text = OK, state
         recent = self.faults.recent()
         busy = self._busy_since
@@ -132,5 +161,10 @@ class Diagnostics:
         return self._status('model', level, text, [*model, *values, *self.faults.values()])
 
     def _status(self, part, level, text, values):
-        return DiagnosticStatus(name=f'{self._name}: {part}', hardware_id=self._name, level=level, message=text,
-                                values=[KeyValue(key=str(key), value=str(value)) for key, value in values])
+        return DiagnosticStatus(
+            name=f'{self._name}: {part}',
+            hardware_id=self._name,
+            level=level,
+            message=text,
+            values=[KeyValue(key=str(key), value=str(value)) for key, value in values],
+        )

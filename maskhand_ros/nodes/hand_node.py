@@ -4,6 +4,7 @@
 
 The executor's thread only receives; one worker thread sees the newest picture, so that lag never grows.
 """
+
 from __future__ import annotations
 
 import sys
@@ -33,15 +34,27 @@ from maskhand_ros.perception.types import Frame
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
-PIPELINE_PARAMETERS = ('max_hands', 'detection_threshold', 'presence_threshold', 'device', 'threads', 'keypoint_set',
-                       'mirrored_input', 'detect_interval', 'hand_length', 'iterations', 'hypotheses')
+PIPELINE_PARAMETERS = (
+    'max_hands',
+    'detection_threshold',
+    'presence_threshold',
+    'device',
+    'threads',
+    'keypoint_set',
+    'mirrored_input',
+    'detect_interval',
+    'hand_length',
+    'iterations',
+    'hypotheses',
+)
 
 SMALL = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
 """For CameraInfo: small messages that every publisher's reliability can serve."""
 
 
 class HandNode(LifecycleNode):
-    """Configure loads and warms up the models, activate starts to look; parameters in parameters.py, topics in outputs.py."""
+    """Configure loads and warms up the models, activate starts to look; parameters in parameters.py, topics
+    in outputs.py."""
 
     def __init__(self, **options):
         super().__init__('hand_node', **options)
@@ -55,27 +68,35 @@ class HandNode(LifecycleNode):
         self._time_jumped = threading.Event()
         self._last_stamp = 0
         self._diagnostics_publisher = diagnostics_publisher(self)
-        steady = Clock(clock_type=ClockType.STEADY_TIME)      # a paused simulation must not silence diagnostics
+        steady = Clock(clock_type=ClockType.STEADY_TIME)  # a paused simulation must not silence diagnostics
         self.create_timer(1.0, self._publish_diagnostics, clock=steady)
         self.create_timer(0.5, self._follow_publishers, clock=steady)
         self._jump_handle = self.get_clock().create_jump_callback(
             JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=True),
-            post_callback=lambda jump: self._time_jumped.set())
-        parameters.declare(self)      # last: a value that is refused ends the constructor, and destroy_node needs the rest
+            post_callback=lambda jump: self._time_jumped.set(),
+        )
+        # last: a value that is refused ends the constructor, and destroy_node needs the rest
+        parameters.declare(self)
 
     # lifecycle
 
     def on_configure(self, state):
-        """Loads the models and warms them up; FAILURE says in the log and in diagnostics what is missing and how to get it."""
+        """Loads the models and warms them up; FAILURE says in the log and in diagnostics what is missing and
+        how to get it."""
         values = parameters.read(self)
         config = {name: values[name] for name in PIPELINE_PARAMETERS}
         try:
-            self.pipeline = HandPipeline(PipelineConfig(
-                weights_dir=values['weights_dir'] or None, hand_model=values['hand_model'] or None, **config))
+            self.pipeline = HandPipeline(
+                PipelineConfig(
+                    weights_dir=values['weights_dir'] or None,
+                    hand_model=values['hand_model'] or None,
+                    **config,
+                )
+            )
             self.pipeline.warm_up()
         except ModelError as error:
             self.diagnostics.failure = error.what, error.fix
-        except Exception as error:     # rclpy would swallow it; an unexpected one must be seen as well
+        except Exception as error:  # rclpy would swallow it; an unexpected one must be seen as well
             self.get_logger().error(traceback.format_exc())
             self.diagnostics.failure = f'{type(error).__name__}: {error}', 'report this with the log above'
         else:
@@ -131,14 +152,22 @@ class HandNode(LifecycleNode):
     def _subscribe(self):
         policy = self.get_parameter('image_qos').value
         compressed = self.get_parameter('compressed').value
-        self._images = AutoQosSubscription(self, CompressedImage if compressed else Image, 'image',
-                                           lambda msg, info: self._frames.put(msg, info), policy,
-                                           '/compressed' if compressed else '')
-        self._subscriptions_beside = [self.create_subscription(CameraInfo, 'camera_info', self._infos.put, SMALL)]
+        self._images = AutoQosSubscription(
+            self,
+            CompressedImage if compressed else Image,
+            'image',
+            lambda msg, info: self._frames.put(msg, info),
+            policy,
+            '/compressed' if compressed else '',
+        )
+        self._subscriptions_beside = [
+            self.create_subscription(CameraInfo, 'camera_info', self._infos.put, SMALL)
+        ]
         if self.get_parameter('use_depth').value:
             self._depth = AutoQosSubscription(self, Image, 'depth/image', self._depths.put, policy)
             self._subscriptions_beside.append(
-                self.create_subscription(CameraInfo, 'depth/camera_info', self._depth_infos.put, SMALL))
+                self.create_subscription(CameraInfo, 'depth/camera_info', self._depth_infos.put, SMALL)
+            )
 
     def _stop(self):
         self._running.clear()
@@ -170,11 +199,22 @@ class HandNode(LifecycleNode):
     def _publish_diagnostics(self):
         model = []
         if self.pipeline is not None:
-            model = [('model', self.pipeline.model_name), ('hand model', self.pipeline.hand_model.name),
-                     ('device', self.get_parameter('device').value), ('providers', ', '.join(self.pipeline.providers))]
-        self._diagnostics_publisher.publish(self.diagnostics.message(
-            self.get_clock().now().to_msg(), self._state_machine.current_state[1], self._images, self._frames,
-            self.get_parameter('image_timeout').value, model))
+            model = [
+                ('model', self.pipeline.model_name),
+                ('hand model', self.pipeline.hand_model.name),
+                ('device', self.get_parameter('device').value),
+                ('providers', ', '.join(self.pipeline.providers)),
+            ]
+        self._diagnostics_publisher.publish(
+            self.diagnostics.message(
+                self.get_clock().now().to_msg(),
+                self._state_machine.current_state[1],
+                self._images,
+                self._frames,
+                self.get_parameter('image_timeout').value,
+                model,
+            )
+        )
 
     # worker thread
 
@@ -188,7 +228,7 @@ class HandNode(LifecycleNode):
                 self._look(*newest)
             except BadInput as error:
                 self._count(self.diagnostics.images, error)
-            except Exception as error:      # one bad picture must not end the node
+            except Exception as error:  # one bad picture must not end the node
                 if self._running.is_set() and rclpy.ok(context=self.context):
                     reason = f'{type(error).__name__} while processing'
                     if self.diagnostics.faults.add(reason, f'{error}; report this with the log'):
@@ -206,21 +246,43 @@ class HandNode(LifecycleNode):
         decoded = time.monotonic()
         hands = [hand for hand in self.pipeline.process(frame) if self._finite(hand)]
         seen = time.monotonic()
-        self._outputs.publish(hands, self.pipeline.lost_ids, msg.header, frame, lambda: time.monotonic() - arrival)
+        self._outputs.publish(
+            hands, self.pipeline.lost_ids, msg.header, frame, lambda: time.monotonic() - arrival
+        )
         end = time.monotonic()
-        self.diagnostics.finished(len(hands), {'wait': begin - arrival, 'decode': decoded - begin, **self.pipeline.timings,
-                                               'publish': end - seen, 'total': end - arrival})
+        self.diagnostics.finished(
+            len(hands),
+            {
+                'wait': begin - arrival,
+                'decode': decoded - begin,
+                **self.pipeline.timings,
+                'publish': end - seen,
+                'total': end - arrival,
+            },
+        )
 
     def _check_stamp(self, stamp):
         """The stamp in ns; a repeated one is refused, one that goes back starts the tracks afresh."""
         if stamp == 0:
-            self._count(self.diagnostics.images, BadInput('zero stamp', 'header.stamp is 0', 'The camera driver must stamp its pictures'))
+            self._count(
+                self.diagnostics.images,
+                BadInput('zero stamp', 'header.stamp is 0', 'The camera driver must stamp its pictures'),
+            )
         elif stamp == self._last_stamp:
-            raise BadInput('repeated stamp', f'{stamp} ns came twice', 'Two publishers on one topic, or a driver that does not stamp')
+            raise BadInput(
+                'repeated stamp',
+                f'{stamp} ns came twice',
+                'Two publishers on one topic, or a driver that does not stamp',
+            )
         elif stamp < self._last_stamp:
-            self._count(self.diagnostics.images, BadInput(
-                'time went back', f'by {(self._last_stamp - stamp) * 1e-9:.3f} s', 'Tracks start afresh; two publishers on one topic, '
-                'or a bag that was started again'))
+            self._count(
+                self.diagnostics.images,
+                BadInput(
+                    'time went back',
+                    f'by {(self._last_stamp - stamp) * 1e-9:.3f} s',
+                    'Tracks start afresh; two publishers on one topic, or a bag that was started again',
+                ),
+            )
             self._time_jumped.set()
         if self._time_jumped.is_set():
             self._time_jumped.clear()
@@ -231,7 +293,9 @@ class HandNode(LifecycleNode):
     def _camera(self, stamp, rgb):
         """The picture's Camera, or None: then hands have no metric place, and diagnostics say why."""
         try:
-            return camera_for(self._infos, stamp, rgb.shape[1], rgb.shape[0], self.get_parameter('image_rectified').value)
+            return camera_for(
+                self._infos, stamp, rgb.shape[1], rgb.shape[0], self.get_parameter('image_rectified').value
+            )
         except BadInput as error:
             self._count(self.diagnostics.calibration, error)
             return None
@@ -240,8 +304,15 @@ class HandNode(LifecycleNode):
         if not self.get_parameter('use_depth').value:
             return None
         try:
-            return depth_for(self._depths, self._depth_infos, frame.stamp_ns, frame.camera, frame.rgb.shape[1],
-                             frame.rgb.shape[0], self.get_parameter('max_image_pixels').value)
+            return depth_for(
+                self._depths,
+                self._depth_infos,
+                frame.stamp_ns,
+                frame.camera,
+                frame.rgb.shape[1],
+                frame.rgb.shape[0],
+                self.get_parameter('max_image_pixels').value,
+            )
         except BadInput as error:
             self._count(self.diagnostics.images, error)
             return None
@@ -249,7 +320,9 @@ class HandNode(LifecycleNode):
     def _finite(self, hand):
         finite = is_finite(hand)
         if not finite:
-            self.diagnostics.faults.add('hand with numbers that are not finite', 'it was not published; report this')
+            self.diagnostics.faults.add(
+                'hand with numbers that are not finite', 'it was not published; report this'
+            )
         return finite
 
     def _count(self, faults, error):

@@ -1,4 +1,5 @@
 """Subscriptions to pictures: the reliability that the publishers offer, and only the newest frame."""
+
 from __future__ import annotations
 
 import threading
@@ -10,15 +11,23 @@ _RELIABILITY = {'reliable': ReliabilityPolicy.RELIABLE, 'best_effort': Reliabili
 
 
 class AutoQosSubscription:
-    """A subscription whose reliability follows the publishers: reliable if every one offers it, else best effort.
+    """A subscription whose reliability follows the publishers: reliable if every one offers it, else best
+    effort.
 
-    Best effort hears both kinds, but loses big pictures on a default Fast DDS; reliable hears only reliable publishers.
-    Call `follow_publishers` now and then (the node does twice a second): it subscribes anew when the answer changes.
-    `topic` is relative and remappable; `suffix` is put behind the remapped name, as image_transport does.
+    Best effort hears both kinds, but loses big pictures on a default Fast DDS; reliable hears only reliable
+    publishers. Call `follow_publishers` now and then (the node does twice a second): it subscribes anew when
+    the answer changes. `topic` is relative and remappable; `suffix` is put behind the remapped name, as
+    image_transport does.
     """
 
     def __init__(self, node, msg_type, topic, callback, policy='auto', suffix='', depth=1):
-        self._node, self._msg_type, self._callback, self._policy, self._depth = node, msg_type, callback, policy, depth
+        self._node, self._msg_type, self._callback, self._policy, self._depth = (
+            node,
+            msg_type,
+            callback,
+            policy,
+            depth,
+        )
         self.topic = node.resolve_topic_name(topic) + suffix
         self.reliability = None
         self._subscription = None
@@ -26,10 +35,14 @@ class AutoQosSubscription:
 
     def follow_publishers(self):
         """Subscribes anew if the publishers now offer something else (policy `auto` only)."""
-        offers = [info.qos_profile.reliability for info in self._node.get_publishers_info_by_topic(self.topic)]
+        offers = [
+            info.qos_profile.reliability for info in self._node.get_publishers_info_by_topic(self.topic)
+        ]
         if self._policy != 'auto' or not offers:
             return
-        wanted = _RELIABILITY['reliable' if all(o == ReliabilityPolicy.RELIABLE for o in offers) else 'best_effort']
+        wanted = _RELIABILITY[
+            'reliable' if all(o == ReliabilityPolicy.RELIABLE for o in offers) else 'best_effort'
+        ]
         if wanted != self.reliability:
             self._subscribe(wanted)
 
@@ -45,17 +58,22 @@ class AutoQosSubscription:
 
     def _subscribe(self, reliability):
         self.close()
-        qos = QoSProfile(reliability=reliability, durability=DurabilityPolicy.VOLATILE, history=HistoryPolicy.KEEP_LAST,
-                         depth=self._depth)
+        qos = QoSProfile(
+            reliability=reliability,
+            durability=DurabilityPolicy.VOLATILE,
+            history=HistoryPolicy.KEEP_LAST,
+            depth=self._depth,
+        )
         self._subscription = self._node.create_subscription(self._msg_type, self.topic, self._callback, qos)
         self.reliability = reliability
 
 
 class NewestFrame:
-    """A mailbox with one slot between the receiving and the working thread: a frame that is not fetched in time is dropped.
+    """A mailbox with one slot between the receiving and the working thread: a frame that is not fetched in
+    time is dropped.
 
-    `received` counts frames put in, `dropped` those that a newer one replaced, here or already in the middleware
-    (seen as gaps in the publisher's sequence numbers).
+    `received` counts frames put in, `dropped` those that a newer one replaced, here or already in the
+    middleware (seen as gaps in the publisher's sequence numbers).
     """
 
     def __init__(self):
@@ -77,7 +95,8 @@ class NewestFrame:
             self._condition.notify()
 
     def take(self, timeout):
-        """(message, arrival on the monotonic clock in s) of the newest frame, or None after `timeout` s without one."""
+        """(message, arrival on the monotonic clock in s) of the newest frame, or None after `timeout` s
+        without one."""
         with self._condition:
             if self._slot is None:
                 self._condition.wait(timeout)

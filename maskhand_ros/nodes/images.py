@@ -1,9 +1,10 @@
 """Image, CompressedImage and CameraInfo messages to numpy and back.
 
-Any peer on the network may publish anything, so a message is checked before memory is taken for it. What is refused is
-refused with a `BadInput` that names the reason and the remedy. Functions read attributes only: messages of rclpy and of
-rosbags both do.
+Any peer on the network may publish anything, so a message is checked before memory is taken for it. What is
+refused is refused with a `BadInput` that names the reason and the remedy. Functions read attributes only:
+messages of rclpy and of rosbags both do.
 """
+
 from __future__ import annotations
 
 import array
@@ -16,10 +17,15 @@ from sensor_msgs.msg import CompressedImage, Image
 from maskhand_ros.geometry import Camera
 
 ENCODINGS = {
-    'rgb8': (3, None), 'bgr8': (3, cv2.COLOR_BGR2RGB), 'rgba8': (4, cv2.COLOR_RGBA2RGB), 'bgra8': (4, cv2.COLOR_BGRA2RGB),
+    'rgb8': (3, None),
+    'bgr8': (3, cv2.COLOR_BGR2RGB),
+    'rgba8': (4, cv2.COLOR_RGBA2RGB),
+    'bgra8': (4, cv2.COLOR_BGRA2RGB),
     'mono8': (1, cv2.COLOR_GRAY2RGB),
-    'yuv422_yuy2': (2, cv2.COLOR_YUV2RGB_YUY2), 'yuyv': (2, cv2.COLOR_YUV2RGB_YUY2),
-    'yuv422': (2, cv2.COLOR_YUV2RGB_UYVY), 'uyvy': (2, cv2.COLOR_YUV2RGB_UYVY),
+    'yuv422_yuy2': (2, cv2.COLOR_YUV2RGB_YUY2),
+    'yuyv': (2, cv2.COLOR_YUV2RGB_YUY2),
+    'yuv422': (2, cv2.COLOR_YUV2RGB_UYVY),
+    'uyvy': (2, cv2.COLOR_YUV2RGB_UYVY),
 }
 """Encoding -> (bytes per pixel, OpenCV conversion to RGB). ROS calls UYVY `yuv422`."""
 
@@ -31,7 +37,8 @@ MAX_PIXELS = 16_777_216
 
 
 class BadInput(ValueError):
-    """A message that cannot be used: `reason` (a short key, counted in diagnostics), what was seen, and the `remedy`."""
+    """A message that cannot be used: `reason` (a short key, counted in diagnostics), what was seen, and the
+    `remedy`."""
 
     def __init__(self, reason, seen, remedy):
         super().__init__(f'{reason}: {seen}. {remedy}')
@@ -39,16 +46,23 @@ class BadInput(ValueError):
 
 
 def decode_image(msg, max_pixels=MAX_PIXELS):
-    """sensor_msgs/Image to RGB (H, W, 3) uint8. Raises BadInput. An `rgb8` picture without padding is not copied."""
+    """sensor_msgs/Image to RGB (H, W, 3) uint8. Raises BadInput. An `rgb8` picture without padding is not
+    copied."""
     if msg.encoding not in ENCODINGS:
-        hint = ('Debayer it first (image_proc)' if msg.encoding.startswith('bayer')
-                else f'Set the camera driver to one of: {", ".join(ENCODINGS)}')
+        hint = (
+            'Debayer it first (image_proc)'
+            if msg.encoding.startswith('bayer')
+            else f'Set the camera driver to one of: {", ".join(ENCODINGS)}'
+        )
         raise BadInput('unknown encoding', repr(msg.encoding), hint)
     bytes_per_pixel, conversion = ENCODINGS[msg.encoding]
     rows = _rows(msg, bytes_per_pixel, max_pixels)
     if bytes_per_pixel == 2 and msg.width % 2:
-        raise BadInput('wrong size', f'width {msg.width} is odd in {msg.encoding}',
-                       'Two pixels share their colour: use an even width')
+        raise BadInput(
+            'wrong size',
+            f'width {msg.width} is odd in {msg.encoding}',
+            'Two pixels share their colour: use an even width',
+        )
     picture = rows.reshape(msg.height, msg.width, bytes_per_pixel)
     return picture if conversion is None else cv2.cvtColor(picture, conversion)
 
@@ -56,26 +70,39 @@ def decode_image(msg, max_pixels=MAX_PIXELS):
 def decode_depth(msg, max_pixels=MAX_PIXELS):
     """A depth sensor_msgs/Image (REP-118) to metres (H, W) float32, NaN where unknown. Raises BadInput."""
     if msg.encoding not in DEPTH_ENCODINGS:
-        raise BadInput('unknown depth encoding', repr(msg.encoding), f'Publish depth as one of: {", ".join(DEPTH_ENCODINGS)}')
+        raise BadInput(
+            'unknown depth encoding',
+            repr(msg.encoding),
+            f'Publish depth as one of: {", ".join(DEPTH_ENCODINGS)}',
+        )
     kind, unit = DEPTH_ENCODINGS[msg.encoding]
     rows = _rows(msg, np.dtype(kind).itemsize, max_pixels)
     order = '>' if msg.is_bigendian else '<'
-    metres = np.ascontiguousarray(rows).view(np.dtype(kind).newbyteorder(order)).astype(np.float32) * np.float32(unit)
+    metres = np.ascontiguousarray(rows).view(np.dtype(kind).newbyteorder(order)).astype(
+        np.float32
+    ) * np.float32(unit)
     metres[~(np.isfinite(metres) & (metres > 0))] = np.nan
     return metres
 
 
 def _rows(msg, bytes_per_pixel, max_pixels):
-    """The pixel bytes of an Image (H, W * bytes_per_pixel) uint8, a view where rows are not padded. Raises BadInput."""
+    """The pixel bytes of an Image (H, W * bytes_per_pixel) uint8, a view where rows are not padded. Raises
+    BadInput."""
     check_size(msg.width, msg.height, max_pixels)
     row = msg.width * bytes_per_pixel
     if msg.step < row:
-        raise BadInput('wrong step', f'step {msg.step} for rows of {row} bytes ({msg.width} px {msg.encoding})',
-                       'The camera driver must set step to the bytes of a row')
+        raise BadInput(
+            'wrong step',
+            f'step {msg.step} for rows of {row} bytes ({msg.width} px {msg.encoding})',
+            'The camera driver must set step to the bytes of a row',
+        )
     needed = msg.step * (msg.height - 1) + row
     if len(msg.data) < needed:
-        raise BadInput('truncated data', f'{len(msg.data)} bytes where {needed} are needed',
-                       'The camera driver must send whole pictures; look for a lossy bridge in between')
+        raise BadInput(
+            'truncated data',
+            f'{len(msg.data)} bytes where {needed} are needed',
+            'The camera driver must send whole pictures; look for a lossy bridge in between',
+        )
     flat = np.frombuffer(msg.data, np.uint8, count=needed)
     if msg.step == row:
         return flat.reshape(msg.height, row)
@@ -85,23 +112,36 @@ def _rows(msg, bytes_per_pixel, max_pixels):
 def check_size(width, height, max_pixels):
     """Raises BadInput for an empty picture or one above the limit."""
     if width == 0 or height == 0:
-        raise BadInput('zero size', f'{width} x {height}', 'The camera driver must send a picture with pixels')
+        raise BadInput(
+            'zero size', f'{width} x {height}', 'The camera driver must send a picture with pixels'
+        )
     if width * height > max_pixels:
-        raise BadInput('too large', f'{width} x {height} is above {max_pixels} pixels',
-                       'Send a smaller picture, or raise the parameter max_image_pixels')
+        raise BadInput(
+            'too large',
+            f'{width} x {height} is above {max_pixels} pixels',
+            'Send a smaller picture, or raise the parameter max_image_pixels',
+        )
 
 
 def decode_compressed(msg, max_pixels=MAX_PIXELS):
-    """sensor_msgs/CompressedImage (JPEG or PNG) to RGB (H, W, 3) uint8. Raises BadInput before a bomb unpacks."""
+    """sensor_msgs/CompressedImage (JPEG or PNG) to RGB (H, W, 3) uint8. Raises BadInput before a bomb
+    unpacks."""
     data = np.frombuffer(msg.data, np.uint8)
     size = _compressed_size(data.tobytes())
     if size is None:
-        raise BadInput('unknown compression', f'{len(data)} bytes, format {msg.format!r}', 'Publish JPEG or PNG')
+        raise BadInput(
+            'unknown compression', f'{len(data)} bytes, format {msg.format!r}', 'Publish JPEG or PNG'
+        )
     check_size(*size, max_pixels)
-    # A camera's picture is as the sensor saw it: turning it by its EXIF tag would part it from its CameraInfo.
+    # The picture stays as the sensor saw it: turned by its EXIF tag it would not fit its CameraInfo.
+
     picture = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     if picture is None:
-        raise BadInput('truncated data', f'{len(data)} bytes of {msg.format!r} do not decode', 'Look for a lossy link in between')
+        raise BadInput(
+            'truncated data',
+            f'{len(data)} bytes of {msg.format!r} do not decode',
+            'Look for a lossy link in between',
+        )
     return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
 
 
@@ -111,9 +151,9 @@ def _compressed_size(data):
         return struct.unpack('>II', data[16:24])
     at = 2
     while data[:2] == b'\xff\xd8' and at + 9 <= len(data) and data[at] == 0xFF:
-        marker, length = data[at + 1], int.from_bytes(data[at + 2:at + 4], 'big')
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):       # a frame header, not a table
-            height, width = struct.unpack('>HH', data[at + 5:at + 9])
+        marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], 'big')
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # a frame header, not a table
+            height, width = struct.unpack('>HH', data[at + 5 : at + 9])
             return width, height
         at += 1 if marker == 0xFF else 2 + length
     return None
@@ -122,14 +162,24 @@ def _compressed_size(data):
 def encode_image(rgb, header):
     """RGB (H, W, 3) uint8 to sensor_msgs/Image."""
     height, width = rgb.shape[:2]
-    # An ndarray assigned to `data` is checked number by number in Python (0.1 s); an array.array is taken as it is.
-    return Image(header=header, height=height, width=width, encoding='rgb8', step=3 * width, data=array.array('B', rgb.tobytes()))
+    # An ndarray assigned to `data` is checked number by number (0.1 s); an array.array is taken as it is.
+
+    return Image(
+        header=header,
+        height=height,
+        width=width,
+        encoding='rgb8',
+        step=3 * width,
+        data=array.array('B', rgb.tobytes()),
+    )
 
 
 def encode_compressed(rgb, header, quality=85):
     """RGB (H, W, 3) uint8 to a JPEG sensor_msgs/CompressedImage."""
     _, jpeg = cv2.imencode('.jpg', cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return CompressedImage(header=header, format='rgb8; jpeg compressed bgr8', data=array.array('B', jpeg.tobytes()))
+    return CompressedImage(
+        header=header, format='rgb8; jpeg compressed bgr8', data=array.array('B', jpeg.tobytes())
+    )
 
 
 def decode_camera_info(info, width, height, rectified=False):
@@ -138,22 +188,36 @@ def decode_camera_info(info, width, height, rectified=False):
     Binning and region of interest are applied (REP-104), so that the matrix fits the picture as received.
     `rectified`: the picture is undistorted, so P is the matrix and there is no distortion.
     """
-    matrix = np.array(info.p, float).reshape(3, 4)[:, :3] if rectified else np.array(info.k, float).reshape(3, 3)
+    matrix = (
+        np.array(info.p, float).reshape(3, 4)[:, :3] if rectified else np.array(info.k, float).reshape(3, 3)
+    )
     distortion = np.zeros(0) if rectified else np.array(info.d, float)
     if matrix[0, 0] == 0 or matrix[1, 1] == 0:
-        raise BadInput('uncalibrated CameraInfo', f'{"P" if rectified else "K"}[0] is 0',
-                       'Calibrate the camera (camera_calibration) and give the file to its driver')
-    if not (np.isfinite(matrix).all() and np.isfinite(distortion).all() and matrix[0, 0] > 0 and matrix[1, 1] > 0):
+        raise BadInput(
+            'uncalibrated CameraInfo',
+            f'{"P" if rectified else "K"}[0] is 0',
+            'Calibrate the camera (camera_calibration) and give the file to its driver',
+        )
+    if not (
+        np.isfinite(matrix).all() and np.isfinite(distortion).all() and matrix[0, 0] > 0 and matrix[1, 1] > 0
+    ):
         raise BadInput('invalid CameraInfo', 'negative or not finite numbers', 'Calibrate the camera again')
     if np.any(distortion) and info.distortion_model not in ('plumb_bob', 'rational_polynomial'):
-        raise BadInput('unsupported distortion', repr(info.distortion_model),
-                       'Rectify the picture first (image_proc) and set image_rectified: true')
+        raise BadInput(
+            'unsupported distortion',
+            repr(info.distortion_model),
+            'Rectify the picture first (image_proc) and set image_rectified: true',
+        )
     binning = np.array([max(info.binning_x, 1), max(info.binning_y, 1)])
     roi = info.roi
     window = np.array([roi.width or info.width, roi.height or info.height])
     if np.abs(window / binning - [width, height]).max() >= 1:
-        raise BadInput('CameraInfo of another size', f'it says {window[0]} x {window[1]} binned by {binning[0]} x {binning[1]}, '
-                       f'the picture has {width} x {height}', 'Publish the CameraInfo of this picture (resize both: image_proc)')
+        raise BadInput(
+            'CameraInfo of another size',
+            f'it says {window[0]} x {window[1]} binned by {binning[0]} x {binning[1]}, '
+            f'the picture has {width} x {height}',
+            'Publish the CameraInfo of this picture (resize both: image_proc)',
+        )
     matrix[:2, 2] -= [roi.x_offset, roi.y_offset]
     matrix[:2] /= binning[:, None]
     return Camera(matrix, width, height, distortion if np.any(distortion) else np.zeros(0))

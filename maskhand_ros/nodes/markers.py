@@ -1,4 +1,5 @@
 """Hands as visualization_msgs/MarkerArray: a mesh and a skeleton each, gone 0.2 s after the last picture."""
+
 from __future__ import annotations
 
 import struct
@@ -19,7 +20,7 @@ LIFETIME = 0.2
 _PLACEHOLDERS = 3
 """Points that stand in a mesh marker until its serialized bytes are filled in."""
 
-_COLOURS = {True: (0.43, 0.66, 1.0), False: (0.98, 0.65, 0.38)}      # right, left
+_COLOURS = {True: (0.43, 0.66, 1.0), False: (0.98, 0.65, 0.38)}  # right, left
 
 
 class HandMarkers:
@@ -30,16 +31,19 @@ class HandMarkers:
         self._shown = set()
 
     def build(self, hands, header):
-        """Serialized MarkerArray (bytes, for `publish`): the placed hands, and DELETE for hands that were shown before and are
-        not among them.
+        """Serialized MarkerArray (bytes, for `publish`): the placed hands, and DELETE for hands that were
+        shown before and are not among them.
 
-        A mesh is ten thousand Points: as Python objects they would cost 15 ms a hand, so that rclpy serializes the message
-        with placeholders and the corners are put into the bytes.
+        A mesh is ten thousand Points: as Python objects they would cost 15 ms a hand, so that rclpy
+        serializes the message with placeholders and the corners are put into the bytes.
         """
         placed = [hand for hand in hands if hand.wrist_position is not None]
         ids = {hand.id for hand in placed}
-        markers = [Marker(header=header, ns=ns, id=gone, action=Marker.DELETE)
-                   for gone in sorted(self._shown - ids) for ns in ('mesh', 'skeleton')]
+        markers = [
+            Marker(header=header, ns=ns, id=gone, action=Marker.DELETE)
+            for gone in sorted(self._shown - ids)
+            for ns in ('mesh', 'skeleton')
+        ]
         self._shown = ids
         for number, hand in enumerate(placed):
             markers += [_mesh(hand, header, number), _skeleton(hand, header)]
@@ -54,14 +58,14 @@ class HandMarkers:
 
 
 def _mesh(hand, header, number):
-    marker = _marker(hand, header, 'mesh', Marker.TRIANGLE_LIST, (1., 1., 1.), 0.85)
+    marker = _marker(hand, header, 'mesh', Marker.TRIANGLE_LIST, (1.0, 1.0, 1.0), 0.85)
     x, y, z = _placeholder(number)
     marker.points = [Point(x=x, y=y, z=z)] * _PLACEHOLDERS
     return marker
 
 
 def _skeleton(hand, header):
-    marker = _marker(hand, header, 'skeleton', Marker.LINE_LIST, (0.003, 0., 0.), 1.)
+    marker = _marker(hand, header, 'skeleton', Marker.LINE_LIST, (0.003, 0.0, 0.0), 1.0)
     points = [to_point(p) for p in hand.keypoints_wrist]
     marker.points = [points[k] for k in KEYPOINT_EDGES.reshape(-1)]
     return marker
@@ -75,21 +79,41 @@ def _placeholder(number):
 def _fill_in(data, number, points):
     """CDR bytes with the placeholders of mesh `number` replaced by points (N, 3).
 
-    A Point is 24 bytes, a multiple of every alignment, so that nothing behind the sequence has to move within its padding.
+    A Point is 24 bytes, a multiple of every alignment, so that nothing behind the sequence has to move
+    within its padding.
     """
     old = struct.pack('=3d', *_placeholder(number)) * _PLACEHOLDERS
     at = data.index(old)
     count = struct.pack('=I', _PLACEHOLDERS)
-    length = at - 4 if data[at - 4:at] == count else at - 8          # padding may lie between the length and the points
-    if data[length:length + 4] != count:
-        raise ValueError('a serialized Marker does not look as expected: report this with the RMW implementation in use')
+    # padding may lie between the length and the points
+    length = at - 4 if data[at - 4 : at] == count else at - 8
+    if data[length : length + 4] != count:
+        raise ValueError(
+            'a serialized Marker does not look as expected: report this with the RMW implementation in use'
+        )
     new = np.ascontiguousarray(points, np.float64)
-    return b''.join([data[:length], struct.pack('=I', len(new)), data[length + 4:at], new.tobytes(), data[at + len(old):]])
+    return b''.join(
+        [
+            data[:length],
+            struct.pack('=I', len(new)),
+            data[length + 4 : at],
+            new.tobytes(),
+            data[at + len(old) :],
+        ]
+    )
 
 
 def _marker(hand, header, ns, kind, scale, alpha):
     """A marker in the wrist frame, placed by its pose (header.frame_id is the camera's)."""
     red, green, blue = _COLOURS[hand.side == RIGHT]
-    return Marker(header=header, ns=ns, id=int(hand.id), type=kind, action=Marker.ADD,
-                  pose=to_pose(hand.wrist_position, hand.wrist_rotation), scale=Vector3(x=scale[0], y=scale[1], z=scale[2]),
-                  color=ColorRGBA(r=red, g=green, b=blue, a=alpha), lifetime=to_duration(LIFETIME))
+    return Marker(
+        header=header,
+        ns=ns,
+        id=int(hand.id),
+        type=kind,
+        action=Marker.ADD,
+        pose=to_pose(hand.wrist_position, hand.wrist_rotation),
+        scale=Vector3(x=scale[0], y=scale[1], z=scale[2]),
+        color=ColorRGBA(r=red, g=green, b=blue, a=alpha),
+        lifetime=to_duration(LIFETIME),
+    )

@@ -1,8 +1,10 @@
 """Hands to messages and back: HandArray, HandTopology, PointCloud2, pose.
 
 The way back reads attributes only, so that messages read from a bag by rosbags do as well as rclpy's.
-Numbers go into messages as array.array or ndarray of the field's own type: anything else is checked one by one in Python.
+Numbers go into messages as array.array or ndarray of the field's own type: anything else is checked one by
+one in Python.
 """
+
 from __future__ import annotations
 
 import array
@@ -16,9 +18,17 @@ from maskhand_ros.geometry import matrix_to_quaternion, rotvec_to_matrix, wrist_
 from maskhand_ros.msg import Hand as HandMsg
 from maskhand_ros.msg import HandArray, HandTopology
 from maskhand_ros.perception.types import SIDE_NAMES, Hand
-from maskhand_ros.skeleton import (JOINT_NAMES, JOINT_PARENTS, JOINT_TO_KEYPOINT, KEYPOINT_EDGES, KEYPOINT_NAMES)
+from maskhand_ros.skeleton import (
+    JOINT_NAMES,
+    JOINT_PARENTS,
+    JOINT_TO_KEYPOINT,
+    KEYPOINT_EDGES,
+    KEYPOINT_NAMES,
+)
 
-CLOUD_TYPE = np.dtype([('x', '<f4'), ('y', '<f4'), ('z', '<f4'), ('stddev', '<f4'), ('id', '<u4'), ('keypoint', '<u4')])
+CLOUD_TYPE = np.dtype(
+    [('x', '<f4'), ('y', '<f4'), ('z', '<f4'), ('stddev', '<f4'), ('id', '<u4'), ('keypoint', '<u4')]
+)
 """One point of ~/keypoints."""
 
 
@@ -57,9 +67,22 @@ def to_pose(position, rotation):
 
 def is_finite(hand):
     """Whether every number of a perception Hand is finite: nothing else may leave the node."""
-    values = (hand.wrist_position, hand.wrist_rotation, hand.wrist_covariance, hand.keypoints, hand.keypoints_wrist,
-              hand.keypoint_stddev, hand.keypoint_stddev_depth, hand.keypoints_px, hand.joint_rotations, hand.joints_wrist,
-              hand.mano_pose, hand.betas, hand.vertices, (hand.score, hand.confidence, hand.side_probability))
+    values = (
+        hand.wrist_position,
+        hand.wrist_rotation,
+        hand.wrist_covariance,
+        hand.keypoints,
+        hand.keypoints_wrist,
+        hand.keypoint_stddev,
+        hand.keypoint_stddev_depth,
+        hand.keypoints_px,
+        hand.joint_rotations,
+        hand.joints_wrist,
+        hand.mano_pose,
+        hand.betas,
+        hand.vertices,
+        (hand.score, hand.confidence, hand.side_probability),
+    )
     return all(value is None or np.isfinite(value).all() for value in values)
 
 
@@ -67,13 +90,23 @@ def hand_to_msg(hand, with_vertices=True):
     """Perception Hand to Hand.msg."""
     x, y, width, height = (int(v) for v in hand.roi)
     msg = HandMsg(
-        id=int(hand.id), side=int(hand.side), side_probability=float(hand.side_probability), state=int(hand.state),
-        is_operator=bool(hand.operator), score=float(hand.score), confidence=float(hand.confidence),
-        roi=RegionOfInterest(x_offset=x, y_offset=y, width=width, height=height), scale_source=int(hand.scale_source),
+        id=int(hand.id),
+        side=int(hand.side),
+        side_probability=float(hand.side_probability),
+        state=int(hand.state),
+        is_operator=bool(hand.operator),
+        score=float(hand.score),
+        confidence=float(hand.confidence),
+        roi=RegionOfInterest(x_offset=x, y_offset=y, width=width, height=height),
+        scale_source=int(hand.scale_source),
         keypoints_wrist=[to_point(p) for p in hand.keypoints_wrist],
-        keypoint_stddev=_floats(hand.keypoint_stddev), keypoint_stddev_depth=_floats(hand.keypoint_stddev_depth),
-        keypoints_px=_floats(hand.keypoints_px), mano_pose=_floats(hand.mano_pose), betas=_floats(hand.betas),
-        filter_delay=to_duration(hand.filter_delay))
+        keypoint_stddev=_floats(hand.keypoint_stddev),
+        keypoint_stddev_depth=_floats(hand.keypoint_stddev_depth),
+        keypoints_px=_floats(hand.keypoints_px),
+        mano_pose=_floats(hand.mano_pose),
+        betas=_floats(hand.betas),
+        filter_delay=to_duration(hand.filter_delay),
+    )
     if hand.wrist_position is not None:
         msg.wrist = [_with_covariance(hand)]
         msg.keypoints = [to_point(p) for p in hand.keypoints]
@@ -84,43 +117,67 @@ def hand_to_msg(hand, with_vertices=True):
 
 def hands_to_msg(hands, lost_ids, header, width, height, processing_time, model, with_vertices=True):
     """Perception hands of one picture (width x height px) to HandArray; `processing_time` in seconds."""
-    return HandArray(header=header, hands=[hand_to_msg(hand, with_vertices) for hand in hands],
-                     lost_ids=array.array('I', [int(i) for i in lost_ids]), width=width, height=height,
-                     processing_time=to_duration(processing_time), model=model)
+    return HandArray(
+        header=header,
+        hands=[hand_to_msg(hand, with_vertices) for hand in hands],
+        lost_ids=array.array('I', [int(i) for i in lost_ids]),
+        width=width,
+        height=height,
+        processing_time=to_duration(processing_time),
+        model=model,
+    )
 
 
 def msg_to_hand(msg):
     """Hand.msg to a perception Hand.
 
-    The message has no joint positions of its own: `joints_wrist` are the joints' keypoints, which is exact for the `mano`
-    keypoint set. Joint rotations come from the pose. `vertices` is empty (0, 3) where the message has none.
+    The message has no joint positions of its own: `joints_wrist` are the joints' keypoints, which is exact
+    for the `mano` keypoint set. Joint rotations come from the pose. `vertices` is empty (0, 3) where the
+    message has none.
     """
     placed = len(msg.wrist) > 0
     keypoints_wrist = _points(msg.keypoints_wrist)
     rotations = _global_rotations(np.array(msg.mano_pose, float))
     frames = wrist_frame(rotations, SIDE_NAMES[msg.side])
     return Hand(
-        id=msg.id, side=msg.side, side_probability=msg.side_probability, state=msg.state, operator=msg.is_operator,
-        score=msg.score, confidence=msg.confidence,
-        roi=(msg.roi.x_offset, msg.roi.y_offset, msg.roi.width, msg.roi.height), scale_source=msg.scale_source,
-        wrist_position=_points([msg.wrist[0].pose.position])[0] if placed else None, wrist_rotation=frames[0],
+        id=msg.id,
+        side=msg.side,
+        side_probability=msg.side_probability,
+        state=msg.state,
+        operator=msg.is_operator,
+        score=msg.score,
+        confidence=msg.confidence,
+        roi=(msg.roi.x_offset, msg.roi.y_offset, msg.roi.width, msg.roi.height),
+        scale_source=msg.scale_source,
+        wrist_position=_points([msg.wrist[0].pose.position])[0] if placed else None,
+        wrist_rotation=frames[0],
         wrist_covariance=np.array(msg.wrist[0].covariance, float).reshape(6, 6) if placed else None,
-        keypoints=_points(msg.keypoints) if placed else None, keypoints_wrist=keypoints_wrist,
-        keypoint_stddev=np.array(msg.keypoint_stddev, float), keypoint_stddev_depth=np.array(msg.keypoint_stddev_depth, float),
-        keypoints_px=np.array(msg.keypoints_px, float).reshape(21, 2), joint_rotations=frames,
-        joints_wrist=keypoints_wrist[JOINT_TO_KEYPOINT], mano_pose=np.array(msg.mano_pose, float),
-        betas=np.array(msg.betas, float), vertices=np.array(msg.vertices, float).reshape(-1, 3),
-        filter_delay=msg.filter_delay.sec + msg.filter_delay.nanosec * 1e-9)
+        keypoints=_points(msg.keypoints) if placed else None,
+        keypoints_wrist=keypoints_wrist,
+        keypoint_stddev=np.array(msg.keypoint_stddev, float),
+        keypoint_stddev_depth=np.array(msg.keypoint_stddev_depth, float),
+        keypoints_px=np.array(msg.keypoints_px, float).reshape(21, 2),
+        joint_rotations=frames,
+        joints_wrist=keypoints_wrist[JOINT_TO_KEYPOINT],
+        mano_pose=np.array(msg.mano_pose, float),
+        betas=np.array(msg.betas, float),
+        vertices=np.array(msg.vertices, float).reshape(-1, 3),
+        filter_delay=msg.filter_delay.sec + msg.filter_delay.nanosec * 1e-9,
+    )
 
 
 def topology_msg(hand_model):
     """The hand model's constant half: names, bones, triangles of both sides."""
     return HandTopology(
-        model=hand_model.name, license=hand_model.license, keypoint_names=list(KEYPOINT_NAMES),
-        keypoint_edges=array.array('B', KEYPOINT_EDGES.astype(np.uint8).tobytes()), joint_names=list(JOINT_NAMES),
+        model=hand_model.name,
+        license=hand_model.license,
+        keypoint_names=list(KEYPOINT_NAMES),
+        keypoint_edges=array.array('B', KEYPOINT_EDGES.astype(np.uint8).tobytes()),
+        joint_names=list(JOINT_NAMES),
         parents=JOINT_PARENTS.astype(np.int8),
         triangles_right=array.array('I', np.asarray(hand_model.faces, np.uint32).tobytes()),
-        triangles_left=array.array('I', np.asarray(hand_model.faces_left, np.uint32).tobytes()))
+        triangles_left=array.array('I', np.asarray(hand_model.faces_left, np.uint32).tobytes()),
+    )
 
 
 def wrist_msg(hand, header):
@@ -135,17 +192,33 @@ def cloud_msg(hands, header):
     for row, hand in zip(points, placed):
         row['x'], row['y'], row['z'] = hand.keypoints.T
         row['stddev'], row['id'], row['keypoint'] = hand.keypoint_stddev, hand.id, range(21)
-    fields = [PointField(name=name, offset=CLOUD_TYPE.fields[name][1], count=1,
-                         datatype=PointField.FLOAT32 if CLOUD_TYPE[name] == '<f4' else PointField.UINT32)
-              for name in CLOUD_TYPE.names]
-    return PointCloud2(header=header, height=1, width=points.size, fields=fields, is_bigendian=False,
-                       point_step=CLOUD_TYPE.itemsize, row_step=points.nbytes, is_dense=True,
-                       data=array.array('B', points.tobytes()))
+    fields = [
+        PointField(
+            name=name,
+            offset=CLOUD_TYPE.fields[name][1],
+            count=1,
+            datatype=PointField.FLOAT32 if CLOUD_TYPE[name] == '<f4' else PointField.UINT32,
+        )
+        for name in CLOUD_TYPE.names
+    ]
+    return PointCloud2(
+        header=header,
+        height=1,
+        width=points.size,
+        fields=fields,
+        is_bigendian=False,
+        point_step=CLOUD_TYPE.itemsize,
+        row_step=points.nbytes,
+        is_dense=True,
+        data=array.array('B', points.tobytes()),
+    )
 
 
 def _with_covariance(hand):
-    return PoseWithCovariance(pose=to_pose(hand.wrist_position, hand.wrist_rotation),
-                              covariance=np.ascontiguousarray(hand.wrist_covariance, np.float64).reshape(36))
+    return PoseWithCovariance(
+        pose=to_pose(hand.wrist_position, hand.wrist_rotation),
+        covariance=np.ascontiguousarray(hand.wrist_covariance, np.float64).reshape(36),
+    )
 
 
 def _floats(values):

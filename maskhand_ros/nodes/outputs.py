@@ -1,4 +1,5 @@
 """The topics that hand_node publishes. What costs time is built only while somebody subscribes."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -35,12 +36,16 @@ class Outputs:
         self._cloud = self._publisher(PointCloud2, '~/keypoints', 1)
         self._overlay = self._publisher(Image, '~/overlay', 1)
         self._overlay_jpeg = self._publisher(CompressedImage, '~/overlay/compressed', 1)
-        self._wrists = {side: self._publisher(PoseWithCovarianceStamped, f'~/{name}/wrist', 1)
-                        for side, name in SIDE_NAMES.items()}
+        self._wrists = {
+            side: self._publisher(PoseWithCovarianceStamped, f'~/{name}/wrist', 1)
+            for side, name in SIDE_NAMES.items()
+        }
         self._mirrored = parameters['mirrored_input']
         self._tf = self._publisher(TFMessage, '/tf', 100)
         self._marker_builder = HandMarkers(hand_model)
-        self._names = HandNames(parameters['max_hands'], prefix_for(parameters['tf_prefix'], node.get_namespace()))
+        self._names = HandNames(
+            parameters['max_hands'], prefix_for(parameters['tf_prefix'], node.get_namespace())
+        )
 
     def publish_topology(self):
         """The latched half of the mesh; once per activation."""
@@ -49,11 +54,14 @@ class Outputs:
     def publish(self, hands, lost_ids, header, frame, processing_time):
         """Everything about the hands of one picture, with the picture's own header.
 
-        `frame`: perception Frame. `processing_time`: function that tells the seconds since the picture arrived.
+        `frame`: perception Frame. `processing_time`: function that tells the seconds since the picture
+        arrived.
         """
         height, width = frame.rgb.shape[:2]
         vertices = self._node.get_parameter('publish_vertices').value
-        array = messages.hands_to_msg(hands, lost_ids, header, width, height, 0., self._hand_model.name, vertices)
+        array = messages.hands_to_msg(
+            hands, lost_ids, header, width, height, 0.0, self._hand_model.name, vertices
+        )
         array.processing_time = messages.to_duration(processing_time())
         self._hands.publish(array)
         self._names.forget(lost_ids)
@@ -90,7 +98,8 @@ class Outputs:
         if not (raw or jpeg):
             return
         faces = self._hand_model.faces
-        if self._mirrored:           # the hands are in the world's frame, the picture is not: show them in the mirror, inside out
+        # the hands are in the world's frame, the picture is not: show them in the mirror, inside out
+        if self._mirrored:
             hands, faces = [_in_mirror(hand) for hand in hands], faces[:, ::-1]
         picture = draw_hands(frame.rgb, hands, frame.camera, faces)
         if raw:
@@ -101,13 +110,15 @@ class Outputs:
 
 
 def diagnostics_publisher(node):
-    """The publisher of /diagnostics; it speaks in every lifecycle state, so it is none of the managed ones."""
+    """The publisher of /diagnostics; it speaks in every lifecycle state, so it is none of the managed
+    ones."""
     return node.create_publisher(DiagnosticArray, '/diagnostics', 1)
 
 
 def _in_mirror(hand):
-    """The Hand reflected in the plane x = 0 of the camera; its pixels are those of the mirrored picture already."""
-    mirror = np.diag([-1., 1., 1.])
+    """The Hand reflected in the plane x = 0 of the camera; its pixels are those of the mirrored picture
+    already."""
+    mirror = np.diag([-1.0, 1.0, 1.0])
     position = None if hand.wrist_position is None else mirror @ hand.wrist_position
     return dataclasses.replace(hand, wrist_position=position, wrist_rotation=mirror @ hand.wrist_rotation)
 

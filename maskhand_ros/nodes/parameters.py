@@ -2,6 +2,7 @@
 
 config/hand.yaml lists the same names and defaults (a test holds the two together).
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ from maskhand_ros.skeleton import KEYPOINT_SETS
 
 @dataclass(frozen=True)
 class Spec:
-    """One parameter. `limits` (lowest, highest) or `choices` bound it; a `live` one may be set while the node runs."""
+    """One parameter. `limits` (lowest, highest) or `choices` bound it; a `live` one may be set while the
+    node runs."""
 
     name: str
     default: object
@@ -29,25 +31,45 @@ class Spec:
         if self.choices:
             descriptor.additional_constraints = f'one of: {", ".join(self.choices)}'
         if self.limits and isinstance(self.default, float):
-            descriptor.floating_point_range = [FloatingPointRange(from_value=self.limits[0], to_value=self.limits[1], step=0.0)]
+            descriptor.floating_point_range = [
+                FloatingPointRange(from_value=self.limits[0], to_value=self.limits[1], step=0.0)
+            ]
         elif self.limits:
-            descriptor.integer_range = [IntegerRange(from_value=self.limits[0], to_value=self.limits[1], step=1)]
+            descriptor.integer_range = [
+                IntegerRange(from_value=self.limits[0], to_value=self.limits[1], step=1)
+            ]
         return descriptor
 
 
 SPECS = (
     # input
     Spec('compressed', False, 'subscribe to <image>/compressed (JPEG, PNG) in place of <image>'),
-    Spec('image_qos', 'auto', 'reliability of the image subscription; auto: reliable if every publisher offers it',
-         choices=('auto', 'reliable', 'best_effort')),
+    Spec(
+        'image_qos',
+        'auto',
+        'reliability of the image subscription; auto: reliable if every publisher offers it',
+        choices=('auto', 'reliable', 'best_effort'),
+    ),
     Spec('image_rectified', False, 'the picture is undistorted: use P of CameraInfo in place of K and D'),
     Spec('mirrored_input', False, 'the picture is a mirror image (selfie view): sides are told accordingly'),
     Spec('use_depth', False, 'subscribe to depth/image, registered to the picture, for absolute scale'),
-    Spec('max_image_pixels', MAX_PIXELS, 'largest picture accepted, in pixels', limits=(1, 1 << 28), live=True),
-    Spec('image_timeout', 2.0, 'seconds without a picture until diagnostics report an error', limits=(0.1, 60.0), live=True),
+    Spec(
+        'max_image_pixels', MAX_PIXELS, 'largest picture accepted, in pixels', limits=(1, 1 << 28), live=True
+    ),
+    Spec(
+        'image_timeout',
+        2.0,
+        'seconds without a picture until diagnostics report an error',
+        limits=(0.1, 60.0),
+        live=True,
+    ),
     # models
-    Spec('device', 'cpu', 'where the networks run; a device that is missing is an error, never a silent fallback',
-         choices=('cpu', 'cuda', 'tensorrt')),
+    Spec(
+        'device',
+        'cpu',
+        'where the networks run; a device that is missing is an error, never a silent fallback',
+        choices=('cpu', 'cuda', 'tensorrt'),
+    ),
     Spec('threads', 2, 'CPU threads of the networks', limits=(1, 64)),
     Spec('weights_dir', '', 'folder of the models; empty: the ones shipped with the package'),
     Spec('hand_model', '', 'hand model (.npz, made by `maskhand convert-mano`); empty: the open hand'),
@@ -56,15 +78,38 @@ SPECS = (
     Spec('hypotheses', 0, 'poses sampled beside the estimate; 0: none', limits=(0, 64)),
     # hands
     Spec('max_hands', 2, 'hands followed at most', limits=(1, 8)),
-    Spec('detection_threshold', 0.5, 'probability from which a detection is looked at, 0 to 1', limits=(0.0, 1.0)),
-    Spec('presence_threshold', 0.5, 'probability of a hand in the crop below which a hand is lost, 0 to 1', limits=(0.0, 1.0)),
-    Spec('detect_interval', 5, 'pictures between searches for another hand while fewer than max_hands are followed',
-         limits=(1, 300)),
-    Spec('hand_length', 0.0, 'metres from wrist to middle fingertip of the hands seen; 0: population mean', limits=(0.0, 0.3)),
+    Spec(
+        'detection_threshold',
+        0.5,
+        'probability from which a detection is looked at, 0 to 1',
+        limits=(0.0, 1.0),
+    ),
+    Spec(
+        'presence_threshold',
+        0.5,
+        'probability of a hand in the crop below which a hand is lost, 0 to 1',
+        limits=(0.0, 1.0),
+    ),
+    Spec(
+        'detect_interval',
+        5,
+        'pictures between searches for another hand while fewer than max_hands are followed',
+        limits=(1, 300),
+    ),
+    Spec(
+        'hand_length',
+        0.0,
+        'metres from wrist to middle fingertip of the hands seen; 0: population mean',
+        limits=(0.0, 0.3),
+    ),
     # output
     Spec('publish_tf', True, 'broadcast the frames of the hands on /tf', live=True),
-    Spec('tf_prefix', '', 'put before the names of the frames; empty: the namespace, so that two cameras share none; "/": nothing'),
-    Spec('publish_vertices', True, 'fill Hand.vertices in ~/hands (9 kB a hand)', live=True),
+    Spec(
+        'tf_prefix',
+        '',
+        'put before the names of the frames; empty: the namespace, so that two cameras share none; "/": none',
+    ),
+    Spec('publish_vertices', True, 'fill Hand.vertices in ~/hands (19 kB a hand)', live=True),
     Spec('jpeg_quality', 85, 'of ~/overlay/compressed, in percent', limits=(1, 100), live=True),
 )
 
@@ -76,8 +121,11 @@ def declare(node):
     def check(parameters):
         for parameter in parameters:
             if parameter.value not in choices.get(parameter.name, (parameter.value,)):
-                return SetParametersResult(successful=False, reason=f'{parameter.name} is {parameter.value!r}, but must be '
-                                           f'one of: {", ".join(choices[parameter.name])}')
+                return SetParametersResult(
+                    successful=False,
+                    reason=f'{parameter.name} is {parameter.value!r}, but must be '
+                    f'one of: {", ".join(choices[parameter.name])}',
+                )
         return SetParametersResult(successful=True)
 
     node.add_on_set_parameters_callback(check)

@@ -3,6 +3,7 @@
 The file carries the message definitions: Foxglove and Lichtblick open it without ROS, `rosbags` reads it.
 The receiving thread only notes the time and queues; a second thread compresses and writes.
 """
+
 from __future__ import annotations
 
 import queue
@@ -47,7 +48,8 @@ class McapFile:
     def __init__(self, path):
         """Replaces the file at `path`."""
         self._path = Path(path)
-        self._folder = self._path.with_suffix('.writing')         # rosbags writes a folder with metadata around the file
+        # rosbags writes a folder with metadata around the file
+        self._folder = self._path.with_suffix('.writing')
         shutil.rmtree(self._folder, ignore_errors=True)
         self._types = typestore()
         self._writer = Writer(self._folder, version=9, storage_plugin=StoragePlugin.MCAP)
@@ -69,8 +71,8 @@ class McapFile:
 
 
 class Recorder(Node):
-    """Parameters: `output` (path of the MCAP file), `hand_node` (full name of the node to record), `progress` (a line a
-    second), `jpeg_quality`."""
+    """Parameters: `output` (path of the MCAP file), `hand_node` (full name of the node to record),
+    `progress` (a line a second), `jpeg_quality`."""
 
     def __init__(self):
         super().__init__('recorder')
@@ -105,6 +107,7 @@ class Recorder(Node):
 
         def take(data):
             self._note(topic, type_name, bytes(data))
+
         self.create_subscription(msg_type, topic, take, qos, raw=True)
 
     def _take_image(self, msg):
@@ -118,14 +121,16 @@ class Recorder(Node):
         for topic, type_name, stamp, content in iter(self._queue.get, None):
             if isinstance(content, Image):
                 topic, type_name = f'{topic}/compressed', 'sensor_msgs/msg/CompressedImage'
-                content = serialize_message(encode_compressed(decode_image(content), content.header, self._quality))
+                content = serialize_message(
+                    encode_compressed(decode_image(content), content.header, self._quality)
+                )
             self._file.write(topic, type_name, stamp, content)
 
     def _report(self):
         if self._progress and self.counts:
             hands = next((count for topic, count in self.counts.items() if topic.endswith('/hands')), 0)
-            print(f'  {time.monotonic() - self._begin:4.0f} s: {self.counts.get(self._image.topic, 0)} pictures, '
-                  f'{hands} looked at', flush=True)
+            seconds, pictures = time.monotonic() - self._begin, self.counts.get(self._image.topic, 0)
+            print(f'  {seconds:4.0f} s: {pictures} pictures, {hands} looked at', flush=True)
 
 
 def main(args=None):
@@ -139,7 +144,7 @@ def main(args=None):
         pass
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)                 # a second Ctrl-C must not cut the file off
+            signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not cut the file off
         if recorder is not None:
             recorder.close()
         rclpy.try_shutdown()

@@ -1,4 +1,5 @@
 """What comes beside a picture: its CameraInfo and its depth, paired with it by stamp."""
+
 from __future__ import annotations
 
 import threading
@@ -11,7 +12,8 @@ from maskhand_ros.nodes.messages import stamp_to_ns
 
 
 class ByStamp:
-    """The last few messages of a topic, by their stamp. Filled by the receiving thread, read by the worker."""
+    """The last few messages of a topic, by their stamp. Filled by the receiving thread, read by the
+    worker."""
 
     def __init__(self, capacity=10):
         self._lock = threading.Lock()
@@ -29,7 +31,9 @@ class ByStamp:
     def exact_or_latest(self, stamp_ns):
         """The message of this very stamp, otherwise the one that came last, otherwise None."""
         with self._lock:
-            return self._messages.get(stamp_ns) or (next(reversed(self._messages.values())) if self._messages else None)
+            return self._messages.get(stamp_ns) or (
+                next(reversed(self._messages.values())) if self._messages else None
+            )
 
     def nearest(self, stamp_ns, tolerance_ns):
         """The message nearest in time, None if it is further away than the tolerance."""
@@ -39,18 +43,23 @@ class ByStamp:
 
 
 def camera_for(infos, stamp_ns, width, height, rectified):
-    """The Camera of a picture from CameraInfo messages (ByStamp). Raises BadInput where there is none to be had.
+    """The Camera of a picture from CameraInfo messages (ByStamp). Raises BadInput where there is none to be
+    had.
 
-    A camera driver sends the same calibration with every picture, so the latest one does where the exact one is late.
+    A camera driver sends the same calibration with every picture, so the latest one does where the exact one
+    is late.
     """
     info = infos.exact_or_latest(stamp_ns)
     if info is None:
-        raise BadInput('no CameraInfo', 'none came', 'Publish it beside the image, or remap `camera_info` to its topic')
+        raise BadInput(
+            'no CameraInfo', 'none came', 'Publish it beside the image, or remap `camera_info` to its topic'
+        )
     return decode_camera_info(info, width, height, rectified)
 
 
 def depth_for(depths, infos, stamp_ns, camera, width, height, max_pixels):
-    """Depth (H, W) float32 metres of a picture, None if none came within 50 ms of it. Raises BadInput if it does not fit.
+    """Depth (H, W) float32 metres of a picture, None if none came within 50 ms of it. Raises BadInput if it
+    does not fit.
 
     The depth picture must be registered: same size, and the same matrix where it has a CameraInfo of its own.
     """
@@ -59,10 +68,14 @@ def depth_for(depths, infos, stamp_ns, camera, width, height, max_pixels):
         return None
     remedy = 'Register depth to the colour picture (depth_image_proc, or align_depth of the camera driver)'
     if (msg.width, msg.height) != (width, height):
-        raise BadInput('depth of another size', f'{msg.width} x {msg.height}, the picture has {width} x {height}', remedy)
+        raise BadInput(
+            'depth of another size', f'{msg.width} x {msg.height}, the picture has {width} x {height}', remedy
+        )
     info = infos.exact_or_latest(stamp_ns)
     if info is not None and camera is not None:
         own = decode_camera_info(info, width, height)
         if np.abs(own.K - camera.K).max() > 0.02 * camera.K[0, 0]:
-            raise BadInput('depth of another camera', 'its CameraInfo has another matrix than the picture', remedy)
+            raise BadInput(
+                'depth of another camera', 'its CameraInfo has another matrix than the picture', remedy
+            )
     return decode_depth(msg, max_pixels)

@@ -1,4 +1,5 @@
 """TF frames of a hand: camera -> wrist -> 15 joints -> 5 tips, each joint relative to its parent."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -17,14 +18,16 @@ PARENTS = np.array([0, *JOINT_PARENTS[1:], *KEYPOINT_JOINT[list(TIP_KEYPOINTS)]]
 
 
 class HandNames:
-    """Frame names that stay with a hand: `right_hand` and `left_hand` for the operator's, `hand_<slot>` for others."""
+    """Frame names that stay with a hand: `right_hand` and `left_hand` for the operator's, `hand_<slot>` for
+    others."""
 
     def __init__(self, max_hands, prefix=''):
         self._slots = [None] * max_hands
         self._prefix = prefix
 
     def name(self, hand):
-        """Name of the hand's frames without the part, such as `left/right_hand`; None when all slots are taken."""
+        """Name of the hand's frames without the part, such as `left/right_hand`; None when all slots are
+        taken."""
         if hand.operator:
             return f'{self._prefix}{SIDE_NAMES[hand.side]}_hand'
         if hand.id not in self._slots:
@@ -39,7 +42,8 @@ class HandNames:
 
 
 def prefix_for(parameter, namespace):
-    """The frame prefix that the parameter tf_prefix means in a namespace: '' follows the namespace, '/' is none."""
+    """The frame prefix that the parameter tf_prefix means in a namespace: '' follows the namespace, '/' is
+    none."""
     name = (parameter or namespace).strip('/')
     return f'{name}/' if name else ''
 
@@ -51,7 +55,10 @@ def hand_transforms(hand, name, header):
     tips = list(TIP_KEYPOINTS)
     # In the camera frame, then relative to the parent. A tip turns with its finger's last joint.
     rotations = np.concatenate([hand.joint_rotations, hand.joint_rotations[KEYPOINT_JOINT[tips]]])
-    positions = np.concatenate([hand.joints_wrist, hand.keypoints_wrist[tips]]) @ hand.wrist_rotation.T + hand.wrist_position
+    positions = (
+        np.concatenate([hand.joints_wrist, hand.keypoints_wrist[tips]]) @ hand.wrist_rotation.T
+        + hand.wrist_position
+    )
     to_parent = np.swapaxes(rotations[PARENTS], 1, 2)
     shifts = np.einsum('nij,nj->ni', to_parent, positions - positions[PARENTS])
     turns = to_parent @ rotations
@@ -59,7 +66,15 @@ def hand_transforms(hand, name, header):
     quaternions = matrix_to_quaternion(turns)
     frames = [f'{name}/{own}' for own in FRAMES]
     parents = [header.frame_id, *(frames[parent] for parent in PARENTS[1:])]
-    return [TransformStamped(
-        header=Header(stamp=header.stamp, frame_id=parent), child_frame_id=child,
-        transform=Transform(translation=Vector3(x=x, y=y, z=z), rotation=Quaternion(x=qx, y=qy, z=qz, w=qw)))
-        for parent, child, (x, y, z), (qx, qy, qz, qw) in zip(parents, frames, shifts.tolist(), quaternions.tolist())]
+    return [
+        TransformStamped(
+            header=Header(stamp=header.stamp, frame_id=parent),
+            child_frame_id=child,
+            transform=Transform(
+                translation=Vector3(x=x, y=y, z=z), rotation=Quaternion(x=qx, y=qy, z=qz, w=qw)
+            ),
+        )
+        for parent, child, (x, y, z), (qx, qy, qz, qw) in zip(
+            parents, frames, shifts.tolist(), quaternions.tolist()
+        )
+    ]

@@ -1,4 +1,5 @@
 """Hands with known truth, and a camera, a hand_node and ears around it in one process."""
+
 import threading
 import time
 
@@ -22,6 +23,7 @@ def hand_model():
 @pytest.fixture
 def make_hand(hand_model):
     """A function that poses a hand as the pipeline reports it; its numbers are consistent with each other."""
+
     def make(side=types.RIGHT, id=1, seed=0, position=(0.05, -0.02, 0.5), operator=True):
         rng = np.random.default_rng(seed)
         local = rotvec_to_matrix(rng.normal(0, 0.4, (16, 3)))
@@ -33,12 +35,30 @@ def make_hand(hand_model):
         keypoints, vertices = out.keypoints[0] * flip, out.vertices[0] * flip
         joints = keypoints[JOINT_TO_KEYPOINT]
         return types.Hand(
-            id=id, side=side, side_probability=0.9, state=types.TRACKED, operator=operator, score=0.95, confidence=0.8,
-            roi=(10, 20, 30, 40), scale_source=types.SCALE_POPULATION, wrist_position=np.array(position), wrist_rotation=wrist,
-            wrist_covariance=np.eye(6) * 1e-4, keypoints=keypoints + position, keypoints_wrist=keypoints @ wrist,
-            keypoint_stddev=np.full(21, 0.004), keypoint_stddev_depth=np.full(21, 0.008), keypoints_px=rng.uniform(0, 400, (21, 2)),
-            joint_rotations=frames, joints_wrist=joints @ wrist,
-            mano_pose=matrix_to_rotvec(mirror @ local @ mirror).reshape(48), betas=np.zeros(10), vertices=vertices @ wrist)
+            id=id,
+            side=side,
+            side_probability=0.9,
+            state=types.TRACKED,
+            operator=operator,
+            score=0.95,
+            confidence=0.8,
+            roi=(10, 20, 30, 40),
+            scale_source=types.SCALE_POPULATION,
+            wrist_position=np.array(position),
+            wrist_rotation=wrist,
+            wrist_covariance=np.eye(6) * 1e-4,
+            keypoints=keypoints + position,
+            keypoints_wrist=keypoints @ wrist,
+            keypoint_stddev=np.full(21, 0.004),
+            keypoint_stddev_depth=np.full(21, 0.008),
+            keypoints_px=rng.uniform(0, 400, (21, 2)),
+            joint_rotations=frames,
+            joints_wrist=joints @ wrist,
+            mano_pose=matrix_to_rotvec(mirror @ local @ mirror).reshape(48),
+            betas=np.zeros(10),
+            vertices=vertices @ wrist,
+        )
+
     return make
 
 

@@ -1,4 +1,5 @@
 """The demo's figures, from a file written as the recorder writes it."""
+
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
@@ -15,7 +16,8 @@ STAMPS = [1_000_000_000 + i * 33_333_333 for i in range(30)]
 
 @pytest.fixture
 def recorded(make_hand, tmp_path):
-    """(Recording, truth): picture 3 was dropped, the left hand was missed in pictures 4 and 5, each answer came after 40 ms."""
+    """(Recording, truth): picture 3 was dropped, the left hand was missed in pictures 4 and 5, each answer
+    came after 40 ms."""
     truth = {'keypoints': np.zeros((30, 2, 21, 3), np.float32), 'visible': np.ones((30, 2), bool)}
     file = McapFile(tmp_path / 'hands.mcap')
     for index, stamp in enumerate(STAMPS):
@@ -23,8 +25,12 @@ def recorded(make_hand, tmp_path):
         truth['keypoints'][index] = [hand.keypoints for hand in hands]
         if index == 3:
             continue
-        msg = hands_to_msg(hands[index in (4, 5):], [], Header(stamp=ns_to_stamp(stamp)), 640, 480, 0.03, 'model')
-        file.write('/hand_node/hands', 'maskhand_ros/msg/HandArray', stamp + 40_000_000, serialize_message(msg))
+        msg = hands_to_msg(
+            hands[index in (4, 5) :], [], Header(stamp=ns_to_stamp(stamp)), 640, 480, 0.03, 'model'
+        )
+        file.write(
+            '/hand_node/hands', 'maskhand_ros/msg/HandArray', stamp + 40_000_000, serialize_message(msg)
+        )
     dropped = DiagnosticArray(status=[DiagnosticStatus(values=[KeyValue(key='dropped', value='1')])])
     file.write('/diagnostics', 'diagnostic_msgs/msg/DiagnosticArray', STAMPS[-1], serialize_message(dropped))
     file.close()
@@ -44,7 +50,7 @@ def test_figures_of_a_perfect_node(recorded):
 
 def test_errors_have_their_size(recorded):
     recording, truth = recorded
-    truth['keypoints'][:, :, 1:, 0] += 0.01                   # 20 of 21 keypoints are 10 mm off the wrist-aligned ones
+    truth['keypoints'][:, :, 1:, 0] += 0.01  # 20 of 21 keypoints are 10 mm off the wrist-aligned ones
     truth['keypoints'][:, :, :, 2] *= 1.1
     summary = summarize(recording, STAMPS, truth)
     assert summary['keypoint_error_mm'] > 9

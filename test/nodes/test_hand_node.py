@@ -1,4 +1,5 @@
 """hand_node in a real ROS graph: lifecycle, faults, QoS, parameters. The models are the shipped ones."""
+
 import array
 import signal
 import subprocess
@@ -11,6 +12,8 @@ import pytest
 import yaml
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lifecycle_msgs.msg import State
+from maskhand_ros.msg import Hand as HandMsg
+from maskhand_ros.msg import HandArray, HandTopology
 from rclpy.exceptions import InvalidParameterValueException
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
@@ -19,8 +22,6 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 
-from maskhand_ros.msg import Hand as HandMsg
-from maskhand_ros.msg import HandArray, HandTopology
 from maskhand_ros.nodes import parameters
 from maskhand_ros.nodes.clip_player import DEMO_CLIP
 from maskhand_ros.nodes.hand_node import HandNode
@@ -58,7 +59,7 @@ class Camera:
         if info is not None:
             info.header = header
             self._infos.publish(info)
-            time.sleep(0.1)              # two topics have no common order
+            time.sleep(0.1)  # two topics have no common order
         self._images.publish(msg)
         return header
 
@@ -86,19 +87,28 @@ def values(diagnostics, part):
     return DiagnosticStatus(), {}
 
 
-@pytest.mark.parametrize('wrong, reason', [
-    ({'encoding': 'bayer_rggb8'}, 'unknown encoding'),
-    ({'data': array.array('B', bytes(10))}, 'truncated data'),
-    ({'width': 0}, 'zero size'),
-    ({'step': 7}, 'wrong step'),
-    ({'width': 2 ** 31, 'height': 2 ** 31, 'step': 2 ** 31}, 'too large')])
+@pytest.mark.parametrize(
+    'wrong, reason',
+    [
+        ({'encoding': 'bayer_rggb8'}, 'unknown encoding'),
+        ({'data': array.array('B', bytes(10))}, 'truncated data'),
+        ({'width': 0}, 'zero size'),
+        ({'step': 7}, 'wrong step'),
+        ({'width': 2**31, 'height': 2**31, 'step': 2**31}, 'too large'),
+    ],
+)
 def test_bad_picture_is_counted_and_the_next_good_one_seen(running, wrong, reason):
     graph, _, camera, heard, diagnostics = running
     camera.show(**wrong)
 
     def told():
         status, told = values(diagnostics, 'images')
-        return told.get(f'{reason}: count') == '1' and len(told[f'{reason}: remedy']) > 10 and status.level == DiagnosticStatus.WARN
+        return (
+            told.get(f'{reason}: count') == '1'
+            and len(told[f'{reason}: remedy']) > 10
+            and status.level == DiagnosticStatus.WARN
+        )
+
     graph.wait(told)
     header = camera.show()
     graph.wait(lambda: heard and heard[-1].header == header)
@@ -117,7 +127,8 @@ def test_calibration_faults_leave_the_node_seeing(running):
 
 def test_latched_topology_and_silence_while_inactive(running):
     graph, node, camera, heard, _ = running
-    assert graph.wait(lambda late=graph.hear(HandTopology, '/faults/hand_node/topology', LATCHED): late)[0].license
+    late = graph.hear(HandTopology, '/faults/hand_node/topology', LATCHED)
+    assert graph.wait(lambda: late)[0].license
     assert node.trigger_deactivate() == SUCCESS
     count = len(heard)
     camera.show()
@@ -132,7 +143,9 @@ def test_latched_topology_and_silence_while_inactive(running):
 
 def test_reliability_follows_the_publishers(running):
     graph, node, camera, heard, _ = running
-    second = graph.node.create_publisher(Image, '/faults/image', QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT))
+    second = graph.node.create_publisher(
+        Image, '/faults/image', QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+    )
     graph.wait(lambda: node._images.reliability == ReliabilityPolicy.BEST_EFFORT)
     graph.wait(lambda: second.get_subscription_count() > 0)
     header = camera.show()
@@ -148,12 +161,18 @@ def test_missing_models_fail_configure_with_the_remedy(graph, tmp_path):
     assert node._state_machine.current_state[0] == State.PRIMARY_STATE_UNCONFIGURED
     what, fix = node.diagnostics.failure
     assert str(tmp_path) in what and fix
-    graph.wait(lambda: any(status.level == DiagnosticStatus.ERROR and str(tmp_path) in status.message
-                           for msg in diagnostics for status in msg.status))
+    graph.wait(
+        lambda: any(
+            status.level == DiagnosticStatus.ERROR and str(tmp_path) in status.message
+            for msg in diagnostics
+            for status in msg.status
+        )
+    )
 
 
 def test_device_is_never_replaced_silently(graph):
     import onnxruntime
+
     if 'CUDAExecutionProvider' in onnxruntime.get_available_providers():
         pytest.skip('this machine has CUDA')
     node = graph.add(HandNode(namespace='gpu', **overrides(device='cuda')))
@@ -184,9 +203,13 @@ def test_values_out_of_bounds_are_refused(graph):
 
 @pytest.mark.parametrize('number', (signal.SIGINT, signal.SIGTERM))
 def test_signals_end_the_process_cleanly(graph, number):
-    process = subprocess.Popen([sys.executable, '-m', 'maskhand_ros.nodes.hand_node', '--ros-args', '-r', f'__ns:=/ending{number}'])
+    process = subprocess.Popen(
+        [sys.executable, '-m', 'maskhand_ros.nodes.hand_node', '--ros-args', '-r', f'__ns:=/ending{number}']
+    )
     try:
-        graph.wait(lambda: ('hand_node', f'/ending{number}') in graph.node.get_node_names_and_namespaces(), 60)
+        graph.wait(
+            lambda: ('hand_node', f'/ending{number}') in graph.node.get_node_names_and_namespaces(), 60
+        )
         process.send_signal(number)
         assert process.wait(timeout=10) == 0
     finally:
@@ -200,7 +223,12 @@ def clip():
     good, picture = capture.read()
     assert good, f'{DEMO_CLIP} does not open'
     with np.load(DEMO_CLIP.with_suffix('.npz'), allow_pickle=False) as truth:
-        info = CameraInfo(width=picture.shape[1], height=picture.shape[0], k=truth['K'].reshape(9), distortion_model='plumb_bob')
+        info = CameraInfo(
+            width=picture.shape[1],
+            height=picture.shape[0],
+            k=truth['K'].reshape(9),
+            distortion_model='plumb_bob',
+        )
     return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), info
 
 
@@ -227,10 +255,14 @@ def test_hands_and_frames_of_the_clip(graph, clip):
     assert len(frames) == 42
     for side, name in ((HandMsg.LEFT, 'left'), (HandMsg.RIGHT, 'right')):
         hand, wrist = sides[side], frames[f'clip/{name}_hand/wrist']
-        assert hand.is_operator and hand.scale_source == HandMsg.SCALE_POPULATION and len(hand.vertices) > 1000
+        assert (
+            hand.is_operator and hand.scale_source == HandMsg.SCALE_POPULATION and len(hand.vertices) > 1000
+        )
         assert wrist.header == heard[-1].header
         place = wrist.transform.translation
-        np.testing.assert_allclose([place.x, place.y, place.z], [getattr(hand.keypoints[0], a) for a in 'xyz'], atol=1e-6)
+        np.testing.assert_allclose(
+            [place.x, place.y, place.z], [getattr(hand.keypoints[0], a) for a in 'xyz'], atol=1e-6
+        )
 
 
 def test_a_mirrored_picture_tells_the_same_hands(graph, clip):
@@ -238,7 +270,12 @@ def test_a_mirrored_picture_tells_the_same_hands(graph, clip):
     seen = {hand.side: hand for hand in watch(graph, 'straight', rgb, info)[0][-1].hands}
     mirrored = CameraInfo(width=info.width, height=info.height, k=info.k.copy(), distortion_model='plumb_bob')
     mirrored.k[2] = info.width - 1 - info.k[2]
-    again = {hand.side: hand for hand in watch(graph, 'mirror', np.ascontiguousarray(rgb[:, ::-1]), mirrored, mirrored_input=True)[0][-1].hands}
+    again = {
+        hand.side: hand
+        for hand in watch(graph, 'mirror', np.ascontiguousarray(rgb[:, ::-1]), mirrored, mirrored_input=True)[
+            0
+        ][-1].hands
+    }
     assert set(seen) == set(again) == {HandMsg.LEFT, HandMsg.RIGHT}
     for side, hand in seen.items():
         u = np.array(hand.keypoints_px)[::2], info.width - 1 - np.array(again[side].keypoints_px)[::2]

@@ -1,4 +1,5 @@
 """Image, CompressedImage and CameraInfo: what is read, and what is refused before memory is taken."""
+
 import array
 import struct
 
@@ -7,10 +8,19 @@ import numpy as np
 import pytest
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from maskhand_ros.nodes.images import (BadInput, decode_camera_info, decode_compressed, decode_depth, decode_image, encode_compressed,
-                                       encode_image)
+from maskhand_ros.nodes.images import (
+    BadInput,
+    decode_camera_info,
+    decode_compressed,
+    decode_depth,
+    decode_image,
+    encode_compressed,
+    encode_image,
+)
 
-RGB = np.kron(np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8), np.ones((8, 8, 1), np.uint8))     # 64 x 48
+RGB = np.kron(
+    np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8), np.ones((8, 8, 1), np.uint8)
+)  # 64 x 48
 
 
 def image(**fields):
@@ -23,38 +33,66 @@ def image(**fields):
 def encoded(pixels, encoding, padding=0):
     rows = np.ascontiguousarray(pixels).reshape(len(pixels), -1)
     rows = np.pad(rows, ((0, 0), (0, padding)), constant_values=99)
-    return Image(height=len(pixels), width=pixels.shape[1], encoding=encoding, step=rows.shape[1],
-                 data=array.array('B', rows.tobytes()))
+    return Image(
+        height=len(pixels),
+        width=pixels.shape[1],
+        encoding=encoding,
+        step=rows.shape[1],
+        data=array.array('B', rows.tobytes()),
+    )
 
 
 @pytest.mark.parametrize('padding', (0, 5))
 def test_encodings_without_loss(padding):
     opaque = np.full((48, 64, 1), 255, np.uint8)
-    for encoding, pixels in {'rgb8': RGB, 'bgr8': RGB[..., ::-1], 'rgba8': np.concatenate([RGB, opaque], 2),
-                             'bgra8': np.concatenate([RGB[..., ::-1], opaque], 2)}.items():
+    for encoding, pixels in {
+        'rgb8': RGB,
+        'bgr8': RGB[..., ::-1],
+        'rgba8': np.concatenate([RGB, opaque], 2),
+        'bgra8': np.concatenate([RGB[..., ::-1], opaque], 2),
+    }.items():
         np.testing.assert_array_equal(decode_image(encoded(pixels, encoding, padding)), RGB, encoding)
     grey = RGB[..., 0]
     np.testing.assert_array_equal(decode_image(encoded(grey, 'mono8', padding)), np.stack([grey] * 3, 2))
 
 
 def test_yuv_and_jpeg_come_close():
-    bt601 = RGB @ np.array([[65.738, -37.945, 112.439], [129.057, -74.494, -94.154], [25.064, 112.439, -18.285]]) / 256
+    bt601 = (
+        RGB
+        @ np.array([[65.738, -37.945, 112.439], [129.057, -74.494, -94.154], [25.064, 112.439, -18.285]])
+        / 256
+    )
     y, u, v = np.moveaxis(bt601 + [16, 128, 128], -1, 0)
-    chroma = np.stack([u[:, ::2], v[:, ::2]], 2).reshape(48, 64)            # u v u v: one pair for two pixels
-    for encoding, order in {'yuyv': (y, chroma), 'yuv422_yuy2': (y, chroma), 'uyvy': (chroma, y), 'yuv422': (chroma, y)}.items():
+    chroma = np.stack([u[:, ::2], v[:, ::2]], 2).reshape(48, 64)  # u v u v: one pair for two pixels
+    for encoding, order in {
+        'yuyv': (y, chroma),
+        'yuv422_yuy2': (y, chroma),
+        'uyvy': (chroma, y),
+        'yuv422': (chroma, y),
+    }.items():
         found = decode_image(encoded(np.stack(order, 2).round().astype(np.uint8), encoding))
         assert np.abs(found.astype(int) - RGB).max() < 8, encoding
     flat = np.full((48, 64, 3), (200, 100, 50), np.uint8)
-    assert np.abs(decode_compressed(encode_compressed(flat, CameraInfo().header)).astype(int) - flat).max() < 4
+    assert (
+        np.abs(decode_compressed(encode_compressed(flat, CameraInfo().header)).astype(int) - flat).max() < 4
+    )
 
 
-@pytest.mark.parametrize('fields, reason', [
-    ({'encoding': 'bayer_rggb8'}, 'unknown encoding'), ({'encoding': ''}, 'unknown encoding'),
-    ({'width': 0}, 'zero size'), ({'height': 0}, 'zero size'),
-    ({'step': 10}, 'wrong step'), ({'step': 0}, 'wrong step'),
-    ({'data': array.array('B', bytes(100))}, 'truncated data'), ({'data': array.array('B')}, 'truncated data'),
-    ({'width': 2 ** 32 - 1, 'height': 2 ** 32 - 1, 'step': 2 ** 32 - 1}, 'too large'),
-    ({'encoding': 'yuyv', 'width': 63}, 'wrong size')])
+@pytest.mark.parametrize(
+    'fields, reason',
+    [
+        ({'encoding': 'bayer_rggb8'}, 'unknown encoding'),
+        ({'encoding': ''}, 'unknown encoding'),
+        ({'width': 0}, 'zero size'),
+        ({'height': 0}, 'zero size'),
+        ({'step': 10}, 'wrong step'),
+        ({'step': 0}, 'wrong step'),
+        ({'data': array.array('B', bytes(100))}, 'truncated data'),
+        ({'data': array.array('B')}, 'truncated data'),
+        ({'width': 2**32 - 1, 'height': 2**32 - 1, 'step': 2**32 - 1}, 'too large'),
+        ({'encoding': 'yuyv', 'width': 63}, 'wrong size'),
+    ],
+)
 def test_refused_with_a_remedy(fields, reason):
     with pytest.raises(BadInput) as refusal:
         decode_image(image(**fields))
@@ -64,7 +102,12 @@ def test_refused_with_a_remedy(fields, reason):
 def test_compressed_pictures_are_refused_by_their_head():
     bomb = b'\x89PNG\r\n\x1a\n\0\0\0\rIHDR' + struct.pack('>II', 100_000, 100_000)
     cut = cv2.imencode('.png', RGB)[1].tobytes()[:60]
-    for data, reason in ((bomb, 'too large'), (cut, 'truncated data'), (b'', 'unknown compression'), (b'GIF89a', 'unknown compression')):
+    for data, reason in (
+        (bomb, 'too large'),
+        (cut, 'truncated data'),
+        (b'', 'unknown compression'),
+        (b'GIF89a', 'unknown compression'),
+    ):
         with pytest.raises(BadInput) as refusal:
             decode_compressed(CompressedImage(format='png', data=array.array('B', data)))
         assert refusal.value.reason == reason
@@ -73,20 +116,32 @@ def test_compressed_pictures_are_refused_by_their_head():
 def test_depth_in_metres():
     millimetres = np.array([[0, 500], [1500, 65535]], np.uint16)
     expected = [[np.nan, 0.5], [1.5, 65.535]]
-    np.testing.assert_allclose(decode_depth(encoded(millimetres[..., None].view(np.uint8), '16UC1')), expected, rtol=1e-6)
+    np.testing.assert_allclose(
+        decode_depth(encoded(millimetres[..., None].view(np.uint8), '16UC1')), expected, rtol=1e-6
+    )
     big = encoded(millimetres.byteswap()[..., None].view(np.uint8), '16UC1')
     big.is_bigendian = 1
     np.testing.assert_allclose(decode_depth(big), expected, rtol=1e-6)
     metres = np.array([[np.inf, 0.5], [1.5, -1]], np.float32)
-    np.testing.assert_allclose(decode_depth(encoded(metres[..., None].view(np.uint8), '32FC1')), [[np.nan, 0.5], [1.5, np.nan]])
+    np.testing.assert_allclose(
+        decode_depth(encoded(metres[..., None].view(np.uint8), '32FC1')), [[np.nan, 0.5], [1.5, np.nan]]
+    )
     with pytest.raises(BadInput, match='unknown depth encoding'):
         decode_depth(encoded(RGB, 'rgb8'))
 
 
 def info(**fields):
-    return CameraInfo(**{'width': 640, 'height': 480, 'k': [600., 0, 320, 0, 610, 240, 0, 0, 1],
-                         'p': [500., 0, 310, 0, 0, 510, 230, 0, 0, 0, 1, 0], 'd': [0.1, 0, 0, 0, 0],
-                         'distortion_model': 'plumb_bob', **fields})
+    return CameraInfo(
+        **{
+            'width': 640,
+            'height': 480,
+            'k': [600.0, 0, 320, 0, 610, 240, 0, 0, 1],
+            'p': [500.0, 0, 310, 0, 0, 510, 230, 0, 0, 0, 1, 0],
+            'd': [0.1, 0, 0, 0, 0],
+            'distortion_model': 'plumb_bob',
+            **fields,
+        }
+    )
 
 
 def test_camera_info_fits_the_picture():
@@ -97,12 +152,20 @@ def test_camera_info_fits_the_picture():
     assert rectified.K[0, 0] == 500 and rectified.distortion.size == 0
     window = info(binning_x=2, binning_y=2)
     window.roi.x_offset, window.roi.y_offset, window.roi.width, window.roi.height = 100, 40, 400, 400
-    np.testing.assert_array_equal(decode_camera_info(window, 200, 200).K, [[300, 0, 110], [0, 305, 100], [0, 0, 1]])
+    np.testing.assert_array_equal(
+        decode_camera_info(window, 200, 200).K, [[300, 0, 110], [0, 305, 100], [0, 0, 1]]
+    )
 
 
-@pytest.mark.parametrize('fields, reason', [
-    ({'k': [0.] * 9}, 'uncalibrated'), ({'k': [np.nan] * 9}, 'invalid'), ({'width': 320}, 'another size'),
-    ({'distortion_model': 'equidistant'}, 'unsupported distortion')])
+@pytest.mark.parametrize(
+    'fields, reason',
+    [
+        ({'k': [0.0] * 9}, 'uncalibrated'),
+        ({'k': [np.nan] * 9}, 'invalid'),
+        ({'width': 320}, 'another size'),
+        ({'distortion_model': 'equidistant'}, 'unsupported distortion'),
+    ],
+)
 def test_camera_info_that_cannot_be_used(fields, reason):
     with pytest.raises(BadInput, match=reason):
         decode_camera_info(info(**fields), 640, 480)

@@ -1,4 +1,5 @@
 """Hands to messages and back, TF, markers, cloud."""
+
 import numpy as np
 import pytest
 from rclpy.serialization import deserialize_message
@@ -6,8 +7,17 @@ from std_msgs.msg import Header
 from visualization_msgs.msg import Marker, MarkerArray
 
 from maskhand_ros.nodes.markers import HandMarkers
-from maskhand_ros.nodes.messages import (CLOUD_TYPE, cloud_msg, hand_to_msg, hands_to_msg, is_finite, msg_to_hand, ns_to_stamp, stamp_to_ns,
-                                         topology_msg)
+from maskhand_ros.nodes.messages import (
+    CLOUD_TYPE,
+    cloud_msg,
+    hand_to_msg,
+    hands_to_msg,
+    is_finite,
+    msg_to_hand,
+    ns_to_stamp,
+    stamp_to_ns,
+    topology_msg,
+)
 from maskhand_ros.nodes.transforms import HandNames, hand_transforms, prefix_for
 from maskhand_ros.perception.types import LEFT, PREDICTED, RIGHT, SCALE_NONE
 from maskhand_ros.skeleton import KEYPOINT_NAMES
@@ -37,7 +47,13 @@ def test_unplaced_hand_has_empty_arrays(make_hand):
 def test_hand_array_says_where_it_comes_from(make_hand):
     msg = hands_to_msg([make_hand()], [7], HEADER, 640, 480, 0.25, 'open')
     assert msg.header == HEADER and stamp_to_ns(msg.header.stamp) == 1_234_567_890_123_456_789
-    assert (msg.width, msg.height, list(msg.lost_ids), msg.processing_time.nanosec, msg.model) == (640, 480, [7], 250_000_000, 'open')
+    assert (msg.width, msg.height, list(msg.lost_ids), msg.processing_time.nanosec, msg.model) == (
+        640,
+        480,
+        [7],
+        250_000_000,
+        'open',
+    )
 
 
 def resolve(transforms):
@@ -46,9 +62,13 @@ def resolve(transforms):
     for t in transforms:
         rotation, position = frames[t.header.frame_id]
         x, y, z, w = (getattr(t.transform.rotation, a) for a in 'xyzw')
-        own = np.array([[1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-                        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-                        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)]])
+        own = np.array(
+            [
+                [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+                [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+                [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+            ]
+        )
         shift = t.transform.translation
         frames[t.child_frame_id] = rotation @ own, position + rotation @ [shift.x, shift.y, shift.z]
     return frames
@@ -86,7 +106,9 @@ def test_markers_show_and_delete(make_hand, hand_model):
     markers = HandMarkers(hand_model)
     left, right = make_hand(LEFT, id=1), make_hand(RIGHT, id=2)
     shown = deserialize_message(markers.build([left, right], HEADER), MarkerArray).markers
-    assert [(m.ns, m.id, m.action) for m in shown] == [(ns, i, Marker.ADD) for i in (1, 2) for ns in ('mesh', 'skeleton')]
+    assert [(m.ns, m.id, m.action) for m in shown] == [
+        (ns, i, Marker.ADD) for i in (1, 2) for ns in ('mesh', 'skeleton')
+    ]
     for marker, hand in zip(shown[::2], (left, right)):
         corners = np.array([(p.x, p.y, p.z) for p in marker.points]).reshape(-1, 3, 3)
         outward = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
@@ -96,7 +118,10 @@ def test_markers_show_and_delete(make_hand, hand_model):
     for marker in shown:
         assert marker.header == HEADER and marker.lifetime.nanosec == 200_000_000 and marker.text == ''
     fewer = deserialize_message(markers.build([left], HEADER), MarkerArray).markers
-    assert [(m.ns, m.id, m.action) for m in fewer[:2]] == [('mesh', 2, Marker.DELETE), ('skeleton', 2, Marker.DELETE)]
+    assert [(m.ns, m.id, m.action) for m in fewer[:2]] == [
+        ('mesh', 2, Marker.DELETE),
+        ('skeleton', 2, Marker.DELETE),
+    ]
     assert len(deserialize_message(markers.clear(HEADER), MarkerArray).markers) == 2
 
 
@@ -105,7 +130,11 @@ def test_cloud_and_topology(make_hand, hand_model):
     cloud = cloud_msg(hands, HEADER)
     points = np.frombuffer(cloud.data, CLOUD_TYPE)
     np.testing.assert_allclose(points['z'][21:], hands[1].keypoints[:, 2], rtol=1e-6)
-    assert list(points['id'][[0, 21]]) == [1, 2] and points['keypoint'][41] == 20 and cloud.row_step == len(cloud.data)
+    assert (
+        list(points['id'][[0, 21]]) == [1, 2]
+        and points['keypoint'][41] == 20
+        and cloud.row_step == len(cloud.data)
+    )
     topology = topology_msg(hand_model)
     assert topology.model == hand_model.name and len(topology.triangles_left) == hand_model.faces.size
     assert list(topology.keypoint_edges[:2]) == [0, 1]
