@@ -100,22 +100,23 @@ class Diagnostics:
             else 0.0
         )
 
-    def message(self, stamp, state, image=None, frames=None, image_timeout=2.0, model=()):
-        """DiagnosticArray. `state`: label of the lifecycle state. `image`: AutoQosSubscription and `frames`:
-        NewestFrame while the node is active, else None. `model`: pairs to show with the model."""
+    def message(self, stamp, state, inputs=None, image_timeout=2.0, model=()):
+        """DiagnosticArray. `state`: label of the lifecycle state. `inputs`: Inputs while the node is active,
+        else None. `model`: pairs to show with the model."""
         return DiagnosticArray(
             header=Header(stamp=stamp),
             status=[
-                self._image_status(state, image, frames, image_timeout),
+                self._image_status(state, inputs, image_timeout),
                 self._calibration_status(),
                 self._model_status(state, model),
             ],
         )
 
-    def _image_status(self, state, image, frames, timeout):
+    def _image_status(self, state, inputs, timeout):
         values = [('processed', self.processed), ('rate (Hz)', f'{self.rate():.1f}'), ('hands', self.hands)]
         level, text = OK, state
-        if image is not None:
+        if inputs is not None:
+            image, frames = inputs.image, inputs.frames
             publishers, age = image.publishers(), frames.age()
             values += [
                 ('topic', image.topic),

@@ -104,15 +104,8 @@ class NewestFrame:
             return newest
 
     def age(self):
-        """Seconds since the last frame came, or since the mailbox was made or cleared."""
+        """Seconds since the last frame came, or since the mailbox was made."""
         return time.monotonic() - self._last_arrival
-
-    def clear(self):
-        """Forgets the waiting frame and the sequence numbers, not the counts."""
-        with self._condition:
-            self._slot = None
-            self._last_arrival = time.monotonic()
-            self._last_sequence.clear()
 
     def _missed(self, info):
         """Frames of this publisher that the middleware replaced or lost since its last one."""

@@ -74,7 +74,7 @@ def running(graph):
     camera = Camera(graph, '/faults')
     assert node.trigger_configure() == SUCCESS and node.trigger_activate() == SUCCESS
     graph.wait(camera.matched)
-    graph.wait(lambda: node._images.reliability == ReliabilityPolicy.RELIABLE)
+    graph.wait(lambda: node._inputs.image.reliability == ReliabilityPolicy.RELIABLE)
     return graph, node, camera, heard, diagnostics
 
 
@@ -136,7 +136,7 @@ def test_latched_topology_and_silence_while_inactive(running):
     assert len(heard) == count
     assert node.trigger_cleanup() == SUCCESS and node.pipeline is None
     assert node.trigger_configure() == SUCCESS and node.trigger_activate() == SUCCESS
-    graph.wait(lambda: node._images.reliability == ReliabilityPolicy.RELIABLE)
+    graph.wait(lambda: node._inputs.image.reliability == ReliabilityPolicy.RELIABLE)
     header = camera.show()
     graph.wait(lambda: heard[-1].header == header)
 
@@ -146,12 +146,12 @@ def test_reliability_follows_the_publishers(running):
     second = graph.node.create_publisher(
         Image, '/faults/image', QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
     )
-    graph.wait(lambda: node._images.reliability == ReliabilityPolicy.BEST_EFFORT)
+    graph.wait(lambda: node._inputs.image.reliability == ReliabilityPolicy.BEST_EFFORT)
     graph.wait(lambda: second.get_subscription_count() > 0)
     header = camera.show()
     graph.wait(lambda: heard[-1].header == header)
     graph.node.destroy_publisher(second)
-    graph.wait(lambda: node._images.reliability == ReliabilityPolicy.RELIABLE)
+    graph.wait(lambda: node._inputs.image.reliability == ReliabilityPolicy.RELIABLE)
 
 
 def test_missing_models_fail_configure_with_the_remedy(graph, tmp_path):
