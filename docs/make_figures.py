@@ -84,5 +84,5 @@ def output_picture():
 
 if __name__ == '__main__':
     for name, make in (('axes.png', axes_picture), ('output.jpg', output_picture)):
-        cv2.imwrite(str(DOCS / name), cv2.cvtColor(make(), cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 85])
+        cv2.imwrite(str(DOCS / name), cv2.cvtColor(make(), cv2.COLOR_RGB2BGR))
         print(DOCS / name)

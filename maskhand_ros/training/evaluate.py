@@ -125,15 +125,14 @@ def _array(entry, key, shape):
 
 
 def predict(pipeline, rgb, labels, boxes):
-    """Hands in one picture, nothing remembered from the one before; from the labelled boxes if `boxes` is 'given'."""
+    """Hands in one picture, nothing remembered from the one before; from the labelled boxes if `boxes` is 'given'
+    and there are any."""
     height, width = rgb.shape[:2]
     K = next((label.K for label in labels if label.K is not None), None)
     frame = Frame(rgb=rgb, camera=None if K is None else Camera(K, width, height))
     pipeline.reset()
-    if boxes == 'detect':
-        return pipeline.process(frame)
-    rois = [roi_of(label) for label in labels]
-    return pipeline.process(frame, rois=[roi for roi in rois if roi is not None])
+    rois = [roi for roi in map(roi_of, labels) if roi is not None] if boxes == 'given' else None
+    return pipeline.process(frame, rois=rois or None)
 
 
 def roi_of(label):
