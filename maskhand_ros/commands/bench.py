@@ -1,6 +1,7 @@
 """Time of every stage on this machine, on frames of the bundled clip that show the asked number of hands."""
 from __future__ import annotations
 
+import itertools
 import resource
 import sys
 import time
@@ -13,6 +14,9 @@ from maskhand_ros.commands.clip import read_clip
 from maskhand_ros.geometry import Camera
 from maskhand_ros.perception.types import Frame
 
+WARM_UP_FRAMES = 10
+"""The tracker has found its hands when the clock starts."""
+
 
 def add_arguments(parser):
     parser.add_argument('--hands', type=int, choices=(1, 2), default=2, help='hands in the picture (default 2)')
@@ -24,16 +28,16 @@ def add_arguments(parser):
 
 def run(args):
     width, height = _size(args.size)
-    frames = clip_frames(width, height, args.hands)
+    clip = read_clip()
     started = time.perf_counter()
     pipeline = common.build_pipeline(args)
     pipeline.warm_up()
     start_up = time.perf_counter() - started
-    for frame in frames[:10]:                          # the tracker finds its hands before the clock runs
+    frames = clip_frames(clip, width, height, args.hands)
+    for frame in itertools.islice(frames, WARM_UP_FRAMES):
         pipeline.process(frame)
     stages, hands = {}, []
-    for index in range(args.frames):
-        frame = frames[(10 + index) % len(frames)]
+    for frame in itertools.islice(frames, args.frames):
         begun = time.perf_counter()
         hands.append(len(pipeline.process(frame)))
         for stage, seconds in {**pipeline.timings, 'total': time.perf_counter() - begun}.items():
@@ -44,26 +48,25 @@ def run(args):
         common.write_json(args.json, report)
 
 
-def clip_frames(width, height, hands):
-    """Frames of the bundled clip, scaled to fit width x height with grey bars; one hand: the other half is painted over.
+def clip_frames(clip, width, height, hands):
+    """Frames of the clip without end, scaled to fit width x height with grey bars; the camera is scaled with them.
 
-    The camera is scaled with the picture. Returns [Frame, ...] with stamps at the clip's rate.
+    For one hand the left half is painted over. Decoded as they are used, so that they do not count as memory.
     """
-    clip = read_clip()
-    frames = []
-    for number, rgb in enumerate(clip.frames()):
-        scale = min(width / rgb.shape[1], height / rgb.shape[0])
-        inner = round(rgb.shape[1] * scale), round(rgb.shape[0] * scale)
-        left, top = (width - inner[0]) // 2, (height - inner[1]) // 2
-        picture = np.full((height, width, 3), 128, np.uint8)
-        small = cv2.resize(rgb, inner, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-        if hands == 1:
-            small[:, :inner[0] // 2] = 128
-        picture[top:top + inner[1], left:left + inner[0]] = small
-        K = np.diag([scale, scale, 1.]) @ clip.K
-        K[:2, 2] += left, top
-        frames.append(Frame(rgb=picture, stamp_ns=int(number / clip.rate * 1e9), camera=Camera(K, width, height)))
-    return frames
+    stamps = itertools.count(0, int(1e9 / clip.rate))
+    while True:
+        for rgb in clip.frames():
+            scale = min(width / rgb.shape[1], height / rgb.shape[0])
+            inner = round(rgb.shape[1] * scale), round(rgb.shape[0] * scale)
+            left, top = (width - inner[0]) // 2, (height - inner[1]) // 2
+            picture = np.full((height, width, 3), 128, np.uint8)
+            small = cv2.resize(rgb, inner, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+            if hands == 1:
+                small[:, :inner[0] // 2] = 128
+            picture[top:top + inner[1], left:left + inner[0]] = small
+            K = np.diag([scale, scale, 1.]) @ clip.K
+            K[:2, 2] += left, top
+            yield Frame(rgb=picture, stamp_ns=next(stamps), camera=Camera(K, width, height))
 
 
 def summarise(stages, hands, start_up, args, pipeline):
