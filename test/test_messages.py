@@ -24,7 +24,7 @@ def test_fields_and_constants():
     assert fields['keypoints'] == 'sequence<geometry_msgs/Point, 21>'
     assert fields['keypoints_wrist'] == 'geometry_msgs/Point[21]'
     assert (fields['keypoints_px'], fields['mano_pose'], fields['betas']) == ('float[42]', 'float[48]', 'float[10]')
-    assert len(fields) == 21
+    assert len(fields) == 19
     assert HandTopology.get_fields_and_field_types()['parents'] == 'int8[16]'
     assert (Hand.LEFT, Hand.RIGHT) == (1, 2)
     assert (Hand.TENTATIVE, Hand.TRACKED, Hand.PREDICTED) == (1, 2, 3)
@@ -50,8 +50,3 @@ def test_absent_is_empty_and_present_survives():
     got = deserialize_message(serialize_message(hand), Hand)
     assert got == hand
     assert [p.x for p in got.keypoints] == list(range(21)) and len(got.wrist) == 1
-
-
-def test_more_than_one_wrist_is_refused():
-    with pytest.raises(AssertionError):
-        Hand(wrist=[PoseWithCovariance(), PoseWithCovariance()])
