@@ -48,14 +48,18 @@ def bone_occlusion(vertices, normals, keypoints):
 
     Each bone is a capsule that hides the part of the sky that it fills, seen from the vertex.
     """
+    vertices, normals = vertices.astype(np.float32), normals.astype(np.float32)
     start, end = (keypoints[KEYPOINT_EDGES[:, side]].astype(np.float32) for side in (0, 1))
+    centre = start.mean(0)                     # squares of small numbers keep their digits in float32
+    vertices, start, end = vertices - centre, start - centre, end - centre
     along = end - start
-    offset = vertices[:, None].astype(np.float32) - start
-    share = np.clip((offset * along).sum(-1) / (along * along).sum(-1), 0, 1)
-    towards = share[..., None] * along - offset
-    square = (towards * towards).sum(-1)
-    cosine = np.einsum('vbc,vc->vb', towards, normals.astype(np.float32)) / np.sqrt(square + 1e-9)
-    hidden = np.clip(cosine, 0, 1) * np.minimum(_BONE_RADIUS ** 2 / (square + 1e-9), 1)
+    length = (along * along).sum(1)
+    reach = vertices @ along.T - (start * along).sum(1)
+    share = np.clip(reach / length, 0, 1)
+    square = ((vertices ** 2).sum(1)[:, None] - 2 * vertices @ start.T + (start ** 2).sum(1)
+              - 2 * share * reach + share ** 2 * length) + 1e-7
+    facing = normals @ start.T + share * (normals @ along.T) - (normals * vertices).sum(1)[:, None]
+    hidden = np.clip(facing, 0, None) / np.sqrt(square) * np.minimum(_BONE_RADIUS ** 2 / square, 1)
     return np.exp(-1.3 * hidden.sum(1))
 
 

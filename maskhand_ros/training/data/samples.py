@@ -17,6 +17,9 @@ _JITTER = {'camera': (.12, .06, .17), 'stress': (.15, .08, .26)}
 # Chance of a second hand, a thing in the hand, something flat in front, and a hand that leaves the picture.
 _EXTRAS = {'camera': (.07, .08, .04, .03), 'stress': (.08, .12, .35, .04)}
 
+# Share of pictures drawn at twice the size and shrunk: it takes twice the time, and the lens blurs most edges anyway.
+_SMOOTH = .15
+
 
 class SampleMaker:
     """Makes samples; owns a renderer and a bank of backgrounds, so one per process."""
@@ -67,7 +70,7 @@ class SampleMaker:
             meshes.append(self._second_hand(other, place, material, rng))
         if rng.random() < held:
             meshes.append(scenes.held_object(place, rng))
-        colour, coverage = self.renderer.draw(meshes, crop.matrix, light, 2 if rng.random() < .5 else 1)
+        colour, coverage = self.renderer.draw(meshes, crop.matrix, light, 2 if rng.random() < _SMOOTH else 1)
         behind = self.bank.piece(rng, CROP_SIZE)
         gap = cv2.cvtColor(255 - coverage, cv2.COLOR_GRAY2RGB)
         picture = cv2.add(colour, cv2.multiply(behind, gap, scale=1 / 255))

@@ -20,7 +20,8 @@ SPLITS = {'train': (0, None), 'val': (1, None), 'test_stress': (2, 0.), 'test_ca
 """Each split's own part of the seed, and its share of `camera` samples where that is fixed."""
 
 _HALF = ('global_feature', 'f142', 'f131')
-_BATCH = 50
+_BATCH, _CUE_BATCH = 50, 4
+"""Samples posed at once, and crops shown to the cue network at once: more would not fit a core's cache."""
 
 
 def make_shard(maker, cue_network, split, seed, index, count, mix):
@@ -30,8 +31,9 @@ def make_shard(maker, cue_network, split, seed, index, count, mix):
     for start in range(0, count, _BATCH):
         kind = (rng.random(min(_BATCH, count - start)) >= mix).astype(np.int8)
         crops, truth = maker.make([KINDS[k] for k in kind], rng)
-        cues = {name: value.astype(np.float16 if name in _HALF else np.float32)
-                for name, value in cue_network(crops).items()}
+        cues = [cue_network(crops[i:i + _CUE_BATCH]) for i in range(0, len(crops), _CUE_BATCH)]
+        cues = {name: np.concatenate([cue[name] for cue in cues]).astype(np.float16 if name in _HALF else np.float32)
+                for name in cues[0]}
         parts.append({**cues, **truth, 'kind': kind})
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
