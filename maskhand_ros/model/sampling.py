@@ -65,7 +65,7 @@ def decode_expected(step: Callable[[Tensor, Tensor], Synthesis], batch: int, tok
     for t in range(1, iterations + 1):
         out = step(codes, mask)
         codes = expected_codes(out.logits)
-        hidden = math.ceil(schedule(t / iterations) * tokens - 1e-9) if t < iterations else 0
+        hidden = int(schedule(t / iterations) * tokens + 1e-9)
         confidence = out.logits.log_softmax(-1).amax(-1).sum(-1)
         mask = confidence.argsort(dim=1, stable=True).argsort(dim=1, stable=True) < hidden
     return codes, out

@@ -105,7 +105,7 @@ class Synthesizer(nn.Module):
         orient = self.orient_head(x[:, count])
         pooled = torch.cat([x[:, :count].mean(1), x[:, count]], -1)
         spread = (LOG_VARIANCE_START + self.variance_head(pooled)).clamp(*LOG_VARIANCE_RANGE).unflatten(1, (20, 2))
-        wrist = torch.full_like(spread[:, :1], LOG_VARIANCE_RANGE[0])
+        wrist = 0 * spread[:, :1] + LOG_VARIANCE_RANGE[0]       # full_like would fix the batch in the export
         levels = self.config.tokenizer.levels
         return Synthesis(self.token_head(x[:, :count]).unflatten(-1, (len(levels), levels[0])),
                          rest[:, :6] + orient[:, :6],

@@ -77,13 +77,13 @@ class FingerTokenizer(nn.Module):
 
     def encode(self, pose: Tensor) -> Tensor:
         """(B, 15, 6) to unbounded code vectors (B, L, D)."""
-        fingers = (pose - self.identity).flatten(1).unflatten(1, (FINGERS, -1))
-        return self.encoder(self._with_finger(fingers)).flatten(1).unflatten(1, (self.config.tokens, -1))
+        fingers = (pose - self.identity).reshape(-1, FINGERS, FINGER_JOINTS * 6)
+        return self.encoder(self._with_finger(fingers)).reshape(-1, self.config.tokens, len(self.config.levels))
 
     def decode(self, embeddings: Tensor) -> Tensor:
         """Codes (B, L, D), hard or expected, to a pose (B, 15, 6)."""
-        fingers = embeddings.flatten(1).unflatten(1, (FINGERS, -1))
-        sixd = self.decoder(self._with_finger(fingers)).flatten(1).unflatten(1, (FINGERS * FINGER_JOINTS, 6))
+        fingers = embeddings.reshape(-1, FINGERS, self.config.tokens_per_finger * len(self.config.levels))
+        sixd = self.decoder(self._with_finger(fingers)).reshape(-1, FINGERS * FINGER_JOINTS, 6)
         return sixd + self.identity
 
     def digits(self, pose: Tensor) -> Tensor:

@@ -32,7 +32,7 @@ def sample_tokens(step, codebook, batch, length, iterations=1, schedule=cosine_s
     chosen = np.zeros((batch, length))
     for t in range(1, iterations + 1):
         logits = step(codes, mask)
-        hidden = int(np.ceil(schedule(t / iterations) * length - 1e-9)) if t < iterations else 0
+        hidden = int(schedule(t / iterations) * length + 1e-9)
         if temperature == 0:
             probability = softmax(logits)
             codes, chosen = probability @ codebook, probability.max(-1)

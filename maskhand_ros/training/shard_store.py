@@ -37,7 +37,7 @@ class ShardStore:
             try:
                 arrays.append(_read(path, self.limit - count))
             except (zipfile.BadZipFile, EOFError, OSError):
-                continue                                    # still being written: next time
+                continue                                    # still being written: read it next time
             self._read.add(path.name)
             count += len(arrays[-1]['focal'])
         if not arrays:

@@ -15,20 +15,22 @@ from torch import Tensor, nn
 
 from ..hand_model.numpy_hand import HandModel
 from ..hand_model.torch_hand import TorchHand
-from ..model.config import MaskHandConfig, TokenizerConfig
+from ..model.config import MaskHandConfig
 from ..model.losses import geometry_terms, token_loss, variance_loss, weighted
 from ..model.maskhand import HandParameters, MaskHand
 from ..model.rotation import matrix_to_rotation_6d, rotation_6d_to_matrix
 from ..model.sampling import expected_codes, random_mask, sample_codes
+from ..model.synthesizer import Synthesis
 from .cue_augmentation import augment
 from .loop import TrainingRun, add_loop_arguments
 from .shard_store import ShardStore
+from .train_tokenizer import load_tokenizer
 
 WITHHELD_POSE = 0.3
 """Share of samples whose tokens do not see the trunk's pose."""
 
-LOG_EVERY, VALIDATE_EVERY = 200, 1000
-REFRESH_EVERY = 1000
+LOG_EVERY, VALIDATE_EVERY = 200, 600
+REFRESH_EVERY = 200
 """Steps between looks for new shards."""
 
 
@@ -38,6 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--data', type=Path, required=True, help='folder of shards')
     parser.add_argument('--tokenizer', type=Path, required=True, help='checkpoint.pt of `maskhand train tokenizer`')
     parser.add_argument('--max-samples', type=int, default=400_000, help='samples kept in memory, 10 KB each')
+    parser.add_argument('--bf16', action='store_true', help='networks in bfloat16: several times faster on GPUs and on '
+                        'CPUs with avx512_bf16')
     parser.set_defaults(batch_size=128, learning_rate=7e-4)
 
 
@@ -52,9 +56,9 @@ def mediapipe_hand() -> TorchHand:
 class Objective(nn.Module):
     """The training loss of a MaskHand on one batch of cues and truth."""
 
-    def __init__(self, model: MaskHand, hand: TorchHand, generator: torch.Generator) -> None:
+    def __init__(self, model: MaskHand, hand: TorchHand, generator: torch.Generator, bf16: bool = False) -> None:
         super().__init__()
-        self.model, self.hand, self.generator = model, hand, generator
+        self.model, self.hand, self.generator, self.bf16 = model, hand, generator, bf16
 
     def forward(self, cues: dict[str, Tensor], truth: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
         """The loss, and what to log.
@@ -67,14 +71,16 @@ class Objective(nn.Module):
         device = truth['focal'].device
         quarter = count // 4
         own, true = slice(quarter, count - quarter), slice(count - quarter, count)
-        memory, trunk = model.context(cues)
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.bf16):
+            memory, trunk = model.context(cues)
+        trunk = trunk.float()
         digits = model.tokenizer.digits(matrix_to_rotation_6d(truth['hand_pose']))
         codes = digits / model.tokenizer.quantizer.steps - 1
         keep = (torch.rand(count, generator=generator) >= WITHHELD_POSE).to(device)
         mask = random_mask(count, tokens, quarter, generator).to(device)
         shown = codes.clone()
         shown[own] = self._proposals(memory[own].detach(), trunk[own].detach(), keep[own])
-        out = model.synthesizer(memory, trunk, shown, mask, keep)
+        out = self._synthesize(memory, trunk, shown, mask, keep)
         asked = mask.clone()
         asked[own] = True
         expected = torch.where(asked[..., None], expected_codes(out.logits), codes)
@@ -89,12 +95,17 @@ class Objective(nn.Module):
                'pixels': 224 * terms['pixels'].detach()}
         return weighted(terms) + weighted(trunk_terms), log
 
+    def _synthesize(self, *inputs: Tensor) -> Synthesis:
+        with torch.autocast(inputs[0].device.type, torch.bfloat16, enabled=self.bf16):
+            out = self.model.synthesizer(*inputs)
+        return Synthesis(*(value.float() for value in out))
+
     @torch.no_grad()
     def _proposals(self, memory: Tensor, trunk: Tensor, keep: Tensor) -> Tensor:
         """Tokens (B, L, D) as the model gives them from nothing: drawn in one half of the rows, expected in the other."""
         shape = self.model.config.tokenizer
         blank = trunk.new_zeros(len(trunk), shape.tokens, len(shape.levels))
-        logits = self.model.synthesizer(memory, trunk, blank, blank[..., 0] == 0, keep).logits
+        logits = self._synthesize(memory, trunk, blank, blank[..., 0] == 0, keep).logits
         half = len(trunk) // 2
         return torch.cat([sample_codes(logits[:half], self.generator), expected_codes(logits[half:])])
 
@@ -124,16 +135,6 @@ def validate(model: MaskHand, hand: TorchHand, store: ShardStore) -> dict[str, f
     return {name: 1e3 * torch.cat(values).mean().item() for name, values in sums.items()}
 
 
-def load_tokenizer(model: MaskHand, path: Path) -> None:
-    """Put the averaged weights of a tokenizer checkpoint into `model`."""
-    checkpoint = torch.load(path, map_location='cpu', weights_only=True)
-    config = TokenizerConfig(**{**checkpoint['config'], 'levels': tuple(checkpoint['config']['levels'])})
-    if config != model.config.tokenizer:
-        raise ValueError(f'{path} holds a tokenizer of {config}, the model wants {model.config.tokenizer}. '
-                         'Fix: train the tokenizer anew')
-    model.tokenizer.load_state_dict(checkpoint['ema'])
-
-
 def run(args: argparse.Namespace) -> int:
     """Train until the budget is spent."""
     torch.set_num_threads(args.threads)
@@ -141,14 +142,15 @@ def run(args: argparse.Namespace) -> int:
     validation = ShardStore(args.data, 'val', 1024, args.device) if list(args.data.glob('val-*.npz')) else None
     hand, cue_hand = TorchHand().to(args.device), mediapipe_hand().to(args.device)
     torch.manual_seed(args.seed)
-    model = MaskHand(MaskHandConfig())
-    load_tokenizer(model, args.tokenizer)
+    tokenizer = load_tokenizer(args.tokenizer)
+    model = MaskHand(MaskHandConfig(tokenizer=tokenizer.config))
+    model.tokenizer.load_state_dict(tokenizer.state_dict())
     model.context.set_statistics(store.batch(torch.arange(len(store))[::max(1, len(store) // 4000)])[0])
     model.to(args.device)
     summary = {'tokenizer': str(args.tokenizer)}
     train = TrainingRun(model, args, {'config': model.config.to_dict(), 'summary': summary})
     model.train()
-    objective = Objective(model, hand, train.generator)
+    objective = Objective(model, hand, train.generator, args.bf16)
     logs: list[dict[str, Tensor]] = []
     while train.running():
         if train.step % REFRESH_EVERY == 0 and store.refresh():

@@ -86,6 +86,15 @@ def round_trip(model: FingerTokenizer, hand: TorchHand, pose: Tensor) -> dict[st
             'perplexity': entropy.exp().item(), 'codes_used': int((share > 0).sum())}
 
 
+def load_tokenizer(path: Path) -> FingerTokenizer:
+    """The tokenizer in a checkpoint of this command, with its averaged weights."""
+    checkpoint = torch.load(path, map_location='cpu', weights_only=True)
+    config = TokenizerConfig(**{**checkpoint['config'], 'levels': tuple(checkpoint['config']['levels'])})
+    model = FingerTokenizer(config)
+    model.load_state_dict(checkpoint['ema'])
+    return model
+
+
 def run(args: argparse.Namespace) -> int:
     """Train until the budget is spent."""
     torch.set_num_threads(args.threads)

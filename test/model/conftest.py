@@ -1,12 +1,15 @@
-"""Tiny shards without pictures: the image features are a fixed random view of the pose, so there is something to learn."""
+"""A tiny MaskHand and tiny shards."""
 import numpy as np
+import pytest
 
 from maskhand_ros.geometry import rotvec_to_matrix
 from maskhand_ros.hand_model.numpy_hand import HandModel
 
+torch = pytest.importorskip('torch')
 
-def fake_shard(path, count=64, seed=0):
-    """Write one shard of `count` samples with every array that the contract of shards names."""
+
+def write_shard(path, count=64, seed=0):
+    """Write a shard without pictures: image features are a fixed random view of the pose, so there is something to learn."""
     rng = np.random.default_rng(seed)
     hand = HandModel.load()
     bend = rng.uniform(0, 1, (count, 15, 1)) * np.array([0, 0, 1.])
@@ -32,3 +35,34 @@ def fake_shard(path, count=64, seed=0):
               'global_orient': orient, 'hand_pose': pose, 'betas': betas, 'wrist': wrist, 'focal': focal,
               'keypoints': keypoints, 'keypoints_px': pixels}
     np.savez(path, **{name: np.asarray(value, np.float32) for name, value in arrays.items()})
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def tiny_model():
+    """A MaskHand with random weights, small enough to train in a test."""
+    from maskhand_ros.model.config import MaskHandConfig, TokenizerConfig
+    from maskhand_ros.model.maskhand import MaskHand
+    config = MaskHandConfig(TokenizerConfig(width=32, blocks=1), width=32, layers=1, heads=2, refinement_blocks=1,
+                            trunk_width=64, trunk_blocks=1, dropout=0.)
+    return MaskHand(config).eval()
+
+
+@pytest.fixture(scope='session')
+def shards(tmp_path_factory):
+    """A folder with one train and one val shard."""
+    folder = tmp_path_factory.mktemp('shards')
+    write_shard(folder / 'train-0-0000.npz', 96, 0)
+    write_shard(folder / 'val-0-0000.npz', 32, 1)
+    return folder
+
+
+@pytest.fixture
+def fake_shard():
+    """`fake_shard(path, count, seed)` writes one tiny shard."""
+    return write_shard
