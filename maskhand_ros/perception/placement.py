@@ -17,7 +17,7 @@ LANDMARK_SIGMA_PX = 4.0
 """Standard deviation of one 2D landmark, crop pixels, with the difference in joint definition."""
 _INDEPENDENT = 4
 """The errors of 21 landmarks of one hand go together: they are worth about this many independent ones."""
-ORIENTATION_SIGMA = 0.25
+ORIENTATION_SIGMA = 0.1
 """Standard deviation of the network's orientation about each axis, radians."""
 _SIZE_SPREAD = {SCALE_NONE: 0.08, SCALE_POPULATION: 0.08, SCALE_PARAMETER: 0.03}
 """Relative standard deviation of the hand's length: adults, and a length measured by its owner."""
