@@ -82,7 +82,7 @@ class Recorder(Node):
         self._file = McapFile(self.declare_parameter('output', 'hands.mcap').value)
         self._queue = queue.Queue()
         self.counts = {}
-        self._image = AutoQosSubscription(self, Image, 'image', self._take_image, depth=10)
+        self._image = AutoQosSubscription(self, Image, 'image', self._take_image, depth=100)
         self._listen(CameraInfo, 'camera_info', MANY)
         self._listen(HandArray, f'{node}/hands', MANY)
         self._listen(HandTopology, f'{node}/topology', LATCHED)
@@ -105,16 +105,18 @@ class Recorder(Node):
         topic = self.resolve_topic_name(topic)
         type_name = f'{msg_type.__module__.split(".")[0]}/msg/{msg_type.__name__}'
 
-        def take(data):
-            self._note(topic, type_name, bytes(data))
+        def take(data, info):
+            self._note(topic, type_name, info, bytes(data))
 
         self.create_subscription(msg_type, topic, take, qos, raw=True)
 
-    def _take_image(self, msg):
-        self._note(self._image.topic, None, msg)
+    def _take_image(self, msg, info):
+        self._note(self._image.topic, None, info, msg)
 
-    def _note(self, topic, type_name, content):
-        self._queue.put((topic, type_name, time.time_ns(), content))
+    def _note(self, topic, type_name, info, content):
+        # When the middleware had it: this process may be busy compressing, a consumer of its own would not be.
+        arrival = info.get('received_timestamp') or time.time_ns()
+        self._queue.put((topic, type_name, arrival, content))
         self.counts[topic] = self.counts.get(topic, 0) + 1
 
     def _write(self):
