@@ -51,7 +51,7 @@ class HandPipeline:
         folder = find_weights(config.weights_dir)
         try:
             self.hand_model = HandModel.load(config.hand_model or None, config.keypoint_set)
-            at_landmarks = HandModel.load(config.hand_model or None, 'mediapipe').keypoint_regressor
+            at_landmarks = HandModel.load(config.hand_model or None, 'mediapipe')
         except (OSError, ValueError) as error:
             raise ModelError(f'the hand model cannot be loaded: {error}',
                              'leave hand_model empty for the open hand') from error

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from maskhand_ros.geometry import C_LEFT, C_RIGHT, CROP_SIZE, matrix_to_rotvec, mirror_rotation, rotvec_to_matrix
+from maskhand_ros.perception.refinement import refine
 from maskhand_ros.perception.types import (LEFT, RIGHT, SCALE_DEPTH, SCALE_NONE, SCALE_PARAMETER, SCALE_POPULATION,
                                            TENTATIVE, Hand)
 
@@ -75,11 +76,11 @@ def fit_pose(points, pixels, focal, sigma_px=LANDMARK_SIGMA_PX, orientation_sigm
 
 
 class Placement:
-    """Places hands. `hand_model` skins them; `landmark_regressor` (21, 16 + V) gives its keypoints where the 2D
-    landmarks sit; `hand_length` is metres from wrist to middle fingertip, 0 for the population's."""
+    """Places hands. `hand_model` skins them, `landmark_model` is the same hand with its keypoints where the 2D landmarks
+    sit; `hand_length` is metres from wrist to middle fingertip, 0 for the population's."""
 
-    def __init__(self, hand_model, landmark_regressor, hand_length=0.):
-        self._model, self._landmark_regressor, self._hand_length = hand_model, landmark_regressor, hand_length
+    def __init__(self, hand_model, landmark_model, hand_length=0.):
+        self._model, self._landmark_model, self._hand_length = hand_model, landmark_model, hand_length
         self._rest = np.eye(3)[None], np.tile(np.eye(3), (1, 15, 1, 1))
 
     def __call__(self, prediction, views, frame, camera):
@@ -87,37 +88,51 @@ class Placement:
 
         Ids, states and the operator are the tracker's to fill in.
         """
-        skinned = self._model(prediction.betas, prediction.global_orient, prediction.hand_pose)
-        return [self._place(prediction, skinned, index, view, frame, camera) for index, view in enumerate(views)]
+        orient, pose = (np.array(part, float) for part in (prediction.global_orient, prediction.hand_pose))
+        sizes = np.ones(len(views))
+        if self._hand_length:
+            sizes = np.array([self._hand_length / self.hand_length(betas) for betas in prediction.betas])
+        posed, fits = self._landmark_model(prediction.betas, orient, pose, vertices=False), []
+        for k, view in enumerate(views):
+            pixels = (view.landmarks[:, :2] + 0.5) * CROP_SIZE - (CROP_SIZE - 1) / 2
+            fit, pose[k] = self._fit(pose[k], posed, k, sizes[k], pixels.astype(float), view.crop_camera.focal)
+            orient[k] = fit.turn @ orient[k]
+            fits.append(fit)
+        skinned = self._model(prediction.betas, orient, pose)
+        return [self._place(prediction, skinned, pose[k], sizes[k], fits[k], k, view, frame, camera)
+                for k, view in enumerate(views)]
+
+    @staticmethod
+    def _fit(pose, posed, k, size, pixels, focal):
+        """Fit of hand `k` and its pose (15, 3, 3): first as a rigid body, then with its fingers."""
+        joints, keypoints = size * posed.joints[k].astype(float), size * posed.keypoints[k].astype(float)
+        fit = fit_pose(keypoints, pixels, focal)
+        pose, turn, translation = refine(pose, fit.turn @ posed.joint_rotations[k], joints @ fit.turn.T,
+                                         keypoints @ fit.turn.T, fit.translation, pixels, focal)
+        return Fit(turn @ fit.turn, translation, fit.covariance), pose
 
     def hand_length(self, betas):
         """Wrist to middle fingertip along the bones of the flat hand with `betas` (10,), metres."""
         chain = self._model(betas[None], *self._rest, vertices=False).keypoints[0, _MIDDLE]
         return float(np.linalg.norm(np.diff(chain, axis=0), axis=1).sum())
 
-    def _place(self, prediction, skinned, index, view, frame, camera):
-        source = SCALE_NONE if frame.camera is None else SCALE_PARAMETER if self._hand_length else SCALE_POPULATION
-        size = self._hand_length / self.hand_length(prediction.betas[index]) if self._hand_length else 1.
+    @staticmethod
+    def _place(prediction, skinned, pose, size, fit, index, view, frame, camera):
+        source = SCALE_NONE if frame.camera is None else SCALE_PARAMETER if size != 1 else SCALE_POPULATION
         vertices, joints, keypoints = (np.asarray(part[index], float) * size
                                        for part in (skinned.vertices, skinned.joints, skinned.keypoints))
-        landmarks = self._landmark_regressor @ np.concatenate([joints, vertices])
-        pixels = (view.landmarks[:, :2] + 0.5) * CROP_SIZE - (CROP_SIZE - 1) / 2
-        spread = prediction.keypoint_stddev[index]
-        fit = fit_pose(landmarks, pixels, view.crop_camera.focal)
-
         # From the (mirrored) crop to the camera: mirror back, then turn back.
         left = view.side == 'left'
         back = view.crop_camera.rotation.T
         mirror = _MIRROR if left else np.ones(3)
         to_camera = back * mirror                                  # acts on polar vectors of the fit's frame
-        turn, frame_axes = fit.turn, C_LEFT if left else C_RIGHT
-        rotations = turn @ skinned.joint_rotations[index]
-        pose = np.asarray(prediction.hand_pose[index], float)
+        frame_axes = C_LEFT if left else C_RIGHT
+        rotations = np.asarray(skinned.joint_rotations[index], float)
         if left:
             rotations, pose = mirror_rotation(rotations), mirror_rotation(pose)
         rotations = back @ rotations
         position = to_camera @ fit.translation
-        vertices, joints, keypoints = (part @ (to_camera @ turn).T for part in (vertices, joints, keypoints))
+        vertices, joints, keypoints = (part @ to_camera.T for part in (vertices, joints, keypoints))
 
         along = _SIZE_SPREAD[source] * np.linalg.norm(position)
         if source != SCALE_NONE and frame.depth is not None:
@@ -142,7 +157,7 @@ class Placement:
             roi=_box(pixels, frame.rgb.shape), scale_source=source, wrist_position=position if metric else None,
             wrist_rotation=wrist, wrist_covariance=covariance if metric else None,
             keypoints=keypoints + position if metric else None, keypoints_wrist=keypoints @ wrist,
-            keypoint_stddev=np.asarray(spread[:, 0], float), keypoint_stddev_depth=np.asarray(spread[:, 1], float),
+            keypoint_stddev=np.asarray(prediction.keypoint_stddev[index, :, 0], float), keypoint_stddev_depth=np.asarray(prediction.keypoint_stddev[index, :, 1], float),
             keypoints_px=pixels, joint_rotations=rotations @ frame_axes, joints_wrist=joints @ wrist,
             mano_pose=np.concatenate([matrix_to_rotvec(rotations[:1]), matrix_to_rotvec(pose)]).reshape(48),
             betas=np.asarray(prediction.betas[index], float), vertices=vertices @ wrist)

@@ -45,7 +45,7 @@ def scene(hand, side, turned=0.):
 def placed(hand, side, turned=0., hand_length=0., depth=None, camera=CAMERA):
     prediction, view, keypoints, vertices = scene(hand, side, turned)
     frame = Frame(np.zeros((480, 640, 3), np.uint8), 0, camera, depth)
-    place = Placement(hand, hand.keypoint_regressor, hand_length)
+    place = Placement(hand, hand, hand_length)
     return place(prediction, [view], frame, camera or CAMERA)[0], keypoints, vertices, place
 
 
