@@ -42,7 +42,8 @@ def test_sampled_poses_respect_limits_and_do_not_pass_through_themselves(anatomy
     assert poses.clear(anatomy, angles).all()
     assert angles.std(0)[:, :3].min() > .15, 'every joint must move'
     # The check itself must see a thumb that is pushed through the index finger.
-    through = anatomy.touch(poses.prototype_angles(anatomy, 'pinch')[None], np.array([0]), np.array([1]), np.array([0.]),
+    through = anatomy.touch(poses.prototype_angles(anatomy, 'pinch')[None], np.array([0]), np.array([1]),
+                            np.array([0.]),
                             poses.LOW, poses.HIGH, iterations=30)
     assert not poses.clear(anatomy, through).any()
 
@@ -57,19 +58,21 @@ def test_flat_is_straight_and_kinematics_agree_with_the_hand_model(hand, anatomy
     np.testing.assert_allclose(out.keypoints[:, [8, 12, 20, 16, 4]], points[:, :, 3], atol=3e-3)
     bones = np.diff(points[0, :THUMB], axis=1)
     bones /= np.linalg.norm(bones, axis=-1, keepdims=True)
-    assert (bones[:, :-1] * bones[:, 1:]).sum(-1).min() > np.cos(np.deg2rad(12)), 'zero angles are straight fingers'
+    assert (bones[:, :-1] * bones[:, 1:]).sum(-1).min() > np.cos(np.deg2rad(12)), 'zero is straight'
 
 
 @pytest.mark.parametrize('name', ['pinch', 'ok', 'tripod'])
 def test_thumb_and_index_tips_meet(hand, anatomy, name):
     pose = anatomy.rotations(poses.prototype_angles(anatomy, name)[None])
-    tips = hand(np.zeros((1, 10)), np.eye(3)[None], pose, vertices=False).keypoints[0, [TIPS['thumb'], TIPS['index']]]
+    tips = hand(np.zeros((1, 10)), np.eye(3)[None], pose,
+                vertices=False).keypoints[0, [TIPS['thumb'], TIPS['index']]]
     assert np.linalg.norm(tips[0] - tips[1]) < .012
 
 
 def test_camera_views_face_the_lens_and_stress_views_are_uniform():
     rng = np.random.default_rng(0)
-    fingers = {kind: np.stack([-scenes.sample_orientation(kind, rng)[:, 0] for _ in range(600)]) for kind in scenes.KINDS}
+    fingers = {kind: np.stack([-scenes.sample_orientation(kind, rng)[:, 0] for _ in range(600)])
+               for kind in scenes.KINDS}
     assert np.abs(fingers['stress'].mean(0)).max() < .1
     assert np.median(np.abs(fingers['camera'][:, 2])) < .45, 'most fingers lie across the viewing ray'
     assert fingers['camera'][:, 1].mean() < -.4, 'arms mostly come from below'
@@ -83,7 +86,7 @@ def test_silhouette_agrees_with_projected_vertices(maker):
     orient = np.stack([scenes.sample_orientation('stress', rng) for _ in range(6)])
     pose = maker.anatomy.rotations(poses.sample_angles(maker.anatomy, 6, rng))
     vertices, keypoints = maker.mesh.pose(np.zeros((6, 10)), orient, pose, np.tile(np.eye(3), (6, 1, 1)))
-    for points, joints in zip(vertices, keypoints):
+    for points, joints in zip(vertices, keypoints, strict=True):
         shift = np.array([.01, -.02, .6]) - joints.mean(0)
         mesh = maker.mesh.mesh(points + shift, joints + shift, material)
         _, coverage = maker.renderer.draw([mesh], crop.matrix, light, supersample=2)
@@ -94,7 +97,8 @@ def test_silhouette_agrees_with_projected_vertices(maker):
         assert touched[tuple(np.rint(inside).astype(int).T[::-1])].all()
         rows, columns = np.nonzero(covered)
         low, high = inside.min(0), inside.max(0)
-        assert np.abs([columns.min() - low[0], rows.min() - low[1], columns.max() - high[0], rows.max() - high[1]]).max() < 3
+        assert np.abs([columns.min() - low[0], rows.min() - low[1], columns.max() - high[0],
+                       rows.max() - high[1]]).max() < 3
 
 
 def test_truth_is_in_the_crop_camera(maker, hand):
@@ -105,7 +109,7 @@ def test_truth_is_in_the_crop_camera(maker, hand):
     points = truth['keypoints'] + truth['wrist'][:, None]
     pixels = points[..., :2] / points[..., 2:] * truth['focal'][:, None, None] + (CROP_SIZE - 1) / 2
     np.testing.assert_allclose(pixels, truth['keypoints_px'], atol=.01)
-    assert np.median(np.abs(truth['keypoints_px'] - CROP_SIZE / 2)) < CROP_SIZE / 3, 'the crop is around the hand'
+    assert np.median(np.abs(truth['keypoints_px'] - CROP_SIZE / 2)) < CROP_SIZE / 3, 'not around the hand'
 
 
 def test_shards_resume_and_depend_on_their_seed_alone(tmp_path, maker, monkeypatch, capsys):
@@ -114,7 +118,8 @@ def test_shards_resume_and_depend_on_their_seed_alone(tmp_path, maker, monkeypat
     shards.add_arguments(parser)
 
     def write(folder, seed):
-        shards.run(parser.parse_args(['--out', str(folder), '--split', 'val', '--samples', '6', '--shard-size', '4',
+        shards.run(parser.parse_args(['--out', str(folder), '--split', 'val', '--samples', '6',
+                                      '--shard-size', '4',
                                       '--seed', str(seed)]))
         return sorted(folder.glob('*.npz'))
 
@@ -140,8 +145,9 @@ def test_demo_clip_has_truth_for_every_frame():
     with np.load(folder / 'demo_clip.npz', allow_pickle=False) as truth:
         frames = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
         assert truth['keypoints'].shape == (frames, 2, 21, 3) and truth['visible'].all()
-        assert (folder / 'demo_clip.mp4').stat().st_size < 5e6 and truth['fps'] == round(video.get(cv2.CAP_PROP_FPS))
+        assert (folder / 'demo_clip.mp4').stat().st_size < 5e6
+        assert truth['fps'] == round(video.get(cv2.CAP_PROP_FPS))
         left, right = truth['keypoints'][:, 0], truth['keypoints'][:, 1]
-        assert (left[..., 0].mean(1) > right[..., 0].mean(1)).all(), 'facing the camera, the left hand is on the right'
+        assert (left[..., 0].mean(1) > right[..., 0].mean(1)).all(), 'the left hand is on the right'
         opening = np.linalg.norm(right[:, 4] - right[:, 8], axis=-1)
         assert opening.min() < .012 and opening.max() > .08, 'it pinches and opens'

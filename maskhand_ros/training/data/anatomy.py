@@ -1,9 +1,10 @@
 """Joint angles of a hand: axes measured on a model's rest pose, forward kinematics and contact of the thumb.
 
-Angles come as (B, 5, 5) in radians. Fingers in joint order: index, middle, little, ring, thumb. Columns: flexion of joint
-1, 2, 3, then abduction and twist of joint 1. Flexion is absolute: 0 is straight (joint 1: in the plane of the palm),
-positive bends towards the palm; the rest pose's own bend is measured and subtracted. Abduction of the fingers is positive
-towards the thumb, measured from the middle of the hand; the thumb's is positive out of the palm and counts from rest.
+Angles come as (B, 5, 5) in radians. Fingers in joint order: index, middle, little, ring, thumb. Columns:
+flexion of joint 1, 2, 3, then abduction and twist of joint 1. Flexion is absolute: 0 is straight (joint 1: in
+the plane of the palm), positive bends towards the palm; the rest pose's own bend is measured and subtracted.
+Abduction of the fingers is positive towards the thumb, measured from the middle of the hand; the thumb's is
+positive out of the palm and counts from rest.
 """
 import numpy as np
 
@@ -48,7 +49,7 @@ class Anatomy:
         up = np.tile(_DORSAL, (5, 1))
         up[THUMB] = thumb_dorsal
         flexion = _unit(np.cross(bones, -up[:, None]))
-        self.palmar = np.cross(flexion[:, 2], bones[:, 2])                         # the way each pad faces at rest
+        self.palmar = np.cross(flexion[:, 2], bones[:, 2])        # the way each pad faces at rest
         spread = -np.cross(flexion[:, 0], bones[:, 0])
         if np.cross(spread[THUMB], bones[THUMB, 0]) @ _DORSAL > 0:
             spread[THUMB] *= -1
@@ -58,10 +59,10 @@ class Anatomy:
         self.rest = np.zeros((5, 5))
         self.rest[:, :3] = np.arctan2((np.cross(flat, bones) * flexion).sum(-1), (flat * bones).sum(-1))
         self.rest[:4, 3] = np.arctan2(bones[:4, 0, 2], -bones[:4, 0, 0])
-        self._axes = _cross_matrix(np.concatenate([flexion, spread[:, None], bones[:, :1]], 1))   # (5, 5, 3, 3)
+        self._axes = _cross_matrix(np.concatenate([flexion, spread[:, None], bones[:, :1]], 1))
 
     def finger_rotations(self, angles, finger=None):
-        """Angles (B, 5, 5), or (B, 5) of one `finger` (B,) index each, to rotations of three joints (B, [5,] 3, 3, 3)."""
+        """Angles (B, 5, 5), or (B, 5) of `finger` (B,) each, to rotations of joints (B, [5,] 3, 3, 3)."""
         axes, rest = (self._axes, self.rest) if finger is None else (self._axes[finger], self.rest[finger])
         turn = _about(axes, angles - rest)
         first = turn[..., 3, :, :] @ turn[..., 0, :, :] @ turn[..., 4, :, :]
@@ -72,9 +73,10 @@ class Anatomy:
         return self.finger_rotations(angles).reshape(len(angles), 15, 3, 3)
 
     def points(self, angles, finger=None):
-        """Chains of joints and tip (B, [5,] 4, 3) in metres from the wrist, and global rotations (B, [5,] 3, 3, 3)."""
+        """Joints and tip (B, [5,] 4, 3) in metres from the wrist, global rotations (B, [5,] 3, 3, 3)."""
         local = self.finger_rotations(angles, finger)
-        origin, offsets = (self.origin, self.offsets) if finger is None else (self.origin[finger], self.offsets[finger])
+        which = slice(None) if finger is None else finger
+        origin, offsets = self.origin[which], self.offsets[which]
         turns = [local[..., 0, :, :]]
         turns += [turns[0] @ local[..., 1, :, :]]
         turns += [turns[1] @ local[..., 2, :, :]]
@@ -86,9 +88,10 @@ class Anatomy:
     def touch(self, angles, finger, place, gap, low, high, iterations=9):
         """Bend thumb and finger until the thumb's tip is where it should be; angles (B, 5, 5) -> (B, 5, 5).
 
-        `finger` (B,) 0..3 index; `place` (B,) 0: the finger's tip, pads facing; 1: across the back of its middle bone;
-        2: against the thumb side of its middle bone. `gap` (B,) metres between the tips (place 0) or to the bone.
-        Damped Gauss-Newton with numeric derivatives, held near the given angles and within low, high (5, 5).
+        `finger` (B,) 0..3 index; `place` (B,) 0: the finger's tip, pads facing; 1: across the back of its
+        middle bone; 2: against the thumb side of its middle bone. `gap` (B,) metres between the tips
+        (place 0) or to the bone. Damped Gauss-Newton with numeric derivatives, held near the given angles and
+        within low, high (5, 5).
         """
         rows = np.arange(len(angles))
         start = np.concatenate([angles[:, THUMB], angles[rows, finger]], 1)          # (B, 10)

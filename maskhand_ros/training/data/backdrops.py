@@ -1,4 +1,4 @@
-"""What is behind and in front of the hand: procedural rooms, clutter and textures, 2D occluders, and the camera's flaws."""
+"""What is behind and in front of the hand: rooms, clutter, textures, 2D occluders; and the camera's flaws."""
 import cv2
 import numpy as np
 
@@ -10,7 +10,8 @@ def muted_colour(rng):
     kind = rng.random()
     if kind < .12:
         return 255 * rng.random(3)
-    if kind < .25:                                                       # skin and wood, to be told from the hand
+    # Skin and wood, to be told from the hand.
+    if kind < .25:
         return 255 * np.array([.75, .55, .42]) ** rng.uniform(.5, 3) * (1 + .08 * rng.standard_normal(3))
     grey = 255 * rng.beta(1.3, 1.3)
     return np.clip(grey * (1 + .16 * rng.standard_normal(3)), 0, 255)
@@ -31,7 +32,8 @@ def _shape(rng, mask, centre, radius):
     elif kind == 1:
         side = (2 * radius * rng.uniform(.3, 1), 2 * radius * rng.uniform(.3, 1))
         tilt = rng.normal(0, 6) if rng.random() < .7 else rng.uniform(0, 90)
-        cv2.fillConvexPoly(mask, cv2.boxPoints(((float(centre[0]), float(centre[1])), side, tilt)).astype(np.int32), 255)
+        corners = cv2.boxPoints(((float(centre[0]), float(centre[1])), side, tilt))
+        cv2.fillConvexPoly(mask, corners.astype(np.int32), 255)
     elif kind == 2:
         corners = np.array(centre) + rng.normal(0, radius * .7, (5, 2))
         cv2.fillConvexPoly(mask, cv2.convexHull(corners.astype(np.int32)), 255)
@@ -42,7 +44,7 @@ def _shape(rng, mask, centre, radius):
 
 
 def backdrop(rng, size=BACKDROP_SIZE):
-    """One background (size, size, 3) uint8: a wall or room lit unevenly, clutter of many sizes, sometimes out of focus."""
+    """One background (size, size, 3) uint8: a wall or room lit unevenly, clutter, sometimes out of focus."""
     picture = np.empty((size, size, 3), np.float32)
     picture[:] = muted_colour(rng)
     if rng.random() < .6:                                                # wall meets table or floor
@@ -64,8 +66,10 @@ def backdrop(rng, size=BACKDROP_SIZE):
             picture[inside] = colour
     for _ in range(int(rng.integers(1, 4))):
         picture += rng.uniform(2, 14) * _grain(rng, size, 1, 8)
-    if rng.random() < .25:                                               # wood or cloth: grain along one direction
-        stripes = cv2.resize(rng.standard_normal((int(rng.integers(20, 160)), 3)).astype(np.float32), (size, size))
+    # Wood or cloth: grain along one direction.
+    if rng.random() < .25:
+        stripes = cv2.resize(rng.standard_normal((int(rng.integers(20, 160)), 3)).astype(np.float32),
+                             (size, size))
         picture += rng.uniform(3, 16) * (stripes if rng.random() < .5 else stripes.T)[..., None]
     picture *= 1 + .22 * _grain(rng, size, 1, 2)
     if rng.random() < .65:
@@ -125,7 +129,8 @@ def camera_flaws(picture, bank, rng, strength=1.0):
         kernel = np.zeros((length, length), np.float32)
         middle = (length - 1) / 2
         reach = middle * np.array([np.cos(turn), np.sin(turn)])
-        cv2.line(kernel, np.rint(middle - reach).astype(int).tolist(), np.rint(middle + reach).astype(int).tolist(), 1)
+        cv2.line(kernel, np.rint(middle - reach).astype(int).tolist(),
+                 np.rint(middle + reach).astype(int).tolist(), 1)
         picture = cv2.filter2D(picture, -1, kernel / kernel.sum())
     if rng.random() < .3 * strength:                                     # a small hand in a coarse picture
         small = int(rng.integers(70, 190))
@@ -135,5 +140,6 @@ def camera_flaws(picture, bank, rng, strength=1.0):
     picture = np.clip(picture, 0, 255).astype(np.uint8)
     if rng.random() < .45:
         quality = int(rng.integers(35, 95))
-        picture = cv2.imdecode(cv2.imencode('.jpg', picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR)
+        picture = cv2.imdecode(cv2.imencode('.jpg', picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1],
+                               cv2.IMREAD_COLOR)
     return picture

@@ -1,8 +1,9 @@
 """Renders the bundled demo clip with its truth: `python -m maskhand_ros.training.data.demo_clip`.
 
-Two hands in front of a camera, as somebody holds them up to it: they open, close, pinch and turn, 0.4 to 0.6 m away.
-Writes demo_clip.mp4 (640 x 480, 30 frames/s) and demo_clip.npz: keypoints (T, 2, 21, 3) metres in the camera frame, set
-`mano`, left hand first; visible (T, 2); K (3, 3) px; fps; betas (10,). Rendered, so ours to license (Apache-2.0).
+Two hands in front of a camera, as somebody holds them up to it: they open, close, pinch and turn, 0.4 to
+0.6 m away. Writes demo_clip.mp4 (640 x 480, 30 frames/s) and demo_clip.npz: keypoints (T, 2, 21, 3) metres
+in the camera frame, set `mano`, left hand first; visible (T, 2); K (3, 3) px; fps; betas (10,). Rendered, so ours to
+license (Apache-2.0).
 """
 from __future__ import annotations
 
@@ -27,44 +28,54 @@ DATA = Path(__file__).resolve().parents[2] / 'data'
 
 # (second, pose). The left hand is staged as its mirror image: a right hand on the same side.
 _POSES = {
-    'left': ((0, 'relax'), (.7, 'flat'), (1.2, 'flat'), (1.9, 'fist'), (2.3, 'fist'), (3, 'spread'), (3.6, 'pinch'),
+    'left': ((0, 'relax'), (.7, 'flat'), (1.2, 'flat'), (1.9, 'fist'), (2.3, 'fist'), (3, 'spread'),
+             (3.6, 'pinch'),
              (4.1, 'pinch'), (4.7, 'flat'), (5.2, 'pinch'), (5.8, 'grasp'), (6.4, 'flat'), (7, 'relax')),
-    'right': ((0, 'relax'), (.6, 'spread'), (1.1, 'spread'), (1.7, 'pinch'), (2.1, 'pinch'), (2.7, 'flat'), (3.2, 'pinch'),
+    'right': ((0, 'relax'), (.6, 'spread'), (1.1, 'spread'), (1.7, 'pinch'), (2.1, 'pinch'), (2.7, 'flat'),
+              (3.2, 'pinch'),
               (3.8, 'flat'), (4.4, 'fist'), (4.9, 'fist'), (5.5, 'spread'), (6.2, 'point'), (7, 'relax')),
 }
-# (second, wrist x, y, z in metres, turn about the forearm, tilt, roll in degrees); 0 degrees: palm to the lens, fingers up.
+# (second, wrist x, y, z in metres, turn about the forearm, tilt, roll in degrees); 0 degrees: palm to the
+# lens, fingers up.
 _WAYS = {
-    'left': ((0, -.135, .10, .52, 10, 5, 4), (1.5, -.13, .09, .48, -15, 0, 8), (3, -.15, .11, .55, 20, 10, -4),
-             (4.5, -.14, .08, .46, -20, -8, 6), (5.5, -.15, .10, .50, -75, 0, 0), (6.2, -.14, .10, .55, -40, 5, 4),
+    'left': ((0, -.135, .10, .52, 10, 5, 4), (1.5, -.13, .09, .48, -15, 0, 8),
+             (3, -.15, .11, .55, 20, 10, -4),
+             (4.5, -.14, .08, .46, -20, -8, 6), (5.5, -.15, .10, .50, -75, 0, 0),
+             (6.2, -.14, .10, .55, -40, 5, 4),
              (7, -.135, .10, .52, 10, 5, 4)),
-    'right': ((0, -.14, .10, .50, -10, 0, 4), (1, -.15, .09, .54, 15, 8, -2), (2.2, -.12, .10, .45, -15, -5, 6),
-              (3, -.14, .11, .50, 30, 0, 0), (3.8, -.15, .10, .56, 178, 4, 4), (4.9, -.14, .10, .50, 184, 0, 2),
+    'right': ((0, -.14, .10, .50, -10, 0, 4), (1, -.15, .09, .54, 15, 8, -2),
+              (2.2, -.12, .10, .45, -15, -5, 6),
+              (3, -.14, .11, .50, 30, 0, 0), (3.8, -.15, .10, .56, 178, 4, 4),
+              (4.9, -.14, .10, .50, 184, 0, 2),
               (5.7, -.14, .09, .47, 20, 5, 5), (7, -.14, .10, .50, -10, 0, 4)),
 }
-_MATERIAL = {'skin': (.58, .37, .27), 'palm': (.68, .43, .34), 'nail': (.72, .48, .40), 'rough': .52, 'gloss': .6, 'bump': .22,
-             'mottle': .18, 'offset': (.31, .67), 'skinned': 1., 'sleeve': (.06, .10, .20), 'sleeve_from': .075,
+_MATERIAL = {'skin': (.58, .37, .27), 'palm': (.68, .43, .34), 'nail': (.72, .48, .40), 'rough': .52,
+             'gloss': .6, 'bump': .22,
+             'mottle': .18, 'offset': (.31, .67), 'skinned': 1., 'sleeve': (.06, .10, .20),
+             'sleeve_from': .075,
              'sleeve_lift': .006, 'grain': .25}
 _KEY, _FILL = (np.array(v) / np.linalg.norm(v) for v in ([.45, -.65, -.6], [-.7, -.1, -.7]))
-_LIGHT = {'key': _KEY, 'key_colour': (.72, .68, .62), 'fill': _FILL, 'fill_colour': (.16, .18, .22), 'sky': (.44, .44, .46),
+_LIGHT = {'key': _KEY, 'key_colour': (.72, .68, .62), 'fill': _FILL, 'fill_colour': (.16, .18, .22),
+          'sky': (.44, .44, .46),
           'ground': (.28, .25, .22), 'shade': .8, 'exposure': 1.}
 
 
 def motion(anatomy, side, times):
-    """Angles (T, 5, 5), wrist positions (T, 3) and global_orient (T, 3, 3) of a right hand, at times (T,) in seconds."""
-    at, names = zip(*_POSES[side])
+    """Angles (T, 5, 5), wrist (T, 3), global_orient (T, 3, 3) of a right hand at times (T,) in seconds."""
+    at, names = zip(*_POSES[side], strict=True)
     angles = PchipInterpolator(at, np.stack([prototype_angles(anatomy, name) for name in names]))(times)
     way = np.array(_WAYS[side])
     values = PchipInterpolator(way[:, 0], way[:, 1:])(times)
     sway = np.sin(np.outer(times, [2.1, 2.9, 1.7]) + (1 if side == 'left' else 0)) * [.008, .008, .01]
     turn, tilt, roll = np.deg2rad(values[:, 3:]).T
     zero = np.zeros_like(turn)
-    orient = (rotvec_to_matrix(np.stack([zero, zero, roll], 1)) @ rotvec_to_matrix(np.stack([tilt, zero, zero], 1))
-              @ rotvec_to_matrix(turn[:, None] * UP) @ PALM_VIEW)
+    roll, tilt = (rotvec_to_matrix(np.stack(axis, 1)) for axis in ([zero, zero, roll], [tilt, zero, zero]))
+    orient = (roll @ tilt @ rotvec_to_matrix(turn[:, None] * UP) @ PALM_VIEW)
     return angles, values[:, :3] + sway, orient
 
 
 def room():
-    """A blurred room (HEIGHT + 80, WIDTH + 120, 3) uint8 RGB: wall, window, picture, shelf with books, desk."""
+    """A blurred room (HEIGHT + 80, WIDTH + 120, 3) uint8 RGB: wall, window, picture, books, desk."""
     rng = np.random.default_rng(3)
     height, width = HEIGHT + 80, WIDTH + 120
     picture = np.empty((height, width, 3), np.float32)
@@ -83,7 +94,8 @@ def room():
             x += wide + 2
         cv2.rectangle(picture, (505, shelf), (745, shelf + 9), (96, 70, 48), -1)
     picture[400:] = (112, 84, 60)
-    picture[400:] += cv2.resize(rng.standard_normal((90, 3)).astype(np.float32), (width, height - 400))[..., None] * 5
+    picture[400:] += cv2.resize(rng.standard_normal((90, 3)).astype(np.float32),
+                                (width, height - 400))[..., None] * 5
     cv2.ellipse(picture, (400, 402), (28, 12), 0, 0, 360, (60, 95, 62), -1)
     cv2.rectangle(picture, (382, 345), (418, 402), (70, 105, 75), -1)
     picture += cv2.GaussianBlur(rng.standard_normal(picture.shape).astype(np.float32), (0, 0), 6) * 25
@@ -111,7 +123,8 @@ def render(frames=FPS * SECONDS):
     for side in ('left', 'right'):
         angles, wrist, orient = motion(anatomy, side, times)
         bend = np.stack([.1 * np.sin(1.1 * times), .08 * np.sin(1.7 * times), .18 * np.sin(1.4 * times)], 1)
-        vertices, keypoints = mesh.pose(betas, orient, anatomy.rotations(angles), rotvec_to_matrix(bend), stretch=2.6)
+        vertices, keypoints = mesh.pose(betas, orient, anatomy.rotations(angles), rotvec_to_matrix(bend),
+                                        stretch=2.6)
         flip = _MIRROR if side == 'left' else 1
         sides.append([(points + wrist[:, None]) * flip for points in (vertices, keypoints)])
     behind = room()
@@ -122,7 +135,8 @@ def render(frames=FPS * SECONDS):
         gap = cv2.cvtColor(255 - coverage, cv2.COLOR_GRAY2RGB)
         picture = cv2.add(colour, cv2.multiply(_behind(behind, second), gap, scale=1 / 255))
         picture = picture + 2.2 * rng.standard_normal(picture.shape, dtype=np.float32)
-        yield np.clip(picture, 0, 255).astype(np.uint8), np.stack([keypoints[frame] for _, keypoints in sides])
+        yield np.clip(picture, 0, 255).astype(np.uint8), \
+            np.stack([keypoints[frame] for _, keypoints in sides])
 
 
 def demo_betas():
@@ -138,7 +152,7 @@ def main():
     out.mkdir(parents=True, exist_ok=True)
     video = cv2.VideoWriter(str(out / 'demo_clip.mp4'), cv2.VideoWriter_fourcc(*'mp4v'), FPS, (WIDTH, HEIGHT))
     if not video.isOpened():
-        raise SystemExit('OpenCV cannot write mp4 here: install opencv-python-headless, whose wheel has FFmpeg')
+        raise SystemExit('OpenCV cannot write mp4 here: pip install opencv-python-headless, which has FFmpeg')
     truth = []
     for picture, keypoints in render():
         video.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))

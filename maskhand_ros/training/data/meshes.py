@@ -12,7 +12,7 @@ from maskhand_ros.skeleton import KEYPOINT_EDGES
 from maskhand_ros.training.data.anatomy import Anatomy
 
 _HAND_FILE = 'open_hand.npz'
-# Radii in metres of the capsules that darken what they face: bones of the five fingers, then wrist to knuckles.
+# Radii in metres of the capsules that darken what they face, in the order of KEYPOINT_EDGES.
 _BONE_RADIUS = np.array([.014, .011, .010, .009] + [.014, .0085, .0078, .007] * 4, np.float32)
 _STRETCH_FROM = .03
 
@@ -40,11 +40,12 @@ def vertex_normals(vertices, faces, incidence):
 def face_incidence(faces, count):
     """Sparse (V, F) matrix with a one where a face has the vertex."""
     columns = np.repeat(np.arange(len(faces)), 3)
-    return sparse.csr_matrix((np.ones(faces.size, np.float32), (faces.ravel(), columns)), shape=(count, len(faces)))
+    return sparse.csr_matrix((np.ones(faces.size, np.float32), (faces.ravel(), columns)),
+                             shape=(count, len(faces)))
 
 
 def bone_occlusion(vertices, normals, keypoints):
-    """Light (V,) in 0..1 that a hand's own bones leave to its skin; `keypoints` (21, 3) in the vertices' frame.
+    """Light (V,) in 0..1 that a hand's own bones leave to its skin; `keypoints` (21, 3), same frame.
 
     Each bone is a capsule that hides the part of the sky that it fills, seen from the vertex.
     """
@@ -76,15 +77,18 @@ class HandMesh:
         self._incidence = face_incidence(self.faces, len(self.rest))
         self._shapes = np.concatenate([data['shapedirs'], data['forearm_shapedirs']]).astype(np.float32)
         # For the eye the skin at the wrist follows the forearm too; no keypoint hangs on it.
-        self._weights = np.concatenate([data['hand_forearm_weights'], data['forearm_weights']]).astype(np.float32)
+        self._weights = np.concatenate([data['hand_forearm_weights'],
+                                        data['forearm_weights']]).astype(np.float32)
         regressor = np.asarray(data['J_regressor'], np.float32)
         self._joints = regressor @ self.rest[:regressor.shape[1]]
         self._joint_shapes = np.einsum('jv,vck->jck', regressor, self._shapes[:regressor.shape[1]])
 
     def pose(self, betas, global_orient, hand_pose, forearm, stretch=1.0):
-        """Skinned vertices (B, V + Vf, 3), keypoints (B, 21, 3), from the wrist, in the frame of global_orient.
+        """Skinned vertices (B, V + Vf, 3), keypoints (B, 21, 3), from the wrist, in the frame of
+        global_orient.
 
-        `forearm` (B, 3, 3) turns the forearm about the wrist in model axes; `stretch` lengthens it beyond the wrist.
+        `forearm` (B, 3, 3) turns the forearm about the wrist in model axes; `stretch` lengthens it beyond the
+        wrist.
         """
         betas = np.asarray(betas, np.float32)
         out = self.hand(betas, global_orient, hand_pose, vertices=False)
@@ -94,7 +98,7 @@ class HandMesh:
         turns = np.concatenate([out.joint_rotations, (global_orient @ forearm)[:, None]], 1)
         joints, rest_joints = (np.concatenate([j, j[:, :1]], 1) for j in (out.joints, rest_joints))
         shift = joints - np.einsum('bjcd,bjd->bjc', turns, rest_joints)
-        transforms = np.concatenate([turns, shift[..., None]], -1).reshape(len(turns), 17, 12).astype(np.float32)
+        transforms = np.concatenate([turns, shift[..., None]], -1).astype(np.float32).reshape(-1, 17, 12)
         blend = np.matmul(self._weights, transforms).reshape(len(turns), -1, 3, 4)
         vertices = (blend[..., :3] @ shaped[..., None])[..., 0] + blend[..., 3]
         return vertices, np.asarray(out.keypoints)
@@ -102,7 +106,8 @@ class HandMesh:
     def mesh(self, vertices, keypoints, material, left=False):
         """The Mesh of posed vertices (V + Vf, 3) and keypoints (21, 3); `left` if they have been mirrored.
 
-        Where the material says `sleeve_from` (metres behind the wrist), the skin there is lifted into a sleeve.
+        Where the material says `sleeve_from` (metres behind the wrist), the skin there is lifted into a
+        sleeve.
         """
         normals = vertex_normals(vertices, self.faces, self._incidence)
         if left:

@@ -1,4 +1,4 @@
-"""Hand poses to train on: prototypes, mixtures of them, shared synergies, thumb contacts; nothing that passes through itself."""
+"""Hand poses to train on: prototypes, mixtures, synergies, thumb contacts; none passes through itself."""
 import numpy as np
 
 from maskhand_ros.training.data.anatomy import THUMB
@@ -42,8 +42,10 @@ HIGH = np.array([[92, 110, 75, 22, 0], [95, 112, 75, 14, 0], [95, 108, 75, 8, 0]
 
 # Which finger the thumb touches, and how: (finger, place, gap in metres) as Anatomy.touch takes them.
 _TIP, _BACK, _SIDE = 0, 1, 2
-CONTACTS = {'pinch': (0, _TIP, .008), 'ok': (0, _TIP, .007), 'tripod': (0, _TIP, .009), 'fist': (0, _BACK, .018),
-            'point': (1, _BACK, .017), 'victory': (3, _BACK, .017), 'horns': (1, _BACK, .017), 'key': (0, _SIDE, .016),
+CONTACTS = {'pinch': (0, _TIP, .008), 'ok': (0, _TIP, .007), 'tripod': (0, _TIP, .009),
+            'fist': (0, _BACK, .018),
+            'point': (1, _BACK, .017), 'victory': (3, _BACK, .017), 'horns': (1, _BACK, .017),
+            'key': (0, _SIDE, .016),
             'three': (2, _BACK, .016)}
 
 
@@ -69,7 +71,8 @@ def _segment_distance(p, q, r, s):
 
 
 _PAIRS = np.array([(i, j) for i in range(15) for j in range(i + 1, 15) if i // 3 != j // 3])
-# Neighbouring proximal bones lie closer than the rule by nature; bones end short of the tip, so that pads may meet.
+# Neighbouring proximal bones lie closer than the rule by nature; bones end short of the tip, so that pads may
+# meet.
 _PAIRS = np.array([(i, j) for i, j in _PAIRS if not (i % 3 == 0 and j % 3 == 0 and j < 12)])
 BONE_CLEARANCE, PALM_CLEARANCE = .0095, .011
 
@@ -83,7 +86,8 @@ def clear(anatomy, angles):
     i, j = _PAIRS.T
     good = (_segment_distance(start[:, i], end[:, i], start[:, j], end[:, j]) > BONE_CLEARANCE).all(1)
     knuckles = anatomy.palm
-    palm = [(np.zeros(3), knuckle) for knuckle in knuckles] + [(knuckles[a], knuckles[b]) for a, b in ((0, 1), (1, 3), (3, 2))]
+    palm = [(np.zeros(3), knuckle) for knuckle in knuckles]
+    palm += [(knuckles[a], knuckles[b]) for a, b in ((0, 1), (1, 3), (3, 2))]
     distal = [k for k in range(15) if k % 3 == 2 or k == 13]
     for a, b in palm:
         a, b = (np.broadcast_to(end_, (len(angles), len(distal), 3)) for end_ in (a, b))
@@ -96,12 +100,13 @@ def prototype_angles(anatomy, name):
     angles = _angles(PROTOTYPES[name])[None]
     if name in CONTACTS:
         finger, place, gap = CONTACTS[name]
-        angles = anatomy.touch(angles, np.array([finger]), np.array([place]), np.array([gap]), LOW, HIGH, iterations=30)
+        angles = anatomy.touch(angles, np.array([finger]), np.array([place]), np.array([gap]), LOW, HIGH,
+                               iterations=30)
     return angles[0]
 
 
 def _synergies(n, rng):
-    """Correlated noise (n, 5, 5) radians: a whole-hand closing, a spread, neighbours that move together, own noise."""
+    """Correlated noise (n, 5, 5) radians: a whole-hand closing, a spread, neighbours together, own noise."""
     noise = np.zeros((n, 5, 5))
     close = rng.standard_normal((n, 1)) * np.array([.8, 1, 1.2, 1.1])
     pair = rng.standard_normal((n, 2))[:, [0, 0, 1, 1]]
@@ -110,10 +115,11 @@ def _synergies(n, rng):
     noise[:, :4, 0] = bend * .8 + 7 * rng.standard_normal((n, 4))
     noise[:, :4, 1] = bend + 6 * rng.standard_normal((n, 4))
     noise[:, :4, 2] = .65 * noise[:, :4, 1] + 4 * rng.standard_normal((n, 4))
-    noise[:, :4, 3] = 4 * rng.standard_normal((n, 1)) * np.array([1, .2, -1.3, -.6]) + 3 * rng.standard_normal((n, 4))
-    thumb = rng.standard_normal((n, 2))
-    noise[:, THUMB] = np.stack([6 * thumb[:, 0], 6 * thumb[:, 0] + 5 * thumb[:, 1], 5 * thumb[:, 0] + 8 * thumb[:, 1],
-                                6 * rng.standard_normal(n), 0 * thumb[:, 0]], 1) + 4 * rng.standard_normal((n, 5))
+    fan = np.array([4, .8, -5.2, -2.4])
+    noise[:, :4, 3] = fan * rng.standard_normal((n, 1)) + 3 * rng.standard_normal((n, 4))
+    thumb = rng.standard_normal((n, 3))
+    loadings = np.array([[6, 6, 5, 0, 0], [0, 5, 8, 0, 0], [0, 0, 0, 6, 0]])
+    noise[:, THUMB] = thumb @ loadings + 4 * rng.standard_normal((n, 5))
     return noise * _D
 
 
@@ -143,7 +149,8 @@ def _draw(anatomy, n, rng):
                 finger[row], place[row], gap[row] = rule
             elif rng.random() < .35:
                 finger[row], place[row], gap[row] = rng.choice(4, p=(.5, .25, .1, .15)), _TIP, .008
-        gap = gap + np.where(place == _TIP, rng.uniform(-.003, .006, len(gap)), rng.uniform(-.001, .004, len(gap)))
+        gap = gap + np.where(place == _TIP, rng.uniform(-.003, .006, len(gap)),
+                             rng.uniform(-.001, .004, len(gap)))
         keep = finger >= 0
         rows = touching[keep]
         angles[rows] = anatomy.touch(angles[rows], finger[keep], place[keep], gap[keep], LOW, HIGH)

@@ -1,4 +1,4 @@
-"""Draws meshes through a pinhole camera with moderngl on EGL: skin, nails, sleeves, soft light and self-shadow."""
+"""Draws meshes through a pinhole camera with moderngl on EGL: skin, nails, sleeves, light, shadow."""
 from __future__ import annotations
 
 import os
@@ -111,7 +111,8 @@ class Renderer:
         try:
             self._gl = moderngl.create_context(standalone=True, backend='egl')
         except Exception as error:
-            raise RuntimeError(f'no EGL context to render with ({error}): apt install libegl1 libgl1-mesa-dri') from error
+            raise RuntimeError(f'no EGL context to render with ({error}): '
+                               'apt install libegl1 libgl1-mesa-dri') from error
         self.size = width, height
         self._program = self._gl.program(_VERTEX, _FRAGMENT)
         self._shadow_program = self._gl.program(_SHADOW_VERTEX, '#version 330\nvoid main() {}')
@@ -120,7 +121,8 @@ class Renderer:
         self._shadow_map.compare_func = '<='
         self._shadow_map.repeat_x = self._shadow_map.repeat_y = False
         self._shadow_target = self._gl.framebuffer(depth_attachment=self._shadow_map)
-        self._noise = self._gl.texture((256, 256), 4, tiling_noise(256, np.random.default_rng(seed)).tobytes())
+        self._noise = self._gl.texture((256, 256), 4,
+                                       tiling_noise(256, np.random.default_rng(seed)).tobytes())
         self._noise.build_mipmaps()
         self._program['noise'], self._program['shadow'] = 0, 1
         self._gl.enable(moderngl.DEPTH_TEST)
@@ -128,7 +130,8 @@ class Renderer:
     def _target(self, scale):
         if scale not in self._targets:
             size = self.size[0] * scale, self.size[1] * scale
-            self._targets[scale] = self._gl.framebuffer([self._gl.texture(size, 4)], self._gl.depth_renderbuffer(size))
+            self._targets[scale] = self._gl.framebuffer([self._gl.texture(size, 4)],
+                                                        self._gl.depth_renderbuffer(size))
         return self._targets[scale]
 
     def _upload(self, slot, mesh):
@@ -149,8 +152,8 @@ class Renderer:
     def draw(self, meshes, K, light, supersample=1):
         """Colour (h, w, 3) uint8 with black where nothing is, and coverage (h, w) uint8.
 
-        `meshes` list of Mesh in the camera's frame, `K` (3, 3) px of this picture, `light` uniforms (see scenes.py).
-        The colour is premultiplied by the coverage.
+        `meshes` list of Mesh in the camera's frame, `K` (3, 3) px of this picture, `light` uniforms (see
+        scenes.py). The colour is premultiplied by the coverage.
         """
         import cv2
         arrays = [self._upload(slot, mesh) for slot, mesh in enumerate(meshes)]
@@ -169,10 +172,11 @@ class Renderer:
         target.use()
         target.clear(0, 0, 0, 0)
         width, height = self.size
-        self._set({'lens': (K[0][0], K[1][1], K[0][2], K[1][2]), 'picture': (width, height), 'to_light': columns, **light})
+        self._set({'lens': (K[0][0], K[1][1], K[0][2], K[1][2]), 'picture': (width, height),
+                   'to_light': columns, **light})
         self._noise.use(0)
         self._shadow_map.use(1)
-        for mesh, (array, _) in zip(meshes, arrays):
+        for mesh, (array, _) in zip(meshes, arrays, strict=True):
             self._set(mesh.material)
             array.render()
         pixels = np.frombuffer(target.read(components=4), np.uint8)

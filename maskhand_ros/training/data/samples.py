@@ -1,4 +1,4 @@
-"""Crops of rendered hands with exact truth, in the frame of the virtual camera that the run time would use."""
+"""Crops of rendered hands with exact truth, in the frame of the run time's virtual camera."""
 from __future__ import annotations
 
 import cv2
@@ -12,12 +12,14 @@ from maskhand_ros.training.data.meshes import HandMesh, anatomy_of, open_hand_da
 from maskhand_ros.training.data.poses import sample_angles, sample_betas
 from maskhand_ros.training.data.renderer import Renderer
 
-# How the crop of a tracked hand strays from the rule around the true keypoints: scale, shift over side, roll in radians.
+# How the crop of a tracked hand strays from the rule around the true keypoints: scale, shift over side, roll
+# in radians.
 _JITTER = {'camera': (.12, .06, .17), 'stress': (.15, .08, .26)}
 # Chance of a second hand, a thing in the hand, something flat in front, and a hand that leaves the picture.
 _EXTRAS = {'camera': (.07, .08, .04, .03), 'stress': (.08, .12, .35, .04)}
 
-# Share of pictures drawn at twice the size and shrunk: it takes twice the time, and the lens blurs most edges anyway.
+# Share of pictures drawn at twice the size and shrunk: it takes twice the time, and the lens blurs most edges
+# anyway.
 _SMOOTH = .15
 
 
@@ -35,16 +37,19 @@ class SampleMaker:
     def make(self, kinds, rng):
         """Samples of the given kinds (n names, see scenes.KINDS).
 
-        Returns crops (n, 224, 224, 3) uint8 RGB and truth as the shards hold it (see shards.py), all in crop cameras.
+        Returns crops (n, 224, 224, 3) uint8 RGB and truth as the shards hold it (see shards.py), all in crop
+        cameras.
         """
         n = len(kinds)
         betas = sample_betas(n, rng)
         hand_pose = self.anatomy.rotations(sample_angles(self.anatomy, n, rng))
         orient = np.stack([scenes.sample_orientation(kind, rng) for kind in kinds])
-        vertices, keypoints = self.mesh.pose(betas, orient, hand_pose, scenes.sample_forearm(n, rng), rng.uniform(1.6, 2.6))
+        vertices, keypoints = self.mesh.pose(betas, orient, hand_pose, scenes.sample_forearm(n, rng),
+                                             rng.uniform(1.6, 2.6))
         crops = np.empty((n, CROP_SIZE, CROP_SIZE, 3), np.uint8)
         truth = {name: np.empty((n, *shape), np.float32) for name, shape in
-                 (('global_orient', (3, 3)), ('wrist', (3,)), ('focal', ()), ('keypoints', (21, 3)), ('keypoints_px', (21, 2)))}
+                 (('global_orient', (3, 3)), ('wrist', (3,)), ('focal', ()), ('keypoints', (21, 3)),
+                  ('keypoints_px', (21, 2)))}
         for i, kind in enumerate(kinds):
             other = vertices[(i + 1) % n], keypoints[(i + 1) % n]
             crops[i], crop, wrist = self._picture(kind, vertices[i], keypoints[i], other, rng)
@@ -82,7 +87,7 @@ class SampleMaker:
         return picture, crop, wrist
 
     def _crop_camera(self, kind, camera, keypoints, rng):
-        """The CropCamera of a tracked hand: the run time's rule around the keypoints (21, 3), and its errors."""
+        """The CropCamera of a tracked hand: the run time's rule around keypoints (21, 3), and its errors."""
         scale, shift, roll = _JITTER[kind]
         roi = roi_from_keypoints(camera.project(keypoints), 'right')
         size = roi.size_px * np.exp(np.clip(scale * rng.standard_normal(), -.35, .35))
@@ -90,17 +95,20 @@ class SampleMaker:
         return crop_camera_for(camera, centre, size, roi.roll + roll * rng.standard_normal())
 
     def _second_hand(self, other, place, material, rng):
-        """A left hand (Mesh) beside, before or behind the right one at `place` (21, 3), in the crop camera's frame."""
+        """A left hand (Mesh) beside, before or behind the right one at `place` (21, 3), crop camera frame."""
         vertices, keypoints = (points * np.array([-1., 1, 1]) for points in other)
-        towards = np.array([rng.choice([-1, 1]) * rng.uniform(.05, .15), rng.normal(0, .05), rng.normal(.02, .04)])
+        towards = np.array([rng.choice([-1, 1]) * rng.uniform(.05, .15), rng.normal(0, .05),
+                            rng.normal(.02, .04)])
         shift = place.mean(0) + towards - keypoints.mean(0)
         return self.mesh.mesh(vertices + shift, keypoints + shift, material, left=True)
 
 
 def _leave(picture, camera, crop, rng):
-    """The crop of a hand that is partly outside the real picture: beyond its border the edge is repeated, as at run time."""
+    """The crop of a hand that is partly outside the real picture: beyond its border the edge is repeated, as
+    at run time."""
     to_crop = crop.homography(camera.K)
-    back = np.stack([*np.meshgrid(np.arange(CROP_SIZE), np.arange(CROP_SIZE)), np.ones((CROP_SIZE, CROP_SIZE))], -1)
+    back = np.stack([*np.meshgrid(np.arange(CROP_SIZE), np.arange(CROP_SIZE)),
+                     np.ones((CROP_SIZE, CROP_SIZE))], -1)
     place = back @ np.linalg.inv(to_crop).T
     place = place[..., :2] / place[..., 2:]
     axis = rng.integers(2)

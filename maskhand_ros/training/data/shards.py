@@ -1,10 +1,10 @@
-"""Training files: cues of rendered crops with their truth, as numbered npz shards that a killed run picks up again.
+"""Training files: cues of rendered crops with their truth, as npz shards that a killed run picks up again.
 
-A shard `<split>-<seed>-<index>.npz` holds, for N right hands, all truth in the crop camera's frame (metres, pixels):
-cues as `perception.cues.CueNetwork` gives them (feature vectors as float16), and
-global_orient (N, 3, 3), hand_pose (N, 15, 3, 3), betas (N, 10), wrist (N, 3) position, focal (N,) px,
-keypoints (N, 21, 3) from the wrist, keypoints_px (N, 21, 2) px of 224, kind (N,) index into scenes.KINDS.
-Every shard depends on split, seed and index alone.
+A shard `<split>-<seed>-<index>.npz` holds, for N right hands, all truth in the crop camera's frame (metres,
+pixels): cues as `perception.cues.CueNetwork` gives them (feature vectors as float16), and global_orient (N,
+3, 3), hand_pose (N, 15, 3, 3), betas (N, 10), wrist (N, 3) position, focal (N,) px, keypoints (N, 21, 3) from
+the wrist, keypoints_px (N, 21, 2) px of 224, kind (N,) index into scenes.KINDS. Every shard depends on split,
+seed and index alone.
 """
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def make_shard(maker, cue_network, split, seed, index, count, mix):
         kind = (rng.random(min(_BATCH, count - start)) >= mix).astype(np.int8)
         crops, truth = maker.make([KINDS[k] for k in kind], rng)
         cues = [cue_network(crops[i:i + _CUE_BATCH]) for i in range(0, len(crops), _CUE_BATCH)]
-        cues = {name: np.concatenate([cue[name] for cue in cues]).astype(np.float16 if name in _HALF else np.float32)
-                for name in cues[0]}
+        cues = {name: np.concatenate([cue[name] for cue in cues]) for name in cues[0]}
+        cues.update({name: cues[name].astype(np.float16) for name in _HALF})
         parts.append({**cues, **truth, 'kind': kind})
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
