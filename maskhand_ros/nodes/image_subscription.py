@@ -110,8 +110,8 @@ class NewestFrame:
     def _missed(self, info):
         """Frames of this publisher that the middleware replaced or lost since its last one."""
         sequence = info.get('publication_sequence_number')
-        publisher = str(info.get('publisher_gid'))
-        if sequence is None or 'publisher_gid' not in info:
+        publisher = str(info.get('publisher_gid'))  # absent before Kilted: then all count as one
+        if sequence is None:
             return 0
         last = self._last_sequence.get(publisher, sequence - 1)
         self._last_sequence[publisher] = sequence

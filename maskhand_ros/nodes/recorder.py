@@ -91,7 +91,6 @@ class Recorder(Node):
         self._listen(DiagnosticArray, '/diagnostics', MANY)
         self.create_timer(0.5, self._image.follow_publishers)
         self.create_timer(1.0, self._report)
-        self._begin = time.monotonic()
         self._writer = threading.Thread(target=self._write, name='writer')
         self._writer.start()
 
@@ -129,10 +128,10 @@ class Recorder(Node):
             self._file.write(topic, type_name, stamp, content)
 
     def _report(self):
-        if self._progress and self.counts:
+        pictures = self.counts.get(self._image.topic, 0)
+        if self._progress and pictures:
             hands = next((count for topic, count in self.counts.items() if topic.endswith('/hands')), 0)
-            seconds, pictures = time.monotonic() - self._begin, self.counts.get(self._image.topic, 0)
-            print(f'  {seconds:4.0f} s: {pictures} pictures, {hands} looked at', flush=True)
+            print(f'  {pictures} pictures, {hands} looked at', flush=True)
 
 
 def main(args=None):

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import yaml
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from lifecycle_msgs.msg import State
+from lifecycle_msgs.msg import State, Transition
+from lifecycle_msgs.srv import ChangeState
 from maskhand_ros.msg import Hand as HandMsg
 from maskhand_ros.msg import HandArray, HandTopology
 from rclpy.exceptions import InvalidParameterValueException
@@ -202,14 +203,18 @@ def test_values_out_of_bounds_are_refused(graph):
 
 
 @pytest.mark.parametrize('number', (signal.SIGINT, signal.SIGTERM))
-def test_signals_end_the_process_cleanly(graph, number):
+def test_signals_end_an_active_node_cleanly(graph, number):
+    namespace = f'/ending{number}'
     process = subprocess.Popen(
-        [sys.executable, '-m', 'maskhand_ros.nodes.hand_node', '--ros-args', '-r', f'__ns:=/ending{number}']
+        [sys.executable, '-m', 'maskhand_ros.nodes.hand_node', '--ros-args', '-r', f'__ns:={namespace}']
     )
     try:
-        graph.wait(
-            lambda: ('hand_node', f'/ending{number}') in graph.node.get_node_names_and_namespaces(), 60
-        )
+        client = graph.node.create_client(ChangeState, f'{namespace}/hand_node/change_state')
+        graph.wait(client.service_is_ready, 60)
+        for transition in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
+            answer = client.call_async(ChangeState.Request(transition=Transition(id=transition)))
+            graph.wait(answer.done, 60)
+            assert answer.result().success
         process.send_signal(number)
         assert process.wait(timeout=10) == 0
     finally:
