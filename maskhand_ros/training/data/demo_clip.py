@@ -2,8 +2,8 @@
 
 Two hands in front of a camera, as somebody holds them up to it: they open, close, pinch and turn, 0.4 to
 0.6 m away. Writes demo_clip.mp4 (640 x 480, 30 frames/s) and demo_clip.npz: keypoints (T, 2, 21, 3) metres
-in the camera frame, set `mano`, left hand first; visible (T, 2); K (3, 3) px; fps; betas (10,). Rendered, so ours to
-license (Apache-2.0).
+in the camera frame, set `mano`, left hand first; visible (T, 2); K (3, 3) px; fps; betas (10,). Rendered, so
+ours to license (Apache-2.0).
 """
 from __future__ import annotations
 
