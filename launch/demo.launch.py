@@ -1,4 +1,5 @@
 """See it work: a webcam or a clip, hand_node, and rviz2. Takes the arguments of hand.launch.py as well."""
+
 import os
 
 from ament_index_python.packages import get_package_share_directory
@@ -13,15 +14,33 @@ from launch_ros.parameter_descriptions import ParameterValue
 def generate_launch_description():
     """Declare the arguments; include hand.launch.py first, so that its Fast DDS profile holds for the player too."""
     hand = os.path.join(get_package_share_directory('maskhand_ros'), 'launch', 'hand.launch.py')
-    return LaunchDescription([
-        DeclareLaunchArgument('video', default_value='', description='clip to play; empty: the bundled one'),
-        DeclareLaunchArgument('camera', default_value='-1', description='webcam: its number; -1: none, play the clip'),
-        DeclareLaunchArgument('loop', default_value='true', choices=['true', 'false'], description='repeat the clip'),
-        DeclareLaunchArgument('rviz', default_value='true', choices=['true', 'false'], description='start rviz2'),
-        IncludeLaunchDescription(PythonLaunchDescriptionSource(hand)),
-        Node(package='maskhand_ros', executable='clip_player', namespace=LaunchConfiguration('namespace'),
-             output='screen', parameters=[{
-                 'video': ParameterValue(LaunchConfiguration('video'), value_type=str),
-                 'camera': ParameterValue(LaunchConfiguration('camera'), value_type=int),
-                 'loop': ParameterValue(LaunchConfiguration('loop'), value_type=bool)}]),
-    ])
+    return LaunchDescription(
+        [
+            DeclareLaunchArgument(
+                'video', default_value='', description='clip to play; empty: the bundled one'
+            ),
+            DeclareLaunchArgument(
+                'camera', default_value='-1', description='webcam: its number; -1: none, play the clip'
+            ),
+            DeclareLaunchArgument(
+                'loop', default_value='true', choices=['true', 'false'], description='repeat the clip'
+            ),
+            DeclareLaunchArgument(
+                'rviz', default_value='true', choices=['true', 'false'], description='start rviz2'
+            ),
+            IncludeLaunchDescription(PythonLaunchDescriptionSource(hand)),
+            Node(
+                package='maskhand_ros',
+                executable='clip_player',
+                namespace=LaunchConfiguration('namespace'),
+                output='screen',
+                parameters=[
+                    {
+                        'video': ParameterValue(LaunchConfiguration('video'), value_type=str),
+                        'camera': ParameterValue(LaunchConfiguration('camera'), value_type=int),
+                        'loop': ParameterValue(LaunchConfiguration('loop'), value_type=bool),
+                    }
+                ],
+            ),
+        ]
+    )

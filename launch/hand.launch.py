@@ -1,4 +1,5 @@
-"""Hands on a camera topic: starts hand_node, configures and activates it. Arguments: ros2 launch ... --show-args."""
+"""Hands on a camera topic: starts, configures and activates hand_node. See ros2 launch ... --show-args."""
+
 import os
 
 from ament_index_python.packages import get_package_share_directory
@@ -23,14 +24,24 @@ BOOLEAN = ['true', 'false']
 ARGUMENTS = (
     ('image', 'image', None, 'image topic to see hands in (sensor_msgs/Image)'),
     ('camera_info', '', None, 'its sensor_msgs/CameraInfo; empty: camera_info beside the image topic'),
-    ('depth', '', None, 'depth image registered to the image, for absolute scale; empty: none. '
-                        'Its CameraInfo is camera_info beside it'),
+    (
+        'depth',
+        '',
+        None,
+        'depth image registered to the image, for absolute scale; empty: none. '
+        'Its CameraInfo is camera_info beside it',
+    ),
     ('compressed', '', ['', *BOOLEAN], 'subscribe to <image>/compressed in place of <image>'),
     ('device', '', ['', 'cpu', 'cuda', 'tensorrt'], 'what runs the networks; never replaced silently'),
     ('model', '', None, 'folder of the model files; empty: the value of params_file'),
     ('max_hands', '', ['', *map(str, range(1, 9))], 'hands followed at most'),
     ('namespace', '', None, 'namespace of the node, its relative topics and its TF frames'),
-    ('params_file', os.path.join(SHARE, 'config', 'hand.yaml'), None, 'YAML file with the parameters of the node'),
+    (
+        'params_file',
+        os.path.join(SHARE, 'config', 'hand.yaml'),
+        None,
+        'YAML file with the parameters of the node',
+    ),
     ('rviz', 'false', BOOLEAN, 'start rviz2 with the view of this package'),
     ('use_sim_time', 'false', BOOLEAN, 'take the time from /clock (bags, simulation)'),
     ('autostart', 'true', BOOLEAN, 'configure and activate the node; false: by `ros2 lifecycle set`'),
@@ -44,57 +55,93 @@ def sibling(topic, name):
 
 def parameters(value):
     """Return the parameters that were given as arguments; the rest comes from params_file."""
-    given = {'use_sim_time': value['use_sim_time'] == 'true', 'use_depth': bool(value['depth']),
-             'compressed': value['compressed'] and value['compressed'] == 'true', 'device': value['device'],
-             'weights_dir': value['model'], 'max_hands': value['max_hands'] and int(value['max_hands'])}
+    given = {
+        'use_sim_time': value['use_sim_time'] == 'true',
+        'use_depth': bool(value['depth']),
+        'compressed': value['compressed'] and value['compressed'] == 'true',
+        'device': value['device'],
+        'weights_dir': value['model'],
+        'max_hands': value['max_hands'] and int(value['max_hands']),
+    }
     return {name: setting for name, setting in given.items() if setting != ''}
 
 
 def start(context):
     """Return the actions, now that the arguments have values."""
     value = {argument[0]: context.launch_configurations[argument[0]] for argument in ARGUMENTS}
-    remappings = [('image', value['image']),
-                  ('camera_info', value['camera_info'] or sibling(value['image'], 'camera_info'))]
+    remappings = [
+        ('image', value['image']),
+        ('camera_info', value['camera_info'] or sibling(value['image'], 'camera_info')),
+    ]
     if value['depth']:
-        remappings += [('depth/image', value['depth']),
-                       ('depth/camera_info', sibling(value['depth'], 'camera_info'))]
+        remappings += [
+            ('depth/image', value['depth']),
+            ('depth/camera_info', sibling(value['depth'], 'camera_info')),
+        ]
     node = LifecycleNode(
-        package='maskhand_ros', executable='hand_node', name='hand_node', namespace=value['namespace'],
-        parameters=[value['params_file'], parameters(value)], remappings=remappings, output='screen')
+        package='maskhand_ros',
+        executable='hand_node',
+        name='hand_node',
+        namespace=value['namespace'],
+        parameters=[value['params_file'], parameters(value)],
+        remappings=remappings,
+        output='screen',
+    )
     actions = fast_dds_profile() + [node]
     if value['autostart'] == 'true':
         actions += autostart(node)
     if value['rviz'] == 'true':
-        actions.append(Node(
-            package='rviz2', executable='rviz2', namespace=value['namespace'],
-            arguments=['-d', os.path.join(SHARE, 'config', 'hand.rviz')],
-            parameters=[{'use_sim_time': value['use_sim_time'] == 'true'}]))
+        actions.append(
+            Node(
+                package='rviz2',
+                executable='rviz2',
+                namespace=value['namespace'],
+                arguments=['-d', os.path.join(SHARE, 'config', 'hand.rviz')],
+                parameters=[{'use_sim_time': value['use_sim_time'] == 'true'}],
+            )
+        )
     return actions
 
 
 def autostart(node):
     """Return the events that configure the node, and activate it once it is configured."""
+
     def change(transition):
-        return EmitEvent(event=ChangeState(lifecycle_node_matcher=matches_action(node), transition_id=transition))
+        return EmitEvent(
+            event=ChangeState(lifecycle_node_matcher=matches_action(node), transition_id=transition)
+        )
 
     # From 'configuring' only: a node that somebody deactivates by hand stays inactive.
-    activate = RegisterEventHandler(OnStateTransition(
-        target_lifecycle_node=node, start_state='configuring', goal_state='inactive',
-        entities=[change(Transition.TRANSITION_ACTIVATE)]))
+    activate = RegisterEventHandler(
+        OnStateTransition(
+            target_lifecycle_node=node,
+            start_state='configuring',
+            goal_state='inactive',
+            entities=[change(Transition.TRANSITION_ACTIVATE)],
+        )
+    )
     return [activate, change(Transition.TRANSITION_CONFIGURE)]
 
 
 def fast_dds_profile():
     """Return the setting of our Fast DDS profile (images through shared memory), unless the user has one."""
-    names = ('FASTDDS_DEFAULT_PROFILES_FILE', 'FASTRTPS_DEFAULT_PROFILES_FILE')    # the second: Humble
-    if any(os.environ.get(name) for name in names):
-        return []
-    return [SetEnvironmentVariable(name, os.path.join(SHARE, 'config', 'fastdds.xml')) for name in names]
+    humble = os.environ.get('ROS_DISTRO') == 'humble'
+    name = 'FASTRTPS_DEFAULT_PROFILES_FILE' if humble else 'FASTDDS_DEFAULT_PROFILES_FILE'
+    return (
+        []
+        if os.environ.get(name)
+        else [SetEnvironmentVariable(name, os.path.join(SHARE, 'config', 'fastdds.xml'))]
+    )
 
 
 def generate_launch_description():
     """Declare the arguments, then start."""
-    return LaunchDescription([
-        *(DeclareLaunchArgument(name, default_value=default, choices=choices, description=text)
-          for name, default, choices, text in ARGUMENTS),
-        OpaqueFunction(function=start)])
+    return LaunchDescription(
+        [
+            *(
+                DeclareLaunchArgument(name, default_value=default, choices=choices, description=text)
+                for name, default, choices, text in ARGUMENTS
+            ),
+            OpaqueFunction(function=start),
+        ]
+    )

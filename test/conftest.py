@@ -1,4 +1,5 @@
 """What every test may rely on: a ROS graph of its own, on this machine only, in the installed package."""
+
 import os
 import sys
 from pathlib import Path
