@@ -8,7 +8,7 @@ from maskhand_ros.skeleton import JOINT_PARENTS, KEYPOINT_JOINT
 
 SIGMA_PX = 6.0
 """Standard deviation of one 2D landmark against the fingers' own, crop pixels."""
-_BEND, _SPREAD, _TWIST, _THUMB = 0.15, 0.06, 0.02, 0.08
+_BEND, _SPREAD, _TWIST, _THUMB = 0.2, 0.12, 0.02, 0.1
 """Standard deviation of the network's joint angles, radians: bending, sideways, about the bone; the thumb about any axis."""
 _PLACE = (0.01, 0.01, 0.03, 0.05, 0.05, 0.05)
 """How far the whole hand may still move: metres, then radians."""
