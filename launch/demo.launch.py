@@ -12,7 +12,7 @@ from launch_ros.parameter_descriptions import ParameterValue
 
 
 def generate_launch_description():
-    """Declare the arguments; include hand.launch.py first, so that its Fast DDS profile holds for the player too."""
+    """Declare the arguments; hand.launch.py comes first: its Fast DDS profile holds for the player too."""
     hand = os.path.join(get_package_share_directory('maskhand_ros'), 'launch', 'hand.launch.py')
     return LaunchDescription(
         [

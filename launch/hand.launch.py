@@ -20,7 +20,7 @@ from lifecycle_msgs.msg import Transition
 SHARE = get_package_share_directory('maskhand_ros')
 BOOLEAN = ['true', 'false']
 
-# name, default, choices (None: anything), description. Where '' is a choice, it leaves the value of params_file.
+# name, default, choices (None: anything), description. The choice '' leaves the value of params_file.
 ARGUMENTS = (
     ('image', 'image', None, 'image topic to see hands in (sensor_msgs/Image)'),
     ('camera_info', '', None, 'its sensor_msgs/CameraInfo; empty: camera_info beside the image topic'),
