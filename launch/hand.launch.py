@@ -57,7 +57,7 @@ def parameters(value):
     """Return the parameters that were given as arguments; the rest comes from params_file."""
     given = {
         'use_sim_time': value['use_sim_time'] == 'true',
-        'use_depth': bool(value['depth']),
+        'use_depth': value['depth'] and True,
         'compressed': value['compressed'] and value['compressed'] == 'true',
         'device': value['device'],
         'weights_dir': value['model'],
