@@ -1,9 +1,10 @@
 """`maskhand`: finds the command's module, and turns what a user can put right into one line.
 
-A module is imported only when its command is called, so that `maskhand image` needs neither torch nor ROS. Each module has
-`add_arguments(parser)` and `run(args)`; `run` returns an exit status or None for success.
+A module is imported only when its command is called, so that `maskhand image` needs neither torch nor ROS.
+Each module has `add_arguments(parser)` and `run(args)`; `run` returns an exit status or None for success.
 Exit status: 0 done, 1 the work failed, 2 the command line is wrong.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -63,7 +64,7 @@ def main(argv=None):
         return _fail(name, command, f'the Python package {missing!r} is missing. Fix: {INSTALL[missing]}')
     except _user_errors() as error:
         return _fail(name, command, str(error))
-    except BrokenPipeError:                       # `| head` closed the pipe: nothing is left to say
+    except BrokenPipeError:  # `| head` closed the pipe: nothing is left to say
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
@@ -73,12 +74,15 @@ def main(argv=None):
 def _run(entry, program, words):
     summary, module_name = entry
     module = importlib.import_module(module_name)
-    parser = argparse.ArgumentParser(prog=program, description=module.__doc__ or summary,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog=program,
+        description=module.__doc__ or summary,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     module.add_arguments(parser)
     try:
         args = parser.parse_args(words)
-    except SystemExit as stop:                    # argparse has printed what is wrong, or the help
+    except SystemExit as stop:  # argparse has printed what is wrong, or the help
         return stop.code
     return module.run(args) or 0
 
@@ -87,6 +91,7 @@ def _user_errors():
     """Errors whose message is meant for the user; read late, so that `--help` imports nothing."""
     from maskhand_ros.commands.common import CommandError
     from maskhand_ros.perception.errors import ModelError
+
     return CommandError, ModelError, FileNotFoundError, PermissionError, IsADirectoryError
 
 

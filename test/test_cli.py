@@ -1,4 +1,5 @@
 """The command line: errors are one line with a fix; pictures, numbers and files agree."""
+
 import dataclasses
 import json
 import pathlib
@@ -15,28 +16,34 @@ from maskhand_ros import cli
 from maskhand_ros.commands.clip import CLIP, read_clip
 from maskhand_ros.geometry import project
 from maskhand_ros.perception.types import LEFT, Hand
-from maskhand_ros.training import evaluate
+from maskhand_ros.training import evaluate, labels
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
-@pytest.mark.parametrize('words, status, says', [
-    ([], 2, ''),
-    (['imagine'], 2, 'Choose one of: demo, image'),
-    (['train', 'horse'], 2, 'Choose one of: data'),
-    (['image'], 2, 'required: PICTURE'),
-    (['image', 'nowhere.png'], 1, 'no file or folder nowhere.png. Fix:'),
-    (['image', 'EMPTY'], 1, 'no pictures in'),
-    (['video', 'nowhere.mp4'], 1, 'no file nowhere.mp4. Fix:'),
-    (['video', 'TEXT'], 1, 'not a video that OpenCV reads'),
-    (['bench', '--size', 'big'], 1, '640x480'),
-    (['evaluate', 'TEXT'], 1, 'is not JSON'),
-    (['convert-mano', 'nowhere.pkl'], 1, 'mano.is.tue.mpg.de'),
-])
+@pytest.mark.parametrize(
+    'words, status, says',
+    [
+        ([], 2, ''),
+        (['imagine'], 2, 'Choose one of: demo, image'),
+        (['train', 'horse'], 2, 'Choose one of: data'),
+        (['image'], 2, 'required: PICTURE'),
+        (['image', 'nowhere.png'], 1, 'no file or folder nowhere.png. Fix:'),
+        (['image', 'EMPTY'], 1, 'no pictures in'),
+        (['video', 'nowhere.mp4'], 1, 'no file nowhere.mp4. Fix:'),
+        (['video', 'TEXT'], 1, 'not a video that OpenCV reads'),
+        (['bench', '--size', 'big'], 1, '640x480'),
+        (['evaluate', 'TEXT'], 1, 'is not JSON'),
+        (['convert-mano', 'nowhere.pkl'], 1, 'mano.is.tue.mpg.de'),
+    ],
+)
 def test_mistakes_get_one_line_with_the_fix(words, status, says, tmp_path, capsys):
     (tmp_path / 'text.json').write_text('not json, not a video')
     (tmp_path / 'empty').mkdir()
-    words = [{'EMPTY': str(tmp_path / 'empty'), 'TEXT': str(tmp_path / 'text.json')}.get(word, word) for word in words]
+    words = [
+        {'EMPTY': str(tmp_path / 'empty'), 'TEXT': str(tmp_path / 'text.json')}.get(word, word)
+        for word in words
+    ]
     assert cli.main(words) == status
     error = capsys.readouterr().err
     assert says in error and 'Traceback' not in error
@@ -54,9 +61,11 @@ def test_help_of_every_command_that_is_installed(capsys):
 
 
 def test_picture_commands_import_neither_torch_nor_ros(tmp_path):
-    code = ("import sys; from maskhand_ros import cli; assert cli.main(['image', '--help']) == 0; "
-            "assert cli.main(['evaluate', '--help']) == 0; import maskhand_ros.perception.pipeline; "
-            "assert not {'torch', 'rclpy', 'scipy'} & set(sys.modules), sorted(sys.modules)")
+    code = (
+        "import sys; from maskhand_ros import cli; assert cli.main(['image', '--help']) == 0; "
+        "assert cli.main(['evaluate', '--help']) == 0; import maskhand_ros.perception.pipeline; "
+        "assert not {'torch', 'rclpy', 'scipy'} & set(sys.modules), sorted(sys.modules)"
+    )
     subprocess.run([sys.executable, '-c', code], check=True, cwd=tmp_path, stdout=subprocess.DEVNULL)
 
 
@@ -91,8 +100,16 @@ def clip_pictures(tmp_path_factory):
 
 
 def _entry(name, side, keypoints, K):
-    return {'image': name, 'source': 'clip', 'sequence': 'clip', 'handedness': side, 'bbox': None, 'camera_K': K.tolist(),
-            'keypoints_2d': project(keypoints, K).tolist(), 'keypoints_3d_mm': (1000 * keypoints).tolist()}
+    return {
+        'image': name,
+        'source': 'clip',
+        'sequence': 'clip',
+        'handedness': side,
+        'bbox': None,
+        'camera_K': K.tolist(),
+        'keypoints_2d': project(keypoints, K).tolist(),
+        'keypoints_3d_mm': (1000 * keypoints).tolist(),
+    }
 
 
 def test_image_writes_overlay_json_and_meshes_that_agree(clip_pictures, tmp_path):
@@ -111,10 +128,14 @@ def test_image_writes_overlay_json_and_meshes_that_agree(clip_pictures, tmp_path
         vertices, faces = _read_ply(tmp_path / f'{picture.stem}_hand{index}.ply')
         assert vertices == pytest.approx(np.array(hand['vertices']), abs=1e-5)
         corners = vertices[faces]
-        assert np.einsum('fi,fi->f', corners[:, 0], np.cross(corners[:, 1], corners[:, 2])).sum() > 0     # wound outwards
-        in_camera = np.array(hand['keypoints_wrist']) @ np.array(hand['wrist_rotation']).T + hand['wrist_position']
+        assert (
+            np.einsum('fi,fi->f', corners[:, 0], np.cross(corners[:, 1], corners[:, 2])).sum() > 0
+        )  # wound outwards
+        in_camera = (
+            np.array(hand['keypoints_wrist']) @ np.array(hand['wrist_rotation']).T + hand['wrist_position']
+        )
         assert in_camera == pytest.approx(np.array(hand['keypoints']), abs=1e-4)
-        assert project(in_camera, K) == pytest.approx(np.array(hand['keypoints_px']), abs=.5)
+        assert project(in_camera, K) == pytest.approx(np.array(hand['keypoints_px']), abs=0.5)
         tip = np.round(hand['keypoints_px'][12]).astype(int)
         assert np.abs(overlay[tip[1], tip[0]].astype(int) - original[tip[1], tip[0]]).max() > 20
 
@@ -122,9 +143,9 @@ def test_image_writes_overlay_json_and_meshes_that_agree(clip_pictures, tmp_path
 def _read_ply(path):
     header, body = path.read_bytes().split(b'end_header\n', 1)
     n, m = (int(re.search(rf'element {name} (\d+)'.encode(), header).group(1)) for name in ('vertex', 'face'))
-    rows = np.frombuffer(body[12 * n:], [('n', 'u1'), ('v', '<i4', 3)])
+    rows = np.frombuffer(body[12 * n :], [('n', 'u1'), ('v', '<i4', 3)])
     assert len(rows) == m and (rows['n'] == 3).all()
-    return np.frombuffer(body[:12 * n], '<f4').reshape(n, 3), rows['v']
+    return np.frombuffer(body[: 12 * n], '<f4').reshape(n, 3), rows['v']
 
 
 def test_without_a_camera_there_is_no_metric_place_but_an_overlay(clip_pictures, tmp_path):
@@ -140,8 +161,16 @@ def test_without_a_camera_there_is_no_metric_place_but_an_overlay(clip_pictures,
 def test_evaluate_measures_the_clip_and_counts_a_planted_miss(clip_pictures, tmp_path, boxes):
     folder, entries, clip = clip_pictures
     cv2.imwrite(str(folder / 'empty.png'), np.full((480, 640, 3), 90, np.uint8))
-    planted = [_entry('empty.png', 'left', clip.keypoints[len(clip.keypoints) // 2, 0], clip.K),
-               {'image': 'empty.png', 'source': 'nothing labelled', 'handedness': None, 'bbox': None, 'keypoints_2d': None}]
+    planted = [
+        _entry('empty.png', 'left', clip.keypoints[len(clip.keypoints) // 2, 0], clip.K),
+        {
+            'image': 'empty.png',
+            'source': 'nothing labelled',
+            'handedness': None,
+            'bbox': None,
+            'keypoints_2d': None,
+        },
+    ]
     wrong = [dict(entries[0], source='wrong side', handedness='right')]
     index, out = folder / f'{boxes}.json', tmp_path / 'out.json'
     index.write_text(json.dumps(entries + planted + wrong))
@@ -151,19 +180,22 @@ def test_evaluate_measures_the_clip_and_counts_a_planted_miss(clip_pictures, tmp
     assert (figures['hands'], figures['found'], figures['missed'], figures['wrong_side']) == (7, 6, 1, 0)
     assert 0 < figures['pa_mpjpe_mm'] < 15 and 0 < figures['pa15_mpjpe_mm'] < 15
     assert figures['pa_mpjpe_mm'] <= figures['mpjpe_mm'] < 40
-    assert 0 < figures['err2d_over_box'] < .1
-    assert figures['pck']['0.15'] <= 6 / 7 + 1e-9                    # the missed hand's keypoints count as wrong
+    assert 0 < figures['err2d_over_box'] < 0.1
+    assert figures['pck']['0.15'] <= 6 / 7 + 1e-9  # the missed hand's keypoints count as wrong
     low, high = figures['interval95']['pa_mpjpe_mm']
     assert low <= figures['pa_mpjpe_mm'] <= high
-    assert report['wrong side']['wrong_side'] == (boxes == 'detect')          # a given side is believed
+    assert report['wrong side']['wrong_side'] == (boxes == 'detect')  # a given side is believed
     assert report['nothing labelled']['found'] == 0 and report['nothing labelled']['pa_mpjpe_mm'] is None
 
 
 def test_two_labels_never_share_a_hand(clip_pictures):
     _, entries, _ = clip_pictures
-    labels = [evaluate._label(entry) for entry in (entries[0], entries[0], entries[1])]
-    hands = [SimpleNamespace(keypoints_px=np.array(entry['keypoints_2d']) + 2) for entry in (entries[1], entries[0])]
-    assert evaluate.match(labels, hands) == [hands[1], None, hands[0]]
+    three = [labels.label_from(entry) for entry in (entries[0], entries[0], entries[1])]
+    hands = [
+        SimpleNamespace(keypoints_px=np.array(entry['keypoints_2d']) + 2)
+        for entry in (entries[1], entries[0])
+    ]
+    assert labels.match(three, hands) == [hands[1], None, hands[0]]
 
 
 def test_unlabelled_keypoints_are_left_out(clip_pictures):
@@ -172,14 +204,20 @@ def test_unlabelled_keypoints_are_left_out(clip_pictures):
     entry['keypoints_valid'] = [k not in (0, 4) for k in range(21)]
     entry['keypoints_3d_mm'][4] = [0, 0, 0]
     entry['keypoints_2d'][4] = [None, None]
-    label = evaluate._label(entry)
+    label = labels.label_from(entry)
     truth = np.array(entries[0]['keypoints_3d_mm']) / 1000
-    hand = SimpleNamespace(side=LEFT, keypoints_px=np.array(entries[0]['keypoints_2d']), keypoints_wrist=truth,
-                           wrist_rotation=np.eye(3))
+    hand = SimpleNamespace(
+        side=LEFT,
+        keypoints_px=np.array(entries[0]['keypoints_2d']),
+        keypoints_wrist=truth,
+        wrist_rotation=np.eye(3),
+    )
     score = evaluate.score_hand(label, hand)
     assert score.found and not score.wrong_side
-    assert score.pa_mpjpe_mm == pytest.approx(0, abs=1e-6) and score.err2d_over_box == pytest.approx(0, abs=1e-9)
-    assert np.isnan(score.mpjpe_mm)                                  # no labelled wrist, no root
+    assert score.pa_mpjpe_mm == pytest.approx(0, abs=1e-6) and score.err2d_over_box == pytest.approx(
+        0, abs=1e-9
+    )
+    assert np.isnan(score.mpjpe_mm)  # no labelled wrist, no root
 
 
 def test_video_and_bench_on_the_clip(tmp_path):

@@ -1,1 +1,1 @@
-"""What `maskhand` does that is neither training nor ROS: one module a command, each with add_arguments and run."""
+"""The commands of `maskhand` that are neither training nor ROS: modules with add_arguments and run."""

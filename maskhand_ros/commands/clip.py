@@ -1,4 +1,5 @@
 """The bundled clip: two rendered hands, with the truth kept beside the video."""
+
 from __future__ import annotations
 
 import pathlib
@@ -45,4 +46,6 @@ def read_clip(path=CLIP):
     with np.load(truth, allow_pickle=False) as arrays:
         K, keypoints, visible = (np.array(arrays[name]) for name in ('K', 'keypoints', 'visible'))
     rate = cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FPS)
-    return Clip(path, rate if rate > 1 else 30., K.astype(float), keypoints.astype(float), visible.astype(bool))
+    return Clip(
+        path, rate if rate > 1 else 30.0, K.astype(float), keypoints.astype(float), visible.astype(bool)
+    )

@@ -1,4 +1,5 @@
 """What the picture commands share: arguments, pictures in, hands out as JSON and PLY."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -29,25 +30,51 @@ def add_pipeline_arguments(parser):
     group = parser.add_argument_group('model')
     group.add_argument('--device', default='cpu', choices=('cpu', 'cuda', 'tensorrt'))
     group.add_argument('--threads', type=int, default=2, help='CPU threads (default 2)')
-    group.add_argument('--weights', metavar='DIR', help='folder with the ONNX files (default: the ones shipped)')
-    group.add_argument('--hand-model', metavar='NPZ', help='from `maskhand convert-mano` (default: the open hand)')
-    group.add_argument('--keypoints', choices=KEYPOINT_SETS, default=KEYPOINT_SETS[0],
-                       help='where the 21 keypoints sit (default mano)')
+    group.add_argument(
+        '--weights', metavar='DIR', help='folder with the ONNX files (default: the ones shipped)'
+    )
+    group.add_argument(
+        '--hand-model', metavar='NPZ', help='from `maskhand convert-mano` (default: the open hand)'
+    )
+    group.add_argument(
+        '--keypoints',
+        choices=KEYPOINT_SETS,
+        default=KEYPOINT_SETS[0],
+        help='where the 21 keypoints sit (default mano)',
+    )
     group.add_argument('--max-hands', type=int, default=2)
-    group.add_argument('--hand-length', type=float, default=0., metavar='M',
-                       help='wrist to middle fingertip of a stretched hand in metres (default: population mean)')
+    group.add_argument(
+        '--hand-length',
+        type=float,
+        default=0.0,
+        metavar='M',
+        help='wrist to middle fingertip of a stretched hand in metres (default: population mean)',
+    )
 
 
 def add_camera_arguments(parser):
-    parser.add_argument('--intrinsics', type=float, nargs=4, metavar=('FX', 'FY', 'CX', 'CY'),
-                        help='camera matrix in pixels of this picture; without it hands have no metric place')
+    parser.add_argument(
+        '--intrinsics',
+        type=float,
+        nargs=4,
+        metavar=('FX', 'FY', 'CX', 'CY'),
+        help='camera matrix in pixels of this picture; without it hands have no metric place',
+    )
 
 
 def build_pipeline(args, **changes):
     """The HandPipeline that the parsed `args` ask for; `changes` replace fields of its config."""
     from maskhand_ros.perception.pipeline import HandPipeline, PipelineConfig
-    values = dict(device=args.device, threads=args.threads, weights_dir=args.weights, hand_model=args.hand_model,
-                  keypoint_set=args.keypoints, max_hands=args.max_hands, hand_length=args.hand_length)
+
+    values = dict(
+        device=args.device,
+        threads=args.threads,
+        weights_dir=args.weights,
+        hand_model=args.hand_model,
+        keypoint_set=args.keypoints,
+        max_hands=args.max_hands,
+        hand_length=args.hand_length,
+    )
     return HandPipeline(PipelineConfig(**{**values, **changes}))
 
 
@@ -57,8 +84,10 @@ def camera_from(args, width, height):
         return None
     fx, fy, cx, cy = args.intrinsics
     if min(fx, fy) <= 0:
-        raise CommandError(f'--intrinsics: focal lengths {fx}, {fy} are not positive', 'give FX FY CX CY in pixels')
-    return Camera(np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1.]]), width, height)
+        raise CommandError(
+            f'--intrinsics: focal lengths {fx}, {fy} are not positive', 'give FX FY CX CY in pixels'
+        )
+    return Camera(np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1.0]]), width, height)
 
 
 def read_picture(path):
@@ -67,7 +96,9 @@ def read_picture(path):
         raise CommandError(f'no file {path}', 'check the path')
     bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if bgr is None:
-        raise CommandError(f'{path} is not a picture that OpenCV reads', f'convert it to one of {PICTURE_SUFFIXES}')
+        raise CommandError(
+            f'{path} is not a picture that OpenCV reads', f'convert it to one of {PICTURE_SUFFIXES}'
+        )
     return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
 
 
@@ -98,8 +129,12 @@ def hand_to_dict(hand, vertices=True):
         if isinstance(value, (np.ndarray, np.generic)):
             value = np.round(np.asarray(value, float), 6).tolist()
         values[field.name] = value
-    values.update(side=SIDE_NAMES[hand.side], state=STATE_NAMES[hand.state], roi=[int(v) for v in hand.roi],
-                  scale_source=SCALE_NAMES[hand.scale_source])
+    values.update(
+        side=SIDE_NAMES[hand.side],
+        state=STATE_NAMES[hand.state],
+        roi=[int(v) for v in hand.roi],
+        scale_source=SCALE_NAMES[hand.scale_source],
+    )
     return values
 
 
@@ -109,9 +144,21 @@ def write_json(path, value):
 
 def write_ply(path, vertices, faces, comment=''):
     """A binary PLY mesh: vertices (V, 3) metres, faces (F, 3) with outward winding."""
-    header = ['ply', 'format binary_little_endian 1.0', f'comment {comment}', f'element vertex {len(vertices)}',
-              'property float x', 'property float y', 'property float z', f'element face {len(faces)}',
-              'property list uchar int vertex_indices', 'end_header', '']
+    header = [
+        'ply',
+        'format binary_little_endian 1.0',
+        f'comment {comment}',
+        f'element vertex {len(vertices)}',
+        'property float x',
+        'property float y',
+        'property float z',
+        f'element face {len(faces)}',
+        'property list uchar int vertex_indices',
+        'end_header',
+        '',
+    ]
     rows = np.empty(len(faces), [('n', 'u1'), ('v', '<i4', 3)])
     rows['n'], rows['v'] = 3, faces
-    pathlib.Path(path).write_bytes('\n'.join(header).encode() + np.asarray(vertices, '<f4').tobytes() + rows.tobytes())
+    pathlib.Path(path).write_bytes(
+        '\n'.join(header).encode() + np.asarray(vertices, '<f4').tobytes() + rows.tobytes()
+    )

@@ -1,7 +1,8 @@
-"""Converts a user's own MANO_RIGHT.pkl (mano.is.tue.mpg.de, its own licence) to an npz without running code from it.
+"""A user's own MANO_RIGHT.pkl (mano.is.tue.mpg.de, its own licence) to npz, running no code from it.
 
 Use the result with `--hand-model FILE` or the node's parameter `hand_model`.
 """
+
 from __future__ import annotations
 
 import pathlib
@@ -16,7 +17,10 @@ def add_arguments(parser):
 
 def run(args):
     if not pathlib.Path(args.pickle).is_file():
-        raise CommandError(f'no file {args.pickle}', 'download it from mano.is.tue.mpg.de with your own licence')
+        raise CommandError(
+            f'no file {args.pickle}', 'download it from mano.is.tue.mpg.de with your own licence'
+        )
     from maskhand_ros.hand_model.convert_mano import convert
+
     convert(args.pickle, args.output)
     print(f'written {args.output}; use it with --hand-model {args.output}')

@@ -1,4 +1,8 @@
-"""A video to hands: overlay video, and one JSON line a frame with every field of Hand.msg (the mesh only with --vertices)."""
+"""A video to hands: an overlay video, and one JSON line a frame with every field of Hand.msg.
+
+The mesh is in the lines only with --vertices.
+"""
+
 from __future__ import annotations
 
 import json
@@ -14,9 +18,15 @@ from maskhand_ros.perception.types import Frame
 
 def add_arguments(parser):
     parser.add_argument('input', metavar='VIDEO')
-    parser.add_argument('--out', default='maskhand_out', metavar='DIR', help='folder to write to (default maskhand_out)')
-    parser.add_argument('--max-frames', type=int, default=0, metavar='N', help='stop after N frames (default: all)')
-    parser.add_argument('--vertices', action='store_true', help='write the mesh into the JSON lines too (large)')
+    parser.add_argument(
+        '--out', default='maskhand_out', metavar='DIR', help='folder to write to (default maskhand_out)'
+    )
+    parser.add_argument(
+        '--max-frames', type=int, default=0, metavar='N', help='stop after N frames (default: all)'
+    )
+    parser.add_argument(
+        '--vertices', action='store_true', help='write the mesh into the JSON lines too (large)'
+    )
     common.add_camera_arguments(parser)
     common.add_pipeline_arguments(parser)
 
@@ -28,9 +38,11 @@ def run(args):
     video = cv2.VideoCapture(str(source))
     ok, bgr = video.read()
     if not ok:
-        raise common.CommandError(f'{source} is not a video that OpenCV reads', 'convert it: ffmpeg -i IN -c:v libx264 OUT.mp4')
+        raise common.CommandError(
+            f'{source} is not a video that OpenCV reads', 'convert it: ffmpeg -i IN -c:v libx264 OUT.mp4'
+        )
     rate = video.get(cv2.CAP_PROP_FPS)
-    rate = rate if 1 <= rate <= 1000 else 30.
+    rate = rate if 1 <= rate <= 1000 else 30.0
     total = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
     total = min(total, args.max_frames) if args.max_frames else total
     height, width = bgr.shape[:2]
@@ -48,9 +60,20 @@ def run(args):
             stamp = int(round(number / rate * 1e9))
             rgb = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
             hands = pipeline.process(Frame(rgb=rgb, stamp_ns=stamp, camera=camera))
-            lines.write(json.dumps({'frame': number, 'stamp_ns': stamp, 'lost_ids': [int(i) for i in pipeline.lost_ids],
-                                    'hands': [common.hand_to_dict(hand, args.vertices) for hand in hands]}) + '\n')
-            writer.write(cv2.cvtColor(draw_hands(rgb, hands, camera, pipeline.hand_model.faces), cv2.COLOR_RGB2BGR))
+            lines.write(
+                json.dumps(
+                    {
+                        'frame': number,
+                        'stamp_ns': stamp,
+                        'lost_ids': [int(i) for i in pipeline.lost_ids],
+                        'hands': [common.hand_to_dict(hand, args.vertices) for hand in hands],
+                    }
+                )
+                + '\n'
+            )
+            writer.write(
+                cv2.cvtColor(draw_hands(rgb, hands, camera, pipeline.hand_model.faces), cv2.COLOR_RGB2BGR)
+            )
             number += 1
             with_hands += bool(hands)
             if number % 100 == 0:
@@ -58,4 +81,7 @@ def run(args):
             ok, bgr = video.read()
     writer.release()
     seconds = time.monotonic() - started
-    print(f'{number} frames, {with_hands} with hands, {number / seconds:.1f} frames/s with drawing and writing: {target}')
+    print(
+        f'{number} frames, {with_hands} with hands, '
+        f'{number / seconds:.1f} frames/s with drawing and writing: {target}'
+    )

@@ -1,4 +1,5 @@
 """Draws hands into a picture: shaded mesh, skeleton coloured by finger, and a label."""
+
 from __future__ import annotations
 
 import cv2
@@ -21,15 +22,22 @@ _SUBPIXEL_BITS = 4
 def draw_hands(rgb, hands, camera=None, faces=None, mesh_opacity=0.6):
     """A copy of the picture with every hand drawn into it.
 
-    rgb: (H, W, 3) uint8. hands: perception Hand objects. camera: Camera of the picture, None for the default guess.
-    faces: (F, 3) triangles of a right hand; left hands turn the winding round. None draws no mesh.
+    rgb: (H, W, 3) uint8. hands: perception Hand objects. camera: Camera of the picture, None for the default
+    guess. faces: (F, 3) triangles of a right hand; left hands turn the winding round. None draws no mesh.
     """
     canvas = np.array(rgb, copy=True, order='C')
     camera = camera or Camera.default(rgb.shape[1], rgb.shape[0])
-    for hand in sorted(hands, key=_distance, reverse=True):       # near hands cover far ones
+    for hand in sorted(hands, key=_distance, reverse=True):  # near hands cover far ones
         if faces is not None and hand.vertices is not None:
             triangles = faces if hand.side == RIGHT else faces[:, ::-1]
-            draw_mesh(canvas, vertices_in_camera(hand, camera), triangles, camera, MESH_COLOURS[hand.side], mesh_opacity)
+            draw_mesh(
+                canvas,
+                vertices_in_camera(hand, camera),
+                triangles,
+                camera,
+                MESH_COLOURS[hand.side],
+                mesh_opacity,
+            )
         _draw_skeleton(canvas, hand)
     for hand in hands:
         _draw_label(canvas, hand)
@@ -37,19 +45,21 @@ def draw_hands(rgb, hands, camera=None, faces=None, mesh_opacity=0.6):
 
 
 def vertices_in_camera(hand, camera):
-    """Mesh vertices (V, 3) in the camera frame; where the scale is unknown, at the depth that fits `keypoints_px`."""
+    """Mesh vertices (V, 3) in the camera frame; without a scale, where they fit `keypoints_px`."""
     position = hand.wrist_position
     if position is None:
-        position = _translation_that_fits(hand.keypoints_wrist @ hand.wrist_rotation.T, hand.keypoints_px, camera)
+        position = _translation_that_fits(
+            hand.keypoints_wrist @ hand.wrist_rotation.T, hand.keypoints_px, camera
+        )
     return hand.vertices @ hand.wrist_rotation.T + position
 
 
 def _distance(hand):
-    return 0. if hand.wrist_position is None else float(hand.wrist_position[2])
+    return 0.0 if hand.wrist_position is None else float(hand.wrist_position[2])
 
 
 def _translation_that_fits(points, pixels, camera):
-    """Translation (3,) that brings points (N, 3) nearest to the viewing rays of pixels (N, 2), linear least squares."""
+    """Translation (3,) that brings points (N, 3) nearest to the rays of pixels (N, 2), least squares."""
     rays = camera.unproject_rays(pixels)[:, :2]
     # u (Z + tz) = X + tx and v (Z + tz) = Y + ty for every point
     rows = np.zeros((len(rays), 2, 3))
@@ -60,34 +70,35 @@ def _translation_that_fits(points, pixels, camera):
 
 
 def draw_mesh(canvas, vertices, faces, camera, colour, opacity=0.6):
-    """Draws a mesh, vertices (V, 3) in the camera frame and faces (F, 3) wound outwards, into `canvas` in place.
+    """Draws a mesh into `canvas`: vertices (V, 3) in the camera frame, faces (F, 3) wound outwards.
 
-    Triangles that face the camera are painted from far to near into the mesh's part of the picture, then blended in.
+    Triangles that face the camera are painted from far to near into the mesh's part of the picture, then
+    blended in.
     """
     if vertices[:, 2].min() < 0.01:
-        return                                                     # behind or inside the lens: nothing sane to draw
+        return  # behind or inside the lens: nothing sane to draw
     pixels = camera.project(vertices)
     height, width = canvas.shape[:2]
     left, top = np.maximum(np.floor(pixels.min(0)) - 1, 0).astype(int)
     right, bottom = np.minimum(np.ceil(pixels.max(0)) + 2, [width, height]).astype(int)
     if right <= left or bottom <= top:
         return
-    corners = vertices[faces]                                      # (F, 3, 3)
+    corners = vertices[faces]  # (F, 3, 3)
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     centres = corners.mean(1)
     visible = np.flatnonzero((normals * centres).sum(1) < 0)
     visible = visible[np.argsort(-centres[visible, 2])]
-    # Shaded by the mean normal of the corners, so that the triangles do not show. A light over the viewer's left
-    # shoulder on top of a headlight: folds and fingers stand out.
+    # Shaded by the mean normal of the corners, so that the triangles do not show. A light over the viewer's
+    # left shoulder on top of a headlight: folds and fingers stand out.
     smooth = _unit(_vertex_normals(faces, normals, len(vertices)))[faces[visible]].mean(1)
     facing = np.clip(-(smooth * _unit(centres[visible])).sum(1), 0, 1)
     shade = 0.3 + 0.4 * facing + 0.4 * np.clip(smooth @ _LIGHT, 0, 1)
     colours = np.clip(shade[:, None] * colour + 12, 0, 255).tolist()
-    triangles = np.round((pixels[faces[visible]] - [left, top]) * 2 ** _SUBPIXEL_BITS).astype(np.int32)
+    triangles = np.round((pixels[faces[visible]] - [left, top]) * 2**_SUBPIXEL_BITS).astype(np.int32)
     part = canvas[top:bottom, left:right]
     paint, mask = part.copy(), np.zeros(part.shape[:2], np.uint8)
     fill = cv2.fillConvexPoly
-    for triangle, tone in zip(triangles, colours):
+    for triangle, tone in zip(triangles, colours, strict=True):
         fill(paint, triangle, tone, cv2.LINE_8, _SUBPIXEL_BITS)
         fill(mask, triangle, 1, cv2.LINE_8, _SUBPIXEL_BITS)
     blended = cv2.addWeighted(paint, opacity, part, 1 - opacity, 0)
@@ -100,7 +111,9 @@ def _unit(vectors):
 
 def _vertex_normals(faces, normals, count):
     """Sums (count, 3) of the face normals (F, 3), area-weighted, at the corners of faces (F, 3)."""
-    return np.stack([np.bincount(faces.ravel(), np.repeat(normals[:, axis], 3), count) for axis in range(3)], 1)
+    return np.stack(
+        [np.bincount(faces.ravel(), np.repeat(normals[:, axis], 3), count) for axis in range(3)], 1
+    )
 
 
 def _thickness(hand):
@@ -111,15 +124,29 @@ def _thickness(hand):
 def _draw_skeleton(canvas, hand):
     if not np.all(np.isfinite(hand.keypoints_px)):
         return
-    points = np.round(np.clip(hand.keypoints_px, -4096, 4096) * 2 ** _SUBPIXEL_BITS).astype(int)
+    points = np.round(np.clip(hand.keypoints_px, -4096, 4096) * 2**_SUBPIXEL_BITS).astype(int)
     width = _thickness(hand)
     for edge, (a, b) in enumerate(KEYPOINT_EDGES):
-        cv2.line(canvas, tuple(points[a].tolist()), tuple(points[b].tolist()), FINGER_COLOURS[edge // 4].tolist(), width,
-                 cv2.LINE_AA, _SUBPIXEL_BITS)
+        cv2.line(
+            canvas,
+            tuple(points[a].tolist()),
+            tuple(points[b].tolist()),
+            FINGER_COLOURS[edge // 4].tolist(),
+            width,
+            cv2.LINE_AA,
+            _SUBPIXEL_BITS,
+        )
     for k, point in enumerate(points):
         colour = (255, 255, 255) if k == 0 else FINGER_COLOURS[(k - 1) // 4].tolist()
-        cv2.circle(canvas, tuple(point.tolist()), int((width + 1) * 2 ** _SUBPIXEL_BITS), colour, -1, cv2.LINE_AA,
-                   _SUBPIXEL_BITS)
+        cv2.circle(
+            canvas,
+            tuple(point.tolist()),
+            int((width + 1) * 2**_SUBPIXEL_BITS),
+            colour,
+            -1,
+            cv2.LINE_AA,
+            _SUBPIXEL_BITS,
+        )
 
 
 def _draw_label(canvas, hand):
@@ -131,4 +158,6 @@ def _draw_label(canvas, hand):
     x = int(np.clip(np.nan_to_num(x), 0, max(canvas.shape[1] - w - 4, 0)))
     y = int(np.clip(np.nan_to_num(y), h + 6, max(canvas.shape[0] - base, h + 6)))
     cv2.rectangle(canvas, (x, y - h - 6), (x + w + 4, y + base - 2), (24, 24, 27), -1)
-    cv2.putText(canvas, text, (x + 2, y - 2), cv2.FONT_HERSHEY_SIMPLEX, scale, MESH_COLOURS[hand.side], 1, cv2.LINE_AA)
+    cv2.putText(
+        canvas, text, (x + 2, y - 2), cv2.FONT_HERSHEY_SIMPLEX, scale, MESH_COLOURS[hand.side], 1, cv2.LINE_AA
+    )

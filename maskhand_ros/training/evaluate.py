@@ -1,13 +1,14 @@
 """Errors of the whole pipeline on labelled pictures, for each source in an index.
 
-INDEX.json is a list of objects: image (path beside the file), source, sequence (optional), handedness (left, right, null),
-bbox [x, y, w, h], keypoints_2d 21 x [x, y] px, keypoints_valid 21 booleans (optional), keypoints_3d_mm 21 x [x, y, z] in the
-camera frame (optional), camera_K 3 x 3 (optional). Every picture is taken on its own. Millimetre figures are over the hands
-that were found; `found` says how many were, and PCK counts the keypoints of a missed hand as wrong.
+INDEX.json is a list of objects: image (path beside the file), source, sequence (optional), handedness (left,
+right, null), bbox [x, y, w, h], keypoints_2d 21 x [x, y] px, keypoints_valid 21 booleans (optional),
+keypoints_3d_mm 21 x [x, y, z] in the camera frame (optional), camera_K 3 x 3 (optional). Every picture is
+taken on its own. Millimetre figures are over the hands that were found; `found` says how many were, and PCK
+counts the keypoints of a missed hand as wrong.
 """
+
 from __future__ import annotations
 
-import json
 import math
 import pathlib
 from dataclasses import dataclass
@@ -16,28 +17,10 @@ import numpy as np
 
 from maskhand_ros.commands import common
 from maskhand_ros.geometry import Camera
-from maskhand_ros.perception.crop import roi_from_keypoints
-from maskhand_ros.perception.types import SIDE_NAMES, Frame, HandRoi
+from maskhand_ros.perception.types import SIDE_NAMES, Frame
 from maskhand_ros.skeleton import CONVENTION_LIGHT
 from maskhand_ros.training import metrics
-
-MATCH_IOU = 0.15
-"""Least overlap of the keypoint boxes for a prediction to count as the labelled hand."""
-
-
-@dataclass
-class Label:
-    """One labelled hand; what the index does not give is None."""
-
-    source: str
-    sequence: str | None
-    side: str | None
-    box: np.ndarray | None
-    points_px: np.ndarray | None
-    points: np.ndarray | None
-    """(21, 3) metres, camera frame; NaN where not labelled."""
-    valid: np.ndarray
-    K: np.ndarray | None
+from maskhand_ros.training.labels import match, read_index, roi_of
 
 
 @dataclass
@@ -56,9 +39,15 @@ class Score:
 
 def add_arguments(parser):
     parser.add_argument('index', metavar='INDEX.json')
-    parser.add_argument('--json', metavar='OUT', help='write the figures, and those of every hand, to this file')
-    parser.add_argument('--boxes', choices=('detect', 'given'), default='detect',
-                        help='find the hands, or start at the labelled ones (default detect)')
+    parser.add_argument(
+        '--json', metavar='OUT', help='write the figures, and those of every hand, to this file'
+    )
+    parser.add_argument(
+        '--boxes',
+        choices=('detect', 'given'),
+        default='detect',
+        help='find the hands, or start at the labelled ones (default detect)',
+    )
     common.add_pipeline_arguments(parser)
     parser.set_defaults(max_hands=4)
 
@@ -71,113 +60,50 @@ def run(args):
     for number, ((_, name), labels) in enumerate(pictures.items(), 1):
         rgb = common.read_picture(index.parent / name)
         hands = predict(pipeline, rgb, labels, args.boxes)
-        scores += [(name, label, score_hand(label, hand)) for label, hand in zip(labels, match(labels, hands))]
+        scores += [
+            (name, label, score_hand(label, hand))
+            for label, hand in zip(labels, match(labels, hands), strict=True)
+        ]
         if number % 50 == 0:
             print(f'{number} of {len(pictures)} pictures', flush=True)
     report = summarise([(label, score) for _, label, score in scores])
     print(table(report))
     if args.json:
-        settings = {'boxes': args.boxes, 'keypoints': args.keypoints, 'model': pipeline.model_name, 'device': args.device}
-        common.write_json(args.json, plain({**report, 'settings': settings, 'entries': [
-            {'image': name, 'source': label.source, 'side': label.side,
-             **{k: v for k, v in vars(score).items() if k != 'relative'}} for name, label, score in scores]}))
-
-
-def read_index(path):
-    """Labels by source and picture, in the file's order: {(source, image path): [Label, ...]}."""
-    try:
-        entries = json.loads(pathlib.Path(path).read_text())
-    except ValueError as error:
-        raise common.CommandError(f'{path} is not JSON ({error})', 'give an index as `maskhand evaluate --help` says')
-    if not isinstance(entries, list) or not all(isinstance(e, dict) and 'image' in e for e in entries):
-        raise common.CommandError(f'{path} is not a list of objects with an `image`', 'see `maskhand evaluate --help`')
-    pictures = {}
-    for number, entry in enumerate(entries):
-        try:
-            label = _label(entry)
-            pictures.setdefault((label.source, entry['image']), []).append(label)
-        except (TypeError, ValueError) as error:
-            raise common.CommandError(f'{path}, entry {number} ({entry["image"]}): {error}', 'correct or remove the entry')
-    return pictures
-
-
-def _label(entry):
-    points_px = _array(entry, 'keypoints_2d', (21, 2))
-    points = _array(entry, 'keypoints_3d_mm', (21, 3))
-    valid = np.ones(21, bool) if entry.get('keypoints_valid') is None else np.array(entry['keypoints_valid'], bool)
-    if valid.shape != (21,):
-        raise ValueError('keypoints_valid must have 21 values')
-    for array in (points_px, points):
-        if array is not None:
-            array[~valid] = np.nan
-    return Label(source=entry.get('source') or 'unnamed', sequence=entry.get('sequence'), side=entry.get('handedness'),
-                 box=_array(entry, 'bbox', (4,)), points_px=points_px, points=None if points is None else points / 1000,
-                 valid=valid, K=_array(entry, 'camera_K', (3, 3)))
-
-
-def _array(entry, key, shape):
-    if entry.get(key) is None:
-        return None
-    array = np.array(entry[key], float)          # null inside becomes NaN
-    if array.shape != shape:
-        raise ValueError(f'{key} has shape {array.shape}, not {shape}')
-    return array
+        settings = {
+            'boxes': args.boxes,
+            'keypoints': args.keypoints,
+            'model': pipeline.model_name,
+            'device': args.device,
+        }
+        common.write_json(
+            args.json,
+            plain(
+                {
+                    **report,
+                    'settings': settings,
+                    'entries': [
+                        {
+                            'image': name,
+                            'source': label.source,
+                            'side': label.side,
+                            **{k: v for k, v in vars(score).items() if k != 'relative'},
+                        }
+                        for name, label, score in scores
+                    ],
+                }
+            ),
+        )
 
 
 def predict(pipeline, rgb, labels, boxes):
-    """Hands in one picture, nothing remembered from the one before; from the labelled boxes if `boxes` is 'given'
-    and there are any."""
+    """Hands in one picture, nothing remembered from the one before; from the labelled boxes if `boxes` is
+    'given' and there are any."""
     height, width = rgb.shape[:2]
     K = next((label.K for label in labels if label.K is not None), None)
     frame = Frame(rgb=rgb, camera=None if K is None else Camera(K, width, height))
     pipeline.reset()
     rois = [roi for roi in map(roi_of, labels) if roi is not None] if boxes == 'given' else None
     return pipeline.process(frame, rois=rois or None)
-
-
-def roi_of(label):
-    """The rotated square around a labelled hand; upright where not every keypoint is labelled, None without any box."""
-    if label.points_px is not None and np.isfinite(label.points_px).all():
-        return roi_from_keypoints(label.points_px, label.side)
-    box = _label_box(label)
-    if box is None:
-        return None
-    return HandRoi(box[:2] + box[2:] / 2, float(1.3 * box[2:].max()), 0., label.side)
-
-
-def match(labels, hands):
-    """For each label its hand or None: one to one, best overlap first.
-
-    A label without keypoints and box takes any hand that is left over.
-    """
-    pairs = []
-    for i, label in enumerate(labels):
-        box = _label_box(label)
-        for j, hand in enumerate(hands):
-            if box is None:
-                pairs.append((0., i, j))
-                continue
-            overlap = metrics.box_iou(metrics.tight_box(hand.keypoints_px), box)
-            if overlap >= MATCH_IOU:
-                pairs.append((overlap * (1 if label.points_px is None else _closeness(label, hand)), i, j))
-    chosen, taken = [None] * len(labels), set()
-    for _, i, j in sorted(pairs, key=lambda pair: -pair[0]):
-        if chosen[i] is None and j not in taken:
-            chosen[i] = hands[j]
-            taken.add(j)
-    return chosen
-
-
-def _label_box(label):
-    if label.points_px is not None and np.isfinite(label.points_px[:, 0]).sum() >= 2:
-        return metrics.tight_box(label.points_px[np.isfinite(label.points_px[:, 0])])
-    return label.box
-
-
-def _closeness(label, hand):
-    """1 for the very hand, falling with the 2D error: tells two hands that overlap apart."""
-    errors = metrics.relative_errors_2d(hand.keypoints_px, label.points_px, np.isfinite(label.points_px[:, 0]))
-    return 1 / (1 + 10 * float(np.nan_to_num(np.nanmean(errors), nan=1.)))
 
 
 def score_hand(label, hand):
@@ -190,7 +116,7 @@ def score_hand(label, hand):
         score.relative = metrics.relative_errors_2d(hand.keypoints_px, label.points_px, seen)
         score.err2d_over_box = float(np.nanmean(score.relative))
     if label.points is not None:
-        predicted = hand.keypoints_wrist @ hand.wrist_rotation.T        # camera axes; the root is taken out anyway
+        predicted = hand.keypoints_wrist @ hand.wrist_rotation.T  # camera axes; the root is taken out anyway
         known = np.isfinite(label.points).all(1)
         light = np.intersect1d(CONVENTION_LIGHT, np.flatnonzero(known))
         if known.sum() >= 4:
@@ -212,8 +138,12 @@ def summarise(scored):
         rows = [(label, score) for label, score in scored if label.source == source]
         scores = [score for _, score in rows]
         found = sum(score.found for score in scores)
-        entry = {'hands': len(rows), 'found': found, 'missed': len(rows) - found,
-                 'wrong_side': sum(score.wrong_side for score in scores)}
+        entry = {
+            'hands': len(rows),
+            'found': found,
+            'missed': len(rows) - found,
+            'wrong_side': sum(score.wrong_side for score in scores),
+        }
         intervals = {}
         for figure in FIGURES:
             values = np.array([getattr(score, figure) for score in scores])
@@ -221,8 +151,9 @@ def summarise(scored):
             entry[figure] = float(finite.mean()) if len(finite) else None
             in_motion = np.array([label.sequence is not None for label, _ in rows])
             if in_motion.any():
-                interval = metrics.block_bootstrap(values[in_motion],
-                                                   [label.sequence for label, _ in rows if label.sequence is not None])
+                interval = metrics.block_bootstrap(
+                    values[in_motion], [label.sequence for label, _ in rows if label.sequence is not None]
+                )
                 if interval:
                     intervals[figure] = interval
         relative = [score.relative for score in scores if score.relative is not None]
@@ -245,8 +176,19 @@ def plain(value):
 
 def table(report):
     """The report as text, a row a source; [low, high] are 95 % block-bootstrap intervals."""
-    head = ('source', 'hands', 'found', 'missed', 'wrong side', 'PA-MPJPE mm', 'PA15 mm', 'MPJPE mm', '2D error / box',
-            'PCK@0.05', 'PCK@0.10')
+    head = (
+        'source',
+        'hands',
+        'found',
+        'missed',
+        'wrong side',
+        'PA-MPJPE mm',
+        'PA15 mm',
+        'MPJPE mm',
+        '2D error / box',
+        'PCK@0.05',
+        'PCK@0.10',
+    )
     rows = [head]
     for source, entry in report.items():
         cells = [source, *(str(entry[key]) for key in ('hands', 'found', 'missed', 'wrong_side'))]
@@ -254,8 +196,14 @@ def table(report):
             factor, unit = (100, ' %') if figure == 'err2d_over_box' else (1, '')
             value, interval = entry[figure], (entry['interval95'] or {}).get(figure)
             text = '-' if value is None else f'{value * factor:.2f}{unit}'
-            cells.append(text + (f' [{interval[0] * factor:.2f}, {interval[1] * factor:.2f}]' if interval else ''))
-        cells += ['-' if entry['pck'] is None else f'{100 * entry["pck"][key]:.1f} %' for key in ('0.05', '0.10')]
+            cells.append(
+                text + (f' [{interval[0] * factor:.2f}, {interval[1] * factor:.2f}]' if interval else '')
+            )
+        cells += [
+            '-' if entry['pck'] is None else f'{100 * entry["pck"][key]:.1f} %' for key in ('0.05', '0.10')
+        ]
         rows.append(tuple(cells))
     widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
-    return '\n'.join('  '.join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows)
+    return '\n'.join(
+        '  '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )

@@ -1,4 +1,5 @@
 """Hand pose metrics as the literature defines them; numpy only. Lengths come out in the unit that goes in."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -10,7 +11,7 @@ PCK_THRESHOLDS = (0.05, 0.10, 0.15)
 
 
 def keypoint_errors(predicted, truth, root=None):
-    """Distances (N,) between points (N, 3); `root` is the index that both sets are moved to first, None moves nothing."""
+    """Distances (N,) between points (N, 3); both are moved first so that their `root` is the origin."""
     predicted, truth = np.asarray(predicted, float), np.asarray(truth, float)
     if root is not None:
         predicted, truth = predicted - predicted[root], truth - truth[root]
@@ -43,7 +44,7 @@ def box_iou(a, b):
 
 
 def relative_errors_2d(predicted_px, truth_px, valid=None):
-    """Pixel errors (N,) over the longer side of the tight box around the valid true points; NaN where not valid.
+    """Pixel errors (N,) over the longer side of the box around the valid true points; NaN where not valid.
 
     The longer side is at least one pixel, so that a single valid point gives no division by zero.
     """
@@ -51,7 +52,7 @@ def relative_errors_2d(predicted_px, truth_px, valid=None):
     valid = np.ones(len(truth_px), bool) if valid is None else np.asarray(valid, bool)
     if not valid.any():
         return np.full(len(truth_px), np.nan)
-    side = max(tight_box(truth_px[valid])[2:].max(), 1.)
+    side = max(tight_box(truth_px[valid])[2:].max(), 1.0)
     errors = np.linalg.norm(np.asarray(predicted_px, float) - truth_px, axis=-1) / side
     return np.where(valid, errors, np.nan)
 
@@ -68,22 +69,24 @@ def pck(relative_errors, thresholds=PCK_THRESHOLDS):
     if not seen.any():
         return {threshold: float('nan') for threshold in thresholds}
     counts = labelled.sum(0)[seen]
-    return {threshold: float(((errors <= threshold).sum(0)[seen] / counts).mean()) for threshold in thresholds}
+    return {
+        threshold: float(((errors <= threshold).sum(0)[seen] / counts).mean()) for threshold in thresholds
+    }
 
 
 def f_score(predicted, truth, distance):
-    """Harmonic mean of the shares of each point set (N, 3), (M, 3) that lie nearer than `distance` to the other."""
+    """Harmonic mean of the shares of each point set (N, 3), (M, 3) nearer than `distance` to the other."""
     predicted, truth = np.asarray(predicted, float), np.asarray(truth, float)
-    centre = truth.mean(0)             # small numbers keep the expanded square exact
+    centre = truth.mean(0)  # small numbers keep the expanded square exact
     a, b = predicted - centre, truth - centre
-    squared = (a ** 2).sum(1)[:, None] + (b ** 2).sum(1) - 2 * a @ b.T
-    precision = float((squared.min(1) < distance ** 2).mean())
-    recall = float((squared.min(0) < distance ** 2).mean())
-    return 2 * precision * recall / (precision + recall) if precision + recall else 0.
+    squared = (a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * a @ b.T
+    precision = float((squared.min(1) < distance**2).mean())
+    recall = float((squared.min(0) < distance**2).mean())
+    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
 def auc(errors, limit, steps=100):
-    """Area under the share-within-threshold curve of errors (N,) from 0 to `limit`, over `limit`: 1 is perfect."""
+    """Area under the share-within-threshold curve of errors (N,) from 0 to `limit`, as a share: 1 is best."""
     thresholds = np.linspace(0, limit, steps)
     curve = (np.asarray(errors, float).ravel()[:, None] <= thresholds).mean(0)
     return float((curve[1:] + curve[:-1]).sum() / 2 / (steps - 1))
@@ -92,9 +95,10 @@ def auc(errors, limit, steps=100):
 def block_bootstrap(values, sequences, block=None, rounds=2000, seed=0, level=0.95):
     """Interval (low, high) of the mean of values (N,), where neighbours in a sequence resemble each other.
 
-    values are in motion order within each of `sequences` (N,) names. Whole blocks of consecutive values are drawn with
-    replacement, because single pictures of one motion are not independent and would give an interval that is too narrow.
-    block: length, default ceil(sqrt(N)) but at most the longest sequence; NaN values are left out. None if N < 2.
+    values are in motion order within each of `sequences` (N,) names. Whole blocks of consecutive values are
+    drawn with replacement, because single pictures of one motion are not independent and would give an
+    interval that is too narrow. block: length, default ceil(sqrt(N)) but at most the longest sequence; NaN
+    values are left out. None if N < 2.
     """
     values, sequences = np.asarray(values, float), np.asarray(sequences)
     keep = np.isfinite(values)
@@ -104,11 +108,17 @@ def block_bootstrap(values, sequences, block=None, rounds=2000, seed=0, level=0.
     runs = [values[sequences == name] for name in dict.fromkeys(sequences.tolist())]
     length = block or int(np.ceil(np.sqrt(len(values))))
     length = min(length, max(len(run) for run in runs))
-    # Circular within a sequence, so that its ends are drawn as often as its middle; short ones are a block as they are.
-    blocks = [np.take(run, range(start, start + min(length, len(run))), mode='wrap')
-              for run in runs for start in range(len(run))]
+    # Circular within a sequence, so that its ends are drawn as often as its middle; short ones are a block
+    # as they are.
+    blocks = [
+        np.take(run, range(start, start + min(length, len(run))), mode='wrap')
+        for run in runs
+        for start in range(len(run))
+    ]
     sums = np.array([b.sum() for b in blocks])
     sizes = np.array([len(b) for b in blocks])
-    draws = np.random.default_rng(seed).integers(len(blocks), size=(rounds, int(np.ceil(len(values) / sizes.mean()))))
+    draws = np.random.default_rng(seed).integers(
+        len(blocks), size=(rounds, int(np.ceil(len(values) / sizes.mean())))
+    )
     means = sums[draws].sum(1) / sizes[draws].sum(1)
     return tuple(float(q) for q in np.quantile(means, [(1 - level) / 2, (1 + level) / 2]))
