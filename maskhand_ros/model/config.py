@@ -1,4 +1,5 @@
 """Sizes of the compact MaskHand: what a checkpoint needs besides its weights."""
+
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
@@ -12,8 +13,15 @@ BETAS = 10
 TRUNK_SIZE = POSE_SIZE + 6 + BETAS + 3
 """What the trunk regresses: hand pose (90), global orientation in 6D (6), betas (10), camera (3)."""
 
-CUE_SHAPES = {'landmarks': (21, 3), 'world_landmarks': (21, 3), 'presence': (1,), 'handedness': (1,),
-              'global_feature': (1152,), 'f142': (21, 112), 'f131': (21, 80)}
+CUE_SHAPES = {
+    'landmarks': (21, 3),
+    'world_landmarks': (21, 3),
+    'presence': (1,),
+    'handedness': (1,),
+    'global_feature': (1152,),
+    'f142': (21, 112),
+    'f131': (21, 80),
+}
 """The cues of one crop, in the order of the exported network's inputs."""
 
 FEATURES = ('global_feature', 'f142', 'f131')

@@ -1,8 +1,10 @@
 """Stage 2a: the cues of one crop as a memory for the synthesizer, and a first regressed answer.
 
-A trunk (MLP) sees all cues at once; a graph network over the hand's skeleton turns the 21 landmarks, each with the image
-features sampled at its place (the paper's pose-guided sampling, with the sampling done in advance), into 21 tokens.
+A trunk (MLP) sees all cues at once; a graph network over the hand's skeleton turns the 21 landmarks, each
+with the image features sampled at its place (the paper's pose-guided sampling, with the sampling done in
+advance), into 21 tokens.
 """
+
 from __future__ import annotations
 
 import math
@@ -17,7 +19,7 @@ from .rotation import matrix_to_rotation_6d
 from .tokenizer import IDENTITY_6D
 
 WRIST, INDEX, MIDDLE, LITTLE = 0, 5, 9, 17
-CAMERA_START = (math.log(3.), 0.09, 0.)
+CAMERA_START = (math.log(3.0), 0.09, 0.0)
 """log scale and offset (m) of a hand that fills the crop, fingers up: where the camera head starts."""
 
 
@@ -30,11 +32,13 @@ def skeleton_adjacency() -> Tensor:
 
 
 def palm_canonical(points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """3D landmarks (B, 21, 3) as the palm sees them: (B, 21, 3) in palm lengths, palm rotation (B, 6), log length (B, 1).
+    """3D landmarks (B, 21, 3) as the palm sees them: (B, 21, 3) in palm lengths, palm rotation (B, 6), log
+    length (B, 1).
 
-    With turn and size taken out, the articulation that MediaPipe's own 3D sees is nearly linear in these numbers.
+    With turn and size taken out, the articulation that MediaPipe's own 3D sees is nearly linear in these
+    numbers.
     """
-    centred = points - points[:, WRIST:WRIST + 1]
+    centred = points - points[:, WRIST : WRIST + 1]
     forward = centred[:, MIDDLE]
     length = forward.norm(dim=-1, keepdim=True).clamp_min(1e-3)
     x = forward / length
@@ -59,7 +63,7 @@ class LandmarkGraph(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         x = self.embed(features) + self.position
-        for norm, graph in zip(self.norms, self.graphs):
+        for norm, graph in zip(self.norms, self.graphs, strict=True):
             x = x + torch.nn.functional.gelu(self.adjacency @ graph(norm(x)))
         return x
 
@@ -67,7 +71,8 @@ class LandmarkGraph(nn.Module):
 class Context(nn.Module):
     """Cues (shapes in `CUE_SHAPES`) to memory (B, C + 21, d) and trunk (B, 109).
 
-    The memory's last 21 tokens are the landmarks; the trunk holds hand pose, global orientation, betas, camera.
+    The memory's last 21 tokens are the landmarks; the trunk holds hand pose, global orientation, betas,
+    camera.
     """
 
     def __init__(self, config: MaskHandConfig) -> None:
@@ -80,9 +85,11 @@ class Context(nn.Module):
         inputs = sum(math.prod(shape) for shape in CUE_SHAPES.values()) + 63 + 6 + 1
         width = config.trunk_width
         self.trunk_in = nn.Sequential(nn.Linear(inputs, width), nn.Dropout(config.dropout))
-        self.trunk = nn.Sequential(*(ResidualMLP(width) for _ in range(config.trunk_blocks)), nn.LayerNorm(width))
+        self.trunk = nn.Sequential(
+            *(ResidualMLP(width) for _ in range(config.trunk_blocks)), nn.LayerNorm(width)
+        )
         self.regress = nn.Linear(width, TRUNK_SIZE)
-        start = torch.tensor(IDENTITY_6D * (POSE_SIZE // 6 + 1) + (0.,) * BETAS + CAMERA_START)
+        start = torch.tensor(IDENTITY_6D * (POSE_SIZE // 6 + 1) + (0.0,) * BETAS + CAMERA_START)
         nn.init.trunc_normal_(self.regress.weight, std=0.002)
         with torch.no_grad():
             self.regress.bias.copy_(start)
@@ -99,14 +106,21 @@ class Context(nn.Module):
             getattr(self, f'{name}_std').copy_(values.std(0).clamp_min(1e-2))
 
     def forward(self, cues: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        feature, f142, f131 = ((cues[name] - getattr(self, f'{name}_mean')) / getattr(self, f'{name}_std')
-                               for name in FEATURES)
+        feature, f142, f131 = (
+            (cues[name] - getattr(self, f'{name}_mean')) / getattr(self, f'{name}_std') for name in FEATURES
+        )
         world = cues['world_landmarks']
         canonical, palm, length = palm_canonical(world)
         world = 10 * (world - world.mean(1, keepdim=True))
         landmarks = 2 * cues['landmarks']
-        flat = [feature, cues['presence'], cues['handedness'], palm, length + 2.3,
-                *(x.flatten(1) for x in (landmarks, world, canonical, f142, f131))]
+        flat = [
+            feature,
+            cues['presence'],
+            cues['handedness'],
+            palm,
+            length + 2.3,
+            *(x.flatten(1) for x in (landmarks, world, canonical, f142, f131)),
+        ]
         hidden = self.trunk(self.trunk_in(torch.cat(flat, -1)))
         tokens = self.tokens(hidden).unflatten(1, (self.config.context_tokens, self.config.width))
         nodes = self.graph(torch.cat([f142, f131, landmarks, world, canonical], -1))

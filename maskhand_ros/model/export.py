@@ -1,4 +1,6 @@
-"""A trained MaskHand to what the robot runs: three ONNX networks, the codebook, and model.json over all weights."""
+"""A trained MaskHand to what the robot runs: three ONNX networks, the codebook, and model.json over all
+weights."""
+
 from __future__ import annotations
 
 import argparse
@@ -27,7 +29,7 @@ class _ContextGraph(nn.Module):
         self.context = model.context
 
     def forward(self, *cues: Tensor) -> tuple[Tensor, Tensor]:
-        return self.context(dict(zip(CUE_SHAPES, cues)))
+        return self.context(dict(zip(CUE_SHAPES, cues, strict=True)))
 
 
 class _SynthesizerGraph(nn.Module):
@@ -50,7 +52,8 @@ class _TokenizerGraph(nn.Module):
 
 
 def store_half(graph_model: onnx.ModelProto) -> None:
-    """Keep the large float32 weights of an ONNX model in half precision, each with a Cast back; computing stays float32."""
+    """Keep the large float32 weights of an ONNX model in half precision, each with a Cast back; computing
+    stays float32."""
     graph = graph_model.graph
     casts = []
     for weight in graph.initializer:
@@ -59,19 +62,31 @@ def store_half(graph_model: onnx.ModelProto) -> None:
             continue
         name = weight.name
         weight.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f'{name}_half'))
-        casts.append(helper.make_node('Cast', [f'{name}_half'], [name], to=TensorProto.FLOAT, name=f'{name}_cast'))
+        casts.append(
+            helper.make_node('Cast', [f'{name}_half'], [name], to=TensorProto.FLOAT, name=f'{name}_cast')
+        )
     nodes = casts + list(graph.node)
     del graph.node[:]
     graph.node.extend(nodes)
 
 
-def _export(module: nn.Module, inputs: tuple[Tensor, ...], names: list[str], outputs: list[str], path: Path) -> None:
+def _export(
+    module: nn.Module, inputs: tuple[Tensor, ...], names: list[str], outputs: list[str], path: Path
+) -> None:
     axes = {name: {0: 'N'} for name in names + outputs}
     with warnings.catch_warnings():
         # The exporter by tracing needs no further package and gives the operator set asked for.
         warnings.simplefilter('ignore')
-        torch.onnx.export(module.eval(), inputs, str(path), input_names=names, output_names=outputs,
-                          dynamic_axes=axes, opset_version=OPSET, dynamo=False)
+        torch.onnx.export(
+            module.eval(),
+            inputs,
+            str(path),
+            input_names=names,
+            output_names=outputs,
+            dynamic_axes=axes,
+            opset_version=OPSET,
+            dynamo=False,
+        )
     model = onnx.load(path)
     store_half(model)
     onnx.checker.check_model(model)
@@ -89,17 +104,32 @@ def export_model(model: MaskHand, folder: Path, training: dict) -> None:
     shape = config.tokenizer
     count = 2
     cues = tuple(torch.rand(count, *size) for size in CUE_SHAPES.values())
-    memory, trunk = (x.detach() for x in model.context(dict(zip(CUE_SHAPES, cues))))
+    memory, trunk = (x.detach() for x in model.context(dict(zip(CUE_SHAPES, cues, strict=True))))
     codes = torch.zeros(count, shape.tokens, len(shape.levels))
     mask = torch.ones(count, shape.tokens, dtype=torch.bool)
     _export(_ContextGraph(model), cues, list(CUE_SHAPES), ['memory', 'trunk'], folder / 'context.onnx')
-    _export(_SynthesizerGraph(model), (memory, trunk, codes, mask), ['memory', 'trunk', 'token_embeddings', 'mask'],
-            ['logits', 'global_orient', 'betas', 'camera', 'log_variance'], folder / 'synthesizer.onnx')
+    _export(
+        _SynthesizerGraph(model),
+        (memory, trunk, codes, mask),
+        ['memory', 'trunk', 'token_embeddings', 'mask'],
+        ['logits', 'global_orient', 'betas', 'camera', 'log_variance'],
+        folder / 'synthesizer.onnx',
+    )
     _export(_TokenizerGraph(model), (codes,), ['embeddings'], ['hand_pose'], folder / 'tokenizer.onnx')
     np.savez(folder / 'codebook.npz', codebook=model.tokenizer.quantizer.codebook.numpy())
-    write_description(folder, {
-        'name': 'maskhand-compact', 'version': VERSION, 'keypoint_set': 'mano', 'tokens': shape.tokens,
-        'codebook_size': int(np.prod(shape.levels)), 'iterations': 1, 'config': config.to_dict(), 'training': training})
+    write_description(
+        folder,
+        {
+            'name': 'maskhand-compact',
+            'version': VERSION,
+            'keypoint_set': 'mano',
+            'tokens': shape.tokens,
+            'codebook_size': int(np.prod(shape.levels)),
+            'iterations': 1,
+            'config': config.to_dict(),
+            'training': training,
+        },
+    )
 
 
 def write_description(folder: Path, description: dict) -> None:
@@ -112,8 +142,12 @@ def write_description(folder: Path, description: dict) -> None:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `maskhand export`."""
     parser.add_argument('checkpoint', type=Path, help='checkpoint.pt of `maskhand train model`')
-    parser.add_argument('--out', type=Path, default=Path(__file__).parents[1] / 'weights',
-                        help='folder for the exported files (default: the weights of this package)')
+    parser.add_argument(
+        '--out',
+        type=Path,
+        default=Path(__file__).parents[1] / 'weights',
+        help='folder for the exported files (default: the weights of this package)',
+    )
 
 
 def run(args: argparse.Namespace) -> int:

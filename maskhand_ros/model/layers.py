@@ -1,4 +1,5 @@
 """Building blocks shared by the tokenizer, the context and the synthesizer. All are pre-norm."""
+
 from __future__ import annotations
 
 from torch import Tensor, nn
@@ -9,7 +10,9 @@ class ResidualMLP(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.net = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width), nn.GELU(), nn.Linear(width, width))
+        self.net = nn.Sequential(
+            nn.LayerNorm(width), nn.Linear(width, width), nn.GELU(), nn.Linear(width, width)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.net(x)
@@ -30,7 +33,8 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, memory: Tensor | None = None) -> Tensor:
         key, value = self.key_value(x if memory is None else memory).chunk(2, -1)
-        # Spelled out: torch's fused attention is slower than this at some ten tokens, above all backwards in bfloat16.
+        # Spelled out: torch's fused attention is slower than this at some ten tokens, above all backwards in
+        # bfloat16.
         query = self._split(self.query(x)) * (x.shape[-1] // self.heads) ** -0.5
         weights = (query @ self._split(key).transpose(2, 3)).softmax(-1)
         return self.out((weights.to(value.dtype) @ self._split(value)).transpose(1, 2).flatten(2))
@@ -55,8 +59,8 @@ class DecoderLayer(nn.Module):
 class RefinementBlock(nn.Module):
     """One block of the paper's graph-based anatomical pose refinement over nodes (B, N, d).
 
-    A graph convolution whose adjacency is learned (from the anatomical one given), then attention beside a convolution
-    along the node order, then squeeze-and-excitation; each with a residual.
+    A graph convolution whose adjacency is learned (from the anatomical one given), then attention beside a
+    convolution along the node order, then squeeze-and-excitation; each with a residual.
     """
 
     def __init__(self, width: int, heads: int, adjacency: Tensor) -> None:
@@ -66,7 +70,9 @@ class RefinementBlock(nn.Module):
         self.graph = nn.Linear(width, width)
         self.attention = Attention(width, heads)
         self.convolution = nn.Conv1d(width, width, 3, padding=1, groups=heads)
-        self.gate = nn.Sequential(nn.Linear(width, width // 4), nn.ReLU(), nn.Linear(width // 4, width), nn.Sigmoid())
+        self.gate = nn.Sequential(
+            nn.Linear(width, width // 4), nn.ReLU(), nn.Linear(width // 4, width), nn.Sigmoid()
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.adjacency.softmax(-1) @ self.graph(self.norms[0](x))

@@ -1,4 +1,6 @@
-"""Training losses. Geometry flows through the expected codes and the frozen tokenizer decoder; lengths in metres."""
+"""Training losses. Geometry flows through the expected codes and the frozen tokenizer decoder; lengths in
+metres."""
+
 from __future__ import annotations
 
 import torch
@@ -8,8 +10,16 @@ from torch import Tensor
 from .maskhand import HandParameters
 from .rotation import rotation_6d_to_matrix
 
-WEIGHTS = {'keypoints': 20., 'articulation': 10., 'pose': 0.5, 'orient': 0.5, 'betas': 0.02, 'pixels': 3.,
-           'tokens': 0.15, 'variance': 0.02}
+WEIGHTS = {
+    'keypoints': 20.0,
+    'articulation': 10.0,
+    'pose': 0.5,
+    'orient': 0.5,
+    'betas': 0.02,
+    'pixels': 3.0,
+    'tokens': 0.15,
+    'variance': 0.02,
+}
 """Weight of each term; lengths are around 0.01, so theirs are large."""
 
 LABEL_SMOOTHING = 0.02
@@ -17,26 +27,35 @@ VARIANCE_UNIT = 1e-4
 
 
 def project(keypoints: Tensor, camera: Tensor) -> Tensor:
-    """Keypoints (B, 21, 3) through weak perspective (scale, tx, ty) (B, 3) to crop px / 224 - 0.5 (B, 21, 2)."""
+    """Keypoints (B, 21, 3) through weak perspective (scale, tx, ty) (B, 3) to crop px / 224 - 0.5 (B, 21,
+    2)."""
     return camera[:, None, :1] * (keypoints[..., :2] + camera[:, None, 1:])
 
 
-def geometry_terms(hand, parameters: HandParameters, truth: dict[str, Tensor]) -> tuple[dict[str, Tensor], Tensor]:
+def geometry_terms(
+    hand, parameters: HandParameters, truth: dict[str, Tensor]
+) -> tuple[dict[str, Tensor], Tensor]:
     """L1 terms (means over the batch) between parameters and truth, and the keypoints (B, 21, 3).
 
-    `hand` is a TorchHand; `truth` has global_orient, hand_pose (matrices), betas, keypoints, keypoints_px (B, 21, 2).
+    `hand` is a TorchHand; `truth` has global_orient, hand_pose (matrices), betas, keypoints, keypoints_px (B,
+    21, 2).
     """
-    orient, pose = rotation_6d_to_matrix(parameters.global_orient), rotation_6d_to_matrix(parameters.hand_pose)
+    orient, pose = (
+        rotation_6d_to_matrix(parameters.global_orient),
+        rotation_6d_to_matrix(parameters.hand_pose),
+    )
     keypoints = hand.keypoints(parameters.betas, orient, pose)
     in_wrist, true_in_wrist = keypoints @ orient, truth['keypoints'] @ truth['global_orient']
     pixels = project(keypoints, parameters.camera)
-    return {'keypoints': F.l1_loss(keypoints, truth['keypoints']),
-            'articulation': F.l1_loss(in_wrist, true_in_wrist),
-            'pose': F.l1_loss(pose, truth['hand_pose']),
-            'orient': F.l1_loss(orient, truth['global_orient']),
-            'betas': F.l1_loss(parameters.betas, truth['betas']),
-            # A landmark far outside the crop is a guess: its error is cut.
-            'pixels': (pixels - truth['keypoints_px'] / 224 + 0.5).abs().clamp_max(0.5).mean()}, keypoints
+    return {
+        'keypoints': F.l1_loss(keypoints, truth['keypoints']),
+        'articulation': F.l1_loss(in_wrist, true_in_wrist),
+        'pose': F.l1_loss(pose, truth['hand_pose']),
+        'orient': F.l1_loss(orient, truth['global_orient']),
+        'betas': F.l1_loss(parameters.betas, truth['betas']),
+        # A landmark far outside the crop is a guess: its error is cut.
+        'pixels': (pixels - truth['keypoints_px'] / 224 + 0.5).abs().clamp_max(0.5).mean(),
+    }, keypoints
 
 
 def token_loss(logits: Tensor, digits: Tensor, counted: Tensor) -> Tensor:
@@ -44,8 +63,13 @@ def token_loss(logits: Tensor, digits: Tensor, counted: Tensor) -> Tensor:
 
     logits (B, L, D, levels); digits (B, L, D) int64.
     """
-    entropy = F.cross_entropy(logits.flatten(0, 2), digits.flatten(), reduction='none',
-                              label_smoothing=LABEL_SMOOTHING).view(digits.shape).sum(-1)
+    entropy = (
+        F.cross_entropy(
+            logits.flatten(0, 2), digits.flatten(), reduction='none', label_smoothing=LABEL_SMOOTHING
+        )
+        .view(digits.shape)
+        .sum(-1)
+    )
     return (entropy * counted).sum() / counted.sum().clamp_min(1)
 
 

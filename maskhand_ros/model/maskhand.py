@@ -1,4 +1,5 @@
 """MaskHand as one module: cues of a crop to a hand, through a frozen tokenizer."""
+
 from __future__ import annotations
 
 from typing import NamedTuple
@@ -14,7 +15,8 @@ from .tokenizer import FingerTokenizer
 
 
 class HandParameters(NamedTuple):
-    """A right hand in the crop camera's frame: hand_pose (B, 15, 6), global_orient (B, 6), betas (B, 10), camera (B, 3)."""
+    """A right hand in the crop camera's frame: hand_pose (B, 15, 6), global_orient (B, 6), betas (B, 10),
+    camera (B, 3)."""
 
     hand_pose: Tensor
     global_orient: Tensor
@@ -23,7 +25,8 @@ class HandParameters(NamedTuple):
 
 
 class MaskHand(nn.Module):
-    """`context` runs once per crop; `synthesizer` once per iteration; `tokenizer` is trained before and frozen."""
+    """`context` runs once per crop; `synthesizer` once per iteration; `tokenizer` is trained before and
+    frozen."""
 
     def __init__(self, config: MaskHandConfig) -> None:
         super().__init__()
@@ -42,12 +45,22 @@ class MaskHand(nn.Module):
         """The point estimate for cues (shapes in `config.CUE_SHAPES`), and the last step's outputs."""
         memory, trunk = self.context(cues)
         shape = self.config.tokenizer
-        codes, out = decode_expected(lambda codes, mask: self.synthesizer(memory, trunk, codes, mask),
-                                     len(trunk), shape.tokens, len(shape.levels), iterations, device=trunk.device)
+        codes, out = decode_expected(
+            lambda codes, mask: self.synthesizer(memory, trunk, codes, mask),
+            len(trunk),
+            shape.tokens,
+            len(shape.levels),
+            iterations,
+            device=trunk.device,
+        )
         return HandParameters(self.tokenizer.decode(codes), out.global_orient, out.betas, out.camera), out
 
     @staticmethod
     def regressed(trunk: Tensor) -> HandParameters:
         """The trunk's own answer (B, 109), without tokens."""
-        return HandParameters(trunk[:, :POSE_SIZE].unflatten(1, (-1, 6)), trunk[:, POSE_SIZE:POSE_SIZE + 6],
-                              trunk[:, POSE_SIZE + 6:-3], positive_scale(trunk[:, -3:]))
+        return HandParameters(
+            trunk[:, :POSE_SIZE].unflatten(1, (-1, 6)),
+            trunk[:, POSE_SIZE : POSE_SIZE + 6],
+            trunk[:, POSE_SIZE + 6 : -3],
+            positive_scale(trunk[:, -3:]),
+        )

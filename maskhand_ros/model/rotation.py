@@ -1,4 +1,5 @@
 """6D rotations in torch; `maskhand_ros.geometry` has the same in numpy."""
+
 from __future__ import annotations
 
 import torch
@@ -6,7 +7,8 @@ from torch import Tensor
 
 
 def rotation_6d_to_matrix(sixd: Tensor) -> Tensor:
-    """(..., 6), the first two columns one after the other, to rotation matrices (..., 3, 3) (Zhou et al. 2019)."""
+    """(..., 6), the first two columns one after the other, to rotation matrices (..., 3, 3) (Zhou et al.
+    2019)."""
     first, second = sixd[..., :3], sixd[..., 3:]
     x = torch.nn.functional.normalize(first, dim=-1)
     y = torch.nn.functional.normalize(second - (x * second).sum(-1, keepdim=True) * x, dim=-1)

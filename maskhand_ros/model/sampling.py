@@ -1,8 +1,10 @@
-"""Mask schedules and confidence-guided decoding in torch. `perception/sampling.py` is the same loop in numpy."""
+"""Mask schedules and confidence-guided decoding in torch. `perception/sampling.py` is the same loop in
+numpy."""
+
 from __future__ import annotations
 
 import math
-from typing import Callable
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -33,7 +35,8 @@ def level_values(levels: int, like: Tensor) -> Tensor:
 
 
 def expected_codes(logits: Tensor) -> Tensor:
-    """Logits (..., D, levels) to the mean code (..., D): softmax x codebook, which factorises over the dimensions."""
+    """Logits (..., D, levels) to the mean code (..., D): softmax x codebook, which factorises over the
+    dimensions."""
     return logits.softmax(-1) @ level_values(logits.shape[-1], logits)
 
 
@@ -45,7 +48,8 @@ def sample_codes(logits: Tensor, generator: torch.Generator | None = None) -> Te
 
 
 def joint_logits(logits: Tensor) -> Tensor:
-    """Logits of each dimension (B, L, D, levels) to those of whole tokens (B, L, K): the outer sum, last dimension fastest."""
+    """Logits of each dimension (B, L, D, levels) to those of whole tokens (B, L, K): the outer sum, last
+    dimension fastest."""
     total = logits[:, :, 0]
     for dimension in range(1, logits.shape[2]):
         total = (total[..., None] + logits[:, :, dimension, None, :]).flatten(2)
@@ -53,9 +57,15 @@ def joint_logits(logits: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def decode_expected(step: Callable[[Tensor, Tensor], Synthesis], batch: int, tokens: int, dimensions: int,
-                    iterations: int = 1, schedule: Callable[[float], float] = cosine_schedule,
-                    device: str = 'cpu') -> tuple[Tensor, Synthesis]:
+def decode_expected(
+    step: Callable[[Tensor, Tensor], Synthesis],
+    batch: int,
+    tokens: int,
+    dimensions: int,
+    iterations: int = 1,
+    schedule: Callable[[float], float] = cosine_schedule,
+    device: str = 'cpu',
+) -> tuple[Tensor, Synthesis]:
     """The point estimate: expected codes (B, L, D) and the last step's outputs.
 
     Every iteration shows the most confident tokens as expected codes; the answer is soft at all positions.

@@ -1,4 +1,6 @@
-"""Stage 2b: the masked transformer that fills in pose tokens, with anatomical refinement before it and heads after it."""
+"""Stage 2b: the masked transformer that fills in pose tokens, with anatomical refinement before it and heads
+after it."""
+
 from __future__ import annotations
 
 from typing import NamedTuple
@@ -14,11 +16,12 @@ from .layers import DecoderLayer, RefinementBlock
 LOG_VARIANCE_START = -9.2
 """(10 mm)^2 in metres, as a logarithm."""
 
-LOG_VARIANCE_RANGE = (-14., -4.)
+LOG_VARIANCE_RANGE = (-14.0, -4.0)
 
 
 class Synthesis(NamedTuple):
-    """`logits` (B, L, D, levels) of each code dimension; the rest as the heads give them (see `Synthesizer`)."""
+    """`logits` (B, L, D, levels) of each code dimension; the rest as the heads give them (see
+    `Synthesizer`)."""
 
     logits: Tensor
     global_orient: Tensor
@@ -28,7 +31,8 @@ class Synthesis(NamedTuple):
 
 
 def node_adjacency(tokens_per_finger: int) -> Tensor:
-    """(N, N) for 21 landmarks, the pose tokens and two head queries: bones, and each finger's tokens with its landmarks."""
+    """(N, N) for 21 landmarks, the pose tokens and two head queries: bones, and each finger's tokens with its
+    landmarks."""
     tokens = FINGERS * tokens_per_finger
     adjacency = torch.eye(21 + tokens + 2)
     adjacency[:21, :21] = skeleton_adjacency()
@@ -49,11 +53,12 @@ def positive_scale(camera: Tensor) -> Tensor:
 
 
 class Synthesizer(nn.Module):
-    """Memory, trunk and partly masked tokens to a distribution for every token, and the continuous parameters.
+    """Memory, trunk and partly masked tokens to a distribution for every token, and the continuous
+    parameters.
 
-    The queries are [21 landmarks | L tokens | orientation | shape]. The refinement blocks mix all of them; then the
-    landmarks go back into the memory and the others through the decoder layers.
-    Outputs: global_orient (B, 6), betas (B, 10), camera (B, 3) as scale and offset (see `losses.project`),
+    The queries are [21 landmarks | L tokens | orientation | shape]. The refinement blocks mix all of them;
+    then the landmarks go back into the memory and the others through the decoder layers. Outputs:
+    global_orient (B, 6), betas (B, 10), camera (B, 3) as scale and offset (see `losses.project`),
     log_variance (B, 21, 2) of wrist-relative keypoints in m^2, across and along the viewing ray.
     """
 
@@ -62,15 +67,18 @@ class Synthesizer(nn.Module):
         self.config = config
         levels, width, tokens = config.tokenizer.levels, config.width, config.tokenizer.tokens
         if len(set(levels)) != 1:
-            raise ValueError(f'tokenizer levels {levels}: the factorised head needs the same count in each dimension')
+            raise ValueError(
+                f'tokenizer levels {levels}: the factorised head needs the same count in each dimension'
+            )
         self.embed = nn.Linear(len(levels), width)
         self.mask_token = nn.Parameter(torch.randn(width) * 0.02)
         self.embed_pose = nn.Linear(POSE_SIZE // FINGERS, width)
         self.embed_heads = nn.Linear(6 + BETAS + 3, 2 * width)
         self.position = nn.Parameter(torch.randn(tokens + 2, width) * 0.02)
         adjacency = node_adjacency(config.tokenizer.tokens_per_finger)
-        self.refinement = nn.ModuleList(RefinementBlock(width, config.heads, adjacency)
-                                        for _ in range(config.refinement_blocks))
+        self.refinement = nn.ModuleList(
+            RefinementBlock(width, config.heads, adjacency) for _ in range(config.refinement_blocks)
+        )
         self.layers = nn.ModuleList(DecoderLayer(width, config.heads) for _ in range(config.layers))
         self.norm = nn.LayerNorm(width)
         self.token_head = nn.Linear(width, sum(levels))
@@ -81,11 +89,13 @@ class Synthesizer(nn.Module):
             nn.init.trunc_normal_(head.weight, std=0.002)
             nn.init.zeros_(head.bias)
 
-    def forward(self, memory: Tensor, trunk: Tensor, embeddings: Tensor, mask: Tensor,
-                keep_pose: Tensor | None = None) -> Synthesis:
+    def forward(
+        self, memory: Tensor, trunk: Tensor, embeddings: Tensor, mask: Tensor, keep_pose: Tensor | None = None
+    ) -> Synthesis:
         """memory (B, C + 21, d), trunk (B, 109), embeddings (B, L, D) codes, mask (B, L) True where hidden.
 
-        `keep_pose` (B,) False where the trunk's pose is withheld (training), so that the tokens cannot just copy it.
+        `keep_pose` (B,) False where the trunk's pose is withheld (training), so that the tokens cannot just
+        copy it.
         """
         count, per_finger = self.config.tokenizer.tokens, self.config.tokenizer.tokens_per_finger
         pose, rest = trunk[:, :POSE_SIZE], trunk[:, POSE_SIZE:]
@@ -104,11 +114,15 @@ class Synthesizer(nn.Module):
         x = self.norm(x)
         orient = self.orient_head(x[:, count])
         pooled = torch.cat([x[:, :count].mean(1), x[:, count]], -1)
-        spread = (LOG_VARIANCE_START + self.variance_head(pooled)).clamp(*LOG_VARIANCE_RANGE).unflatten(1, (20, 2))
-        wrist = 0 * spread[:, :1] + LOG_VARIANCE_RANGE[0]       # full_like would fix the batch in the export
+        spread = (
+            (LOG_VARIANCE_START + self.variance_head(pooled)).clamp(*LOG_VARIANCE_RANGE).unflatten(1, (20, 2))
+        )
+        wrist = 0 * spread[:, :1] + LOG_VARIANCE_RANGE[0]  # full_like would fix the batch in the export
         levels = self.config.tokenizer.levels
-        return Synthesis(self.token_head(x[:, :count]).unflatten(-1, (len(levels), levels[0])),
-                         rest[:, :6] + orient[:, :6],
-                         rest[:, 6:6 + BETAS] + self.shape_head(x[:, count + 1]),
-                         positive_scale(rest[:, 6 + BETAS:] + orient[:, 6:]),
-                         torch.cat([wrist, spread], 1))
+        return Synthesis(
+            self.token_head(x[:, :count]).unflatten(-1, (len(levels), levels[0])),
+            rest[:, :6] + orient[:, :6],
+            rest[:, 6 : 6 + BETAS] + self.shape_head(x[:, count + 1]),
+            positive_scale(rest[:, 6 + BETAS :] + orient[:, 6:]),
+            torch.cat([wrist, spread], 1),
+        )

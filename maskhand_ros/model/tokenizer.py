@@ -1,8 +1,10 @@
 """Stage 1: a hand pose as discrete tokens, three for each finger, from one codebook of 512.
 
-Quantisation is FSQ (Mentzer et al. 2023): every dimension of a code is bounded and rounded to one of its levels, so there is
-no codebook to learn and none to collapse. The paper tokenises the global orientation too; here it stays continuous.
+Quantisation is FSQ (Mentzer et al. 2023): every dimension of a code is bounded and rounded to one of its
+levels, so there is no codebook to learn and none to collapse. The paper tokenises the global orientation too;
+here it stays continuous.
 """
+
 from __future__ import annotations
 
 import math
@@ -13,7 +15,7 @@ from torch import Tensor, nn
 from .config import FINGER_JOINTS, FINGERS, TokenizerConfig
 from .layers import ResidualMLP
 
-IDENTITY_6D = (1., 0., 0., 0., 1., 0.)
+IDENTITY_6D = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 
 
 class FiniteScalarQuantizer(nn.Module):
@@ -26,7 +28,7 @@ class FiniteScalarQuantizer(nn.Module):
         super().__init__()
         self.levels = tuple(levels)
         counts = torch.tensor(levels)
-        strides = [math.prod(levels[j + 1:]) for j in range(len(levels))]
+        strides = [math.prod(levels[j + 1 :]) for j in range(len(levels))]
         self.register_buffer('steps', (counts - 1).float() / 2, persistent=False)
         self.register_buffer('strides', torch.tensor(strides), persistent=False)
         digits = torch.cartesian_prod(*(torch.arange(n) for n in levels)).reshape(-1, len(levels))
@@ -52,9 +54,11 @@ class FiniteScalarQuantizer(nn.Module):
 
 
 class FingerTokenizer(nn.Module):
-    """Pose (B, 15, 6) to tokens and back. One encoder and one decoder serve all fingers, told which by a one-hot vector.
+    """Pose (B, 15, 6) to tokens and back. One encoder and one decoder serve all fingers, told which by a
+    one-hot vector.
 
-    Tokens are in the order of the pose's fingers (MANO: index, middle, little, ring, thumb), `tokens_per_finger` each.
+    Tokens are in the order of the pose's fingers (MANO: index, middle, little, ring, thumb),
+    `tokens_per_finger` each.
     """
 
     def __init__(self, config: TokenizerConfig) -> None:
@@ -69,8 +73,12 @@ class FingerTokenizer(nn.Module):
 
     def _mlp(self, inputs: int, outputs: int) -> nn.Sequential:
         width = self.config.width
-        return nn.Sequential(nn.Linear(inputs + FINGERS, width), *(ResidualMLP(width) for _ in range(self.config.blocks)),
-                             nn.LayerNorm(width), nn.Linear(width, outputs))
+        return nn.Sequential(
+            nn.Linear(inputs + FINGERS, width),
+            *(ResidualMLP(width) for _ in range(self.config.blocks)),
+            nn.LayerNorm(width),
+            nn.Linear(width, outputs),
+        )
 
     def _with_finger(self, x: Tensor) -> Tensor:
         return torch.cat([x, self.one_hot.expand(x.shape[0], -1, -1)], -1)
@@ -78,7 +86,9 @@ class FingerTokenizer(nn.Module):
     def encode(self, pose: Tensor) -> Tensor:
         """(B, 15, 6) to unbounded code vectors (B, L, D)."""
         fingers = (pose - self.identity).reshape(-1, FINGERS, FINGER_JOINTS * 6)
-        return self.encoder(self._with_finger(fingers)).reshape(-1, self.config.tokens, len(self.config.levels))
+        return self.encoder(self._with_finger(fingers)).reshape(
+            -1, self.config.tokens, len(self.config.levels)
+        )
 
     def decode(self, embeddings: Tensor) -> Tensor:
         """Codes (B, L, D), hard or expected, to a pose (B, 15, 6)."""

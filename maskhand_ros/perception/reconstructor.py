@@ -1,4 +1,5 @@
 """Cues of a crop to a hand in the crop camera's frame: the exported MaskHand, run by ONNX Runtime."""
+
 from __future__ import annotations
 
 import json
@@ -22,18 +23,19 @@ class HandPrediction:
     """N right hands (left ones mirrored), in the frame of their crop camera; metres.
 
     `camera` is (scale, tx, ty): crop px / 224 - 0.5 = scale * (keypoint xy + (tx, ty)).
-    `keypoint_stddev` is per axis across the viewing ray, and along it; `confidence` is the geometric mean of the
-    probabilities of the tokens. Each hypothesis is a HandPrediction, the most probable one of each hand first.
+    `keypoint_stddev` is per axis across the viewing ray, and along it; `confidence` is the geometric mean of
+    the probabilities of the tokens. Each hypothesis is a HandPrediction, the most probable one of each hand
+    first.
     """
 
-    global_orient: np.ndarray      # (N, 3, 3)
-    hand_pose: np.ndarray          # (N, 15, 3, 3)
-    betas: np.ndarray              # (N, 10)
-    camera: np.ndarray             # (N, 3)
-    keypoints: np.ndarray          # (N, 21, 3) wrist at the origin
-    token_confidence: np.ndarray   # (N, L)
-    confidence: np.ndarray         # (N,)
-    keypoint_stddev: np.ndarray    # (N, 21, 2)
+    global_orient: np.ndarray  # (N, 3, 3)
+    hand_pose: np.ndarray  # (N, 15, 3, 3)
+    betas: np.ndarray  # (N, 10)
+    camera: np.ndarray  # (N, 3)
+    keypoints: np.ndarray  # (N, 21, 3) wrist at the origin
+    token_confidence: np.ndarray  # (N, L)
+    confidence: np.ndarray  # (N,)
+    keypoint_stddev: np.ndarray  # (N, 21, 2)
     hypotheses: list[HandPrediction] | None = None
 
 
@@ -53,19 +55,30 @@ def verify_weights(weights_dir):
         if not path.is_file():
             raise ModelError(f'{path} is missing', REINSTALL)
         if sha256(path.read_bytes()).hexdigest() != digest:
-            raise ModelError(f'{path} is not the file that {index.name} describes (truncated or changed)', REINSTALL)
+            raise ModelError(
+                f'{path} is not the file that {index.name} describes (truncated or changed)', REINSTALL
+            )
     return description
 
 
 class Reconstructor:
     """Cues -> HandPrediction, with the model in `weights_dir` and the hand mesh `hand_model`.
 
-    `iterations`: decoding steps of the point estimate (1: one pass). `hypotheses`: sampled hands beside it, each decoded
-    in at least three steps at `temperature`, reproducible by `seed`.
+    `iterations`: decoding steps of the point estimate (1: one pass). `hypotheses`: sampled hands beside it,
+    each decoded in at least three steps at `temperature`, reproducible by `seed`.
     """
 
-    def __init__(self, weights_dir, hand_model, providers=None, threads=1, iterations=1, hypotheses=0,
-                 temperature=1.0, seed=0):
+    def __init__(
+        self,
+        weights_dir,
+        hand_model,
+        providers=None,
+        threads=1,
+        iterations=1,
+        hypotheses=0,
+        temperature=1.0,
+        seed=0,
+    ):
         folder = Path(weights_dir)
         self.description = verify_weights(folder)
         self.hand_model = hand_model
@@ -75,15 +88,21 @@ class Reconstructor:
             self.codebook = codebook['codebook'].astype(np.float32)
         self.length = int(self.description['tokens'])
         self._context, self._synthesizer, self._tokenizer = (
-            open_session(folder / f'{part}.onnx', providers, threads) for part in ('context', 'synthesizer', 'tokenizer'))
+            open_session(folder / f'{part}.onnx', providers, threads)
+            for part in ('context', 'synthesizer', 'tokenizer')
+        )
 
     def __call__(self, cues):
         """HandPrediction of N crops, given their cues (the dict of `CueNetwork`)."""
-        memory, trunk = self._context.run(None, {name: np.ascontiguousarray(cues[name], np.float32) for name in CUES})
-        prediction = self._decode(memory, trunk, self.iterations, 0.)
+        memory, trunk = self._context.run(
+            None, {name: np.ascontiguousarray(cues[name], np.float32) for name in CUES}
+        )
+        prediction = self._decode(memory, trunk, self.iterations, 0.0)
         if self.hypotheses:
-            drawn = [self._decode(memory, trunk, max(self.iterations, 3), self.temperature)
-                     for _ in range(self.hypotheses)]
+            drawn = [
+                self._decode(memory, trunk, max(self.iterations, 3), self.temperature)
+                for _ in range(self.hypotheses)
+            ]
             prediction.hypotheses = _ranked(drawn)
         return prediction
 
@@ -92,25 +111,43 @@ class Reconstructor:
 
         def step(codes, mask):
             logits, *heads[:] = self._synthesizer.run(
-                None, {'memory': memory, 'trunk': trunk, 'token_embeddings': codes, 'mask': mask})
+                None, {'memory': memory, 'trunk': trunk, 'token_embeddings': codes, 'mask': mask}
+            )
             return logits
 
-        codes, probability = sample_tokens(step, self.codebook, len(trunk), self.length, iterations,
-                                           temperature=temperature, rng=self._rng)
+        codes, probability = sample_tokens(
+            step, self.codebook, len(trunk), self.length, iterations, temperature=temperature, rng=self._rng
+        )
         orient, betas, camera, log_variance = heads
         pose = rotation_6d_to_matrix(self._tokenizer.run(None, {'embeddings': codes})[0])
         orient = rotation_6d_to_matrix(orient)
         keypoints = self.hand_model(betas, orient, pose, vertices=False).keypoints
         confidence = np.exp(np.log(np.maximum(probability, 1e-9)).mean(1))
-        return HandPrediction(orient, pose, betas, camera, keypoints - keypoints[:, :1], probability, confidence,
-                              np.exp(log_variance / 2))
+        return HandPrediction(
+            orient,
+            pose,
+            betas,
+            camera,
+            keypoints - keypoints[:, :1],
+            probability,
+            confidence,
+            np.exp(log_variance / 2),
+        )
 
 
 def _ranked(drawn):
     """Hypotheses reordered hand by hand, the most probable first."""
     order = np.argsort([-hypothesis.confidence for hypothesis in drawn], axis=0)
-    fields = ('global_orient', 'hand_pose', 'betas', 'camera', 'keypoints', 'token_confidence', 'confidence',
-              'keypoint_stddev')
+    fields = (
+        'global_orient',
+        'hand_pose',
+        'betas',
+        'camera',
+        'keypoints',
+        'token_confidence',
+        'confidence',
+        'keypoint_stddev',
+    )
     stacked = {name: np.stack([getattr(hypothesis, name) for hypothesis in drawn]) for name in fields}
     hands = np.arange(order.shape[1])
     return [HandPrediction(**{name: values[row, hands] for name, values in stacked.items()}) for row in order]

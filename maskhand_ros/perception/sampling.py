@@ -1,4 +1,6 @@
-"""Confidence-guided masked decoding in numpy: everything hidden at first, the surest tokens kept in each iteration."""
+"""Confidence-guided masked decoding in numpy: everything hidden at first, the surest tokens kept in each
+iteration."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -20,12 +22,15 @@ def still_hidden(confidence, count):
     return confidence.argsort(1, kind='stable').argsort(1, kind='stable') < count
 
 
-def sample_tokens(step, codebook, batch, length, iterations=1, schedule=cosine_schedule, temperature=0., rng=None):
+def sample_tokens(
+    step, codebook, batch, length, iterations=1, schedule=cosine_schedule, temperature=0.0, rng=None
+):
     """Codes (N, L, D) and the probability (N, L) of each token.
 
-    `step(codes (N, L, D), mask (N, L) True where hidden)` gives logits (N, L, K) over the rows of `codebook` (K, D).
-    `temperature` 0 is the point estimate: shown tokens are expected codes, and the answer is the expectation at every
-    position. Above 0, hidden tokens are drawn with `rng` and, once shown, stay: one hypothesis.
+    `step(codes (N, L, D), mask (N, L) True where hidden)` gives logits (N, L, K) over the rows of `codebook`
+    (K, D). `temperature` 0 is the point estimate: shown tokens are expected codes, and the answer is the
+    expectation at every position. Above 0, hidden tokens are drawn with `rng` and, once shown, stay: one
+    hypothesis.
     """
     codes = np.zeros((batch, length, codebook.shape[1]), np.float32)
     mask = np.ones((batch, length), bool)

@@ -1,8 +1,9 @@
 """Cues as real pictures have them: on renders the landmark network does far worse than on photographs.
 
-So that the model learns to trust good cues, half of each batch gets the truth plus correlated noise in place of the
-network's landmarks.
+So that the model learns to trust good cues, half of each batch gets the truth plus correlated noise in place
+of the network's landmarks.
 """
+
 from __future__ import annotations
 
 import torch
@@ -14,7 +15,7 @@ REPLACED = 0.5
 SIGMA = (0.004, 0.020)
 """Range of the landmark noise in metres (log-uniform, one value per sample)."""
 
-TURN = 10.
+TURN = 10.0
 """Rotation noise of the 3D landmarks as a whole, radians per metre of SIGMA: a few degrees up to 11."""
 
 FINGER_OF_KEYPOINT = torch.tensor([0] + [1 + k // 4 for k in range(20)])
@@ -22,7 +23,8 @@ CROP_CENTRE, CROP_SIZE = 111.5, 224
 
 
 def landmark_noise(sigma: Tensor, generator: torch.Generator) -> Tensor:
-    """(B, 21, 3) noise of size `sigma` (B, 1, 1): partly each point's own, partly its finger's, partly the hand's."""
+    """(B, 21, 3) noise of size `sigma` (B, 1, 1): partly each point's own, partly its finger's, partly the
+    hand's."""
     count = len(sigma)
 
     def normal(points: int) -> Tensor:
@@ -32,10 +34,13 @@ def landmark_noise(sigma: Tensor, generator: torch.Generator) -> Tensor:
     return sigma * (0.6 * own + 0.6 * finger + 0.2 * hand)
 
 
-def replaced_cues(keypoints: Tensor, wrist: Tensor, focal: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+def replaced_cues(
+    keypoints: Tensor, wrist: Tensor, focal: Tensor, generator: torch.Generator
+) -> dict[str, Tensor]:
     """Cues that a good landmark network would give for true keypoints.
 
-    keypoints (B, 21, 3) wrist-relative in the crop camera's frame (MediaPipe's places), wrist (B, 3) m, focal (B,) px.
+    keypoints (B, 21, 3) wrist-relative in the crop camera's frame (MediaPipe's places), wrist (B, 3) m, focal
+    (B,) px.
     """
     count = len(focal)
     low, high = SIGMA
@@ -49,13 +54,21 @@ def replaced_cues(keypoints: Tensor, wrist: Tensor, focal: Tensor, generator: to
     depth = points[..., 2:].clamp_min(0.05)
     scale = (focal[:, None] / wrist[:, 2:].clamp_min(0.05))[..., None] / CROP_SIZE
     pixels = (focal[:, None, None] * points[..., :2] / depth + CROP_CENTRE) / CROP_SIZE - 0.5
-    landmarks = torch.cat([pixels + 0.5 * noise[..., :2] * scale, (keypoints[..., 2:] + noise[..., 2:]) * scale], -1)
+    landmarks = torch.cat(
+        [pixels + 0.5 * noise[..., :2] * scale, (keypoints[..., 2:] + noise[..., 2:]) * scale], -1
+    )
     world = size * (keypoints + noise) @ turn.transpose(1, 2)
-    return {'landmarks': landmarks, 'world_landmarks': world - world.mean(1, keepdim=True),
-            'presence': sure[:, :1], 'handedness': sure[:, 1:]}
+    return {
+        'landmarks': landmarks,
+        'world_landmarks': world - world.mean(1, keepdim=True),
+        'presence': sure[:, :1],
+        'handedness': sure[:, 1:],
+    }
 
 
-def augment(cues: dict[str, Tensor], truth: dict[str, Tensor], hand, generator: torch.Generator) -> dict[str, Tensor]:
+def augment(
+    cues: dict[str, Tensor], truth: dict[str, Tensor], hand, generator: torch.Generator
+) -> dict[str, Tensor]:
     """Cues with the landmarks of REPLACED of the rows replaced and a little noise on the others.
 
     `hand` is the TorchHand whose keypoints lie where MediaPipe puts them.

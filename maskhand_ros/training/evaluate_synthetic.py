@@ -1,7 +1,9 @@
 """Errors of the exported model on held-out synthetic shards: the same ONNX Runtime path as on the robot.
 
-    maskhand train evaluate --data shards [--splits test_stress test_camera] [--tokenizer checkpoint.pt] [--json out.json]
+maskhand train evaluate --data shards [--splits test_stress test_camera] [--tokenizer checkpoint.pt]
+[--json out.json]
 """
+
 from __future__ import annotations
 
 import argparse
@@ -28,7 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--data', type=Path, required=True, help='folder of shards')
     parser.add_argument('--splits', nargs='+', default=['test_stress', 'test_camera'])
     parser.add_argument('--weights', type=Path, default=Path(__file__).parents[1] / 'weights')
-    parser.add_argument('--tokenizer', type=Path, help='checkpoint.pt of the tokenizer, to measure its round trip too')
+    parser.add_argument(
+        '--tokenizer', type=Path, help='checkpoint.pt of the tokenizer, to measure its round trip too'
+    )
     parser.add_argument('--iterations', type=int, default=1)
     parser.add_argument('--limit', type=int, default=5000, help='samples of each split (default 5000)')
     parser.add_argument('--device', default='cpu', choices=('cpu', 'cuda', 'tensorrt'))
@@ -36,21 +40,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--json', type=Path, help='also write the numbers here')
 
 
-def sample_errors(prediction: HandPrediction, truth: dict[str, np.ndarray],
-                  cues: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def sample_errors(
+    prediction: HandPrediction, truth: dict[str, np.ndarray], cues: dict[str, np.ndarray]
+) -> dict[str, np.ndarray]:
     """Errors (N,) of each of N hands; the last two are squared errors over predicted variance."""
     keypoints, rows = truth['keypoints'], range(len(truth['keypoints']))
     camera = prediction.camera[:, None]
     pixels = 224 * (camera[..., :1] * (prediction.keypoints[..., :2] + camera[..., 1:]) + 0.5)
     trace = np.einsum('nij,nij->n', prediction.global_orient, truth['global_orient'])
     error, stddev = (prediction.keypoints - keypoints)[:, 1:], prediction.keypoint_stddev[:, 1:]
-    return {'pa_mpjpe_mm': 1e3 * np.array([pa_mpjpe(prediction.keypoints[i], keypoints[i]) for i in rows]),
-            'mpjpe_mm': 1e3 * np.array([mpjpe(prediction.keypoints[i], keypoints[i]) for i in rows]),
-            'err2d_px': np.linalg.norm(pixels - truth['keypoints_px'], axis=-1).mean(1),
-            'orientation_deg': np.degrees(np.arccos(np.clip((trace - 1) / 2, -1, 1))),
-            'mediapipe_pa_mm': 1e3 * np.array([pa_mpjpe(cues['world_landmarks'][i], keypoints[i]) for i in rows]),
-            'lateral_chi2': ((error[..., :2] / stddev[..., :1]) ** 2).mean((1, 2)),
-            'depth_chi2': ((error[..., 2] / stddev[..., 1]) ** 2).mean(1)}
+    return {
+        'pa_mpjpe_mm': 1e3 * np.array([pa_mpjpe(prediction.keypoints[i], keypoints[i]) for i in rows]),
+        'mpjpe_mm': 1e3 * np.array([mpjpe(prediction.keypoints[i], keypoints[i]) for i in rows]),
+        'err2d_px': np.linalg.norm(pixels - truth['keypoints_px'], axis=-1).mean(1),
+        'orientation_deg': np.degrees(np.arccos(np.clip((trace - 1) / 2, -1, 1))),
+        'mediapipe_pa_mm': 1e3 * np.array([pa_mpjpe(cues['world_landmarks'][i], keypoints[i]) for i in rows]),
+        'lateral_chi2': ((error[..., :2] / stddev[..., :1]) ** 2).mean((1, 2)),
+        'depth_chi2': ((error[..., 2] / stddev[..., 1]) ** 2).mean(1),
+    }
 
 
 def evaluate_split(reconstructor: Reconstructor, store: ShardStore) -> dict[str, float]:
@@ -71,7 +78,9 @@ def evaluate_split(reconstructor: Reconstructor, store: ShardStore) -> dict[str,
 def run(args: argparse.Namespace) -> int:
     """Print a table of the errors, one column a split; write them to --json."""
     torch.set_num_threads(args.threads)
-    reconstructor = Reconstructor(args.weights, HandModel.load(), providers_for(args.device), args.threads, args.iterations)
+    reconstructor = Reconstructor(
+        args.weights, HandModel.load(), providers_for(args.device), args.threads, args.iterations
+    )
     tokenizer = load_tokenizer(args.tokenizer).eval() if args.tokenizer else None
     results = {}
     for split in args.splits:
@@ -79,8 +88,12 @@ def run(args: argparse.Namespace) -> int:
         results[split] = evaluate_split(reconstructor, store)
         if tokenizer:
             pose = matrix_to_rotation_6d(store.tensors['hand_pose'])
-            results[split].update({f'tokenizer_{name}': value
-                                   for name, value in round_trip(tokenizer, TorchHand(), pose).items()})
+            results[split].update(
+                {
+                    f'tokenizer_{name}': value
+                    for name, value in round_trip(tokenizer, TorchHand(), pose).items()
+                }
+            )
     print(f'{"":28}' + ''.join(f'{split:>14}' for split in results))
     for name in next(iter(results.values())):
         print(f'{name:28}' + ''.join(f'{result[name]:14.2f}' for result in results.values()))

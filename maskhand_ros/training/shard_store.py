@@ -1,4 +1,5 @@
 """Training shards in memory: all samples as tensors, and new shards picked up while training."""
+
 from __future__ import annotations
 
 import zipfile
@@ -14,7 +15,8 @@ TRUTH = ('global_orient', 'hand_pose', 'betas', 'wrist', 'focal', 'keypoints', '
 
 
 class ShardStore:
-    """The samples of `<folder>/<split>-*.npz`, at most `limit`, on `device`; cues in half precision (10 KB a sample)."""
+    """The samples of `<folder>/<split>-*.npz`, at most `limit`, on `device`; cues in half precision (10 KB a
+    sample)."""
 
     def __init__(self, folder: Path, split: str, limit: int = 400_000, device: str = 'cpu') -> None:
         self.folder, self.split, self.limit, self.device = Path(folder), split, limit, device
@@ -22,8 +24,10 @@ class ShardStore:
         self._read: set[str] = set()
         self.refresh()
         if not len(self):
-            raise FileNotFoundError(f'no {split}-*.npz in {self.folder}. Fix: maskhand train data --out {self.folder} '
-                                    f'--split {split} --samples N')
+            raise FileNotFoundError(
+                f'no {split}-*.npz in {self.folder}. Fix: maskhand train data --out {self.folder} '
+                f'--split {split} --samples N'
+            )
 
     def __len__(self) -> int:
         return len(next(iter(self.tensors.values()), ()))
@@ -37,7 +41,7 @@ class ShardStore:
             try:
                 arrays.append(_read(path, self.limit - count))
             except (zipfile.BadZipFile, EOFError, OSError):
-                continue                                    # still being written: read it next time
+                continue  # still being written: read it next time
             self._read.add(path.name)
             count += len(arrays[-1]['focal'])
         if not arrays:
@@ -52,14 +56,18 @@ class ShardStore:
     def batch(self, rows: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Cues (shapes in CUE_SHAPES) and truth of the samples `rows` (B,), float32."""
         rows = rows.to(self.device)
-        return tuple({name: self.tensors[name][rows].float() for name in names} for names in (CUE_SHAPES, TRUTH))
+        return tuple(
+            {name: self.tensors[name][rows].float() for name in names} for names in (CUE_SHAPES, TRUTH)
+        )
 
 
 def _read(path: Path, limit: int) -> dict[str, np.ndarray]:
     with np.load(path, allow_pickle=False) as shard:
         lacking = [name for name in (*CUE_SHAPES, *TRUTH) if name not in shard.files]
         if lacking:
-            raise ValueError(f'{path} lacks {", ".join(lacking)}. Fix: delete it and run `maskhand train data` again')
+            raise ValueError(
+                f'{path} lacks {", ".join(lacking)}. Fix: delete it and run `maskhand train data` again'
+            )
         sample = {name: shard[name][:limit] for name in (*CUE_SHAPES, *TRUTH)}
     count = len(sample['focal'])
     for name, shape in CUE_SHAPES.items():

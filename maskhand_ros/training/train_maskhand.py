@@ -2,9 +2,10 @@
 
     maskhand train model --data shards --tokenizer runs/tokenizer/checkpoint.pt --out runs/model --minutes 60
 
-Reads train-*.npz and val-*.npz (new shards are picked up on the way); continues --out if it holds a run. Writes
-checkpoint.pt (for `maskhand export`) and curve.json.
+Reads train-*.npz and val-*.npz (new shards are picked up on the way); continues --out if it holds a run.
+Writes checkpoint.pt (for `maskhand export`) and curve.json.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -38,10 +39,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `maskhand train model`."""
     add_loop_arguments(parser)
     parser.add_argument('--data', type=Path, required=True, help='folder of shards')
-    parser.add_argument('--tokenizer', type=Path, required=True, help='checkpoint.pt of `maskhand train tokenizer`')
+    parser.add_argument(
+        '--tokenizer', type=Path, required=True, help='checkpoint.pt of `maskhand train tokenizer`'
+    )
     parser.add_argument('--max-samples', type=int, default=400_000, help='samples kept in memory, 10 KB each')
-    parser.add_argument('--bf16', action='store_true', help='networks in bfloat16: several times faster on GPUs and on '
-                        'CPUs with avx512_bf16')
+    parser.add_argument(
+        '--bf16',
+        action='store_true',
+        help='networks in bfloat16: several times faster on GPUs and on CPUs with avx512_bf16',
+    )
     parser.set_defaults(batch_size=128, learning_rate=7e-4)
 
 
@@ -56,15 +62,18 @@ def mediapipe_hand() -> TorchHand:
 class Objective(nn.Module):
     """The training loss of a MaskHand on one batch of cues and truth."""
 
-    def __init__(self, model: MaskHand, hand: TorchHand, generator: torch.Generator, bf16: bool = False) -> None:
+    def __init__(
+        self, model: MaskHand, hand: TorchHand, generator: torch.Generator, bf16: bool = False
+    ) -> None:
         super().__init__()
         self.model, self.hand, self.generator, self.bf16 = model, hand, generator, bf16
 
     def forward(self, cues: dict[str, Tensor], truth: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
         """The loss, and what to log.
 
-        The first quarter of the batch hides every token. The middle half shows tokens that the model itself proposed, as
-        it will at run time, and is asked for all of them. The last quarter shows true tokens and is asked for the rest.
+        The first quarter of the batch hides every token. The middle half shows tokens that the model itself
+        proposed, as it will at run time, and is asked for all of them. The last quarter shows true tokens and
+        is asked for the rest.
         """
         model, generator = self.model, self.generator
         count, tokens = len(truth['focal']), model.config.tokenizer.tokens
@@ -91,8 +100,11 @@ class Objective(nn.Module):
         blind = torch.ones(count, device=device)
         blind[true] = 0
         terms['variance'] = variance_loss(out.log_variance, keypoints, truth['keypoints'], blind)
-        log = {'tokens': terms['tokens'].detach(), 'keypoints_mm': 1e3 * terms['keypoints'].detach(),
-               'pixels': 224 * terms['pixels'].detach()}
+        log = {
+            'tokens': terms['tokens'].detach(),
+            'keypoints_mm': 1e3 * terms['keypoints'].detach(),
+            'pixels': 224 * terms['pixels'].detach(),
+        }
         return weighted(terms) + weighted(trunk_terms), log
 
     def _synthesize(self, *inputs: Tensor) -> Synthesis:
@@ -102,7 +114,8 @@ class Objective(nn.Module):
 
     @torch.no_grad()
     def _proposals(self, memory: Tensor, trunk: Tensor, keep: Tensor) -> Tensor:
-        """Tokens (B, L, D) as the model gives them from nothing: drawn in one half of the rows, expected in the other."""
+        """Tokens (B, L, D) as the model gives them from nothing: drawn in one half of the rows, expected in
+        the other."""
         shape = self.model.config.tokenizer
         blank = trunk.new_zeros(len(trunk), shape.tokens, len(shape.levels))
         logits = self._synthesize(memory, trunk, blank, blank[..., 0] == 0, keep).logits
@@ -128,10 +141,15 @@ def validate(model: MaskHand, hand: TorchHand, store: ShardStore) -> dict[str, f
         cues, truth = store.batch(rows)
         answer, _ = model(cues)
         for name, parameters in (('val', answer), ('val_trunk', model.regressed(model.context(cues)[1]))):
-            keypoints = hand.keypoints(parameters.betas, rotation_6d_to_matrix(parameters.global_orient),
-                                       rotation_6d_to_matrix(parameters.hand_pose))
+            keypoints = hand.keypoints(
+                parameters.betas,
+                rotation_6d_to_matrix(parameters.global_orient),
+                rotation_6d_to_matrix(parameters.hand_pose),
+            )
             sums.setdefault(f'{name}_pa_mm', []).append(aligned_errors(keypoints, truth['keypoints']))
-            sums.setdefault(f'{name}_mpjpe_mm', []).append((keypoints - truth['keypoints']).norm(dim=-1).mean(1))
+            sums.setdefault(f'{name}_mpjpe_mm', []).append(
+                (keypoints - truth['keypoints']).norm(dim=-1).mean(1)
+            )
     return {name: 1e3 * torch.cat(values).mean().item() for name, values in sums.items()}
 
 
@@ -139,13 +157,15 @@ def run(args: argparse.Namespace) -> int:
     """Train until the budget is spent."""
     torch.set_num_threads(args.threads)
     store = ShardStore(args.data, 'train', args.max_samples, args.device)
-    validation = ShardStore(args.data, 'val', 1024, args.device) if list(args.data.glob('val-*.npz')) else None
+    validation = (
+        ShardStore(args.data, 'val', 1024, args.device) if list(args.data.glob('val-*.npz')) else None
+    )
     hand, cue_hand = TorchHand().to(args.device), mediapipe_hand().to(args.device)
     torch.manual_seed(args.seed)
     tokenizer = load_tokenizer(args.tokenizer)
     model = MaskHand(MaskHandConfig(tokenizer=tokenizer.config))
     model.tokenizer.load_state_dict(tokenizer.state_dict())
-    model.context.set_statistics(store.batch(torch.arange(len(store))[::max(1, len(store) // 4000)])[0])
+    model.context.set_statistics(store.batch(torch.arange(len(store))[:: max(1, len(store) // 4000)])[0])
     model.to(args.device)
     summary = {'tokenizer': str(args.tokenizer)}
     train = TrainingRun(model, args, {'config': model.config.to_dict(), 'summary': summary})
@@ -168,7 +188,14 @@ def run(args: argparse.Namespace) -> int:
             logs.clear()
     final = validate(train.averaged(), hand, validation) if validation else {}
     train.log(**final)
-    summary.update(samples=len(store), steps=train.step, batch_size=args.batch_size, device=args.device,
-                   minutes=round(train.seconds / 60, 1), seed=args.seed, **final)
+    summary.update(
+        samples=len(store),
+        steps=train.step,
+        batch_size=args.batch_size,
+        device=args.device,
+        minutes=round(train.seconds / 60, 1),
+        seed=args.seed,
+        **final,
+    )
     train.save()
     return 0

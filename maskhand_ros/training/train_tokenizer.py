@@ -4,6 +4,7 @@
 
 Writes checkpoint.pt (continued if it exists), curve.json and poses.npy (the pool) into --out.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -23,10 +24,12 @@ from .loop import TrainingRun, add_loop_arguments
 
 HELD_OUT_SEED = 10_007
 UNROUNDED = 0.25
-"""Share of each batch whose codes skip the rounding, so that the decoder is smooth between codes (soft decoding)."""
+"""Share of each batch whose codes skip the rounding, so that the decoder is smooth between codes (soft
+decoding)."""
 
 DISTURBED, DISTURBANCE = 0.4, 0.07
-"""Share of each batch whose joints are turned by normal noise (radians), since real hands leave the sampler's axes."""
+"""Share of each batch whose joints are turned by normal noise (radians), since real hands leave the sampler's
+axes."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def pose_pool(path: Path, count: int, seed: int) -> Tensor:
     """`count` sampled poses (count, 15, 6) float32, kept at `path` between runs."""
     from .data.poses import sample_poses
+
     if not path.exists():
         matrices = sample_poses(HandModel.load(), count, np.random.default_rng(seed))
         np.save(path, np.concatenate([matrices[..., 0], matrices[..., 1]], -1).astype(np.float32))
@@ -82,8 +86,12 @@ def round_trip(model: FingerTokenizer, hand: TorchHand, pose: Tensor) -> dict[st
     size = len(model.quantizer.codebook)
     share = torch.bincount(model.quantizer.indices(digits).flatten(), minlength=size) / digits[..., 0].numel()
     entropy = -(share * share.clamp_min(1e-12).log()).sum()
-    return {'round_trip_mm': 1e3 * error.mean().item(), 'round_trip_p95_mm': 1e3 * error.mean(1).quantile(.95).item(),
-            'perplexity': entropy.exp().item(), 'codes_used': int((share > 0).sum())}
+    return {
+        'round_trip_mm': 1e3 * error.mean().item(),
+        'round_trip_p95_mm': 1e3 * error.mean(1).quantile(0.95).item(),
+        'perplexity': entropy.exp().item(),
+        'codes_used': int((share > 0).sum()),
+    }
 
 
 def load_tokenizer(path: Path) -> FingerTokenizer:

@@ -1,10 +1,17 @@
 """Codes, masks and decoding: exact properties."""
+
 import numpy as np
 import torch
 
 from maskhand_ros.model.config import CUE_SHAPES, TokenizerConfig
-from maskhand_ros.model.sampling import (cosine_schedule, decode_expected, expected_codes, joint_logits, random_mask,
-                                         sample_codes)
+from maskhand_ros.model.sampling import (
+    cosine_schedule,
+    decode_expected,
+    expected_codes,
+    joint_logits,
+    random_mask,
+    sample_codes,
+)
 from maskhand_ros.model.synthesizer import Synthesis
 from maskhand_ros.model.tokenizer import FingerTokenizer
 from maskhand_ros.perception import sampling
@@ -19,7 +26,7 @@ def test_quantizer_rounds_every_code_of_its_codebook_to_itself():
     digits = quantizer.digits(quantizer.codebook)
     assert quantizer.codebook.shape == (512, 3)
     assert torch.equal(quantizer.indices(digits), torch.arange(512))
-    extreme = quantizer(torch.tensor([[-50., 0.2, 50.]]))
+    extreme = quantizer(torch.tensor([[-50.0, 0.2, 50.0]]))
     assert extreme[0, 0] == -1 and extreme[0, 2] == 1
 
 
@@ -55,9 +62,11 @@ def test_hidden_tokens_fall_to_none_over_the_iterations():
         return np.random.default_rng(0).normal(size=(3, 15, 512))
 
     codebook = FingerTokenizer(TokenizerConfig()).quantizer.codebook.numpy()
-    for temperature in (0., 1.):
+    for temperature in (0.0, 1.0):
         counts.clear()
-        sampling.sample_tokens(step, codebook, 3, 15, 8, temperature=temperature, rng=np.random.default_rng(1))
+        sampling.sample_tokens(
+            step, codebook, 3, 15, 8, temperature=temperature, rng=np.random.default_rng(1)
+        )
         falling = np.stack(counts)
         assert (falling[0] == 15).all() and (np.diff(falling, axis=0) < 0).all() and falling[-1].min() >= 1
     assert cosine_schedule(0) == 1 and abs(cosine_schedule(1)) < 1e-9
@@ -72,8 +81,8 @@ def test_a_sampled_token_stays_once_shown():
         seen.append((codes, mask))
         return rng.normal(size=(2, 15, 512))
 
-    final, _ = sampling.sample_tokens(step, codebook, 2, 15, 5, temperature=1., rng=rng)
-    for (codes, mask), (later, _) in zip(seen, seen[1:] + [(final, None)]):
+    final, _ = sampling.sample_tokens(step, codebook, 2, 15, 5, temperature=1.0, rng=rng)
+    for (codes, mask), (later, _) in zip(seen, seen[1:] + [(final, None)], strict=True):
         assert np.array_equal(codes[~mask], later[~mask])
     assert np.abs(final[..., None, :] - codebook).sum(-1).min(-1).max() == 0
 

@@ -1,4 +1,5 @@
 """The training loops on tiny synthetic data: they learn, and stopping changes nothing."""
+
 import argparse
 
 import pytest
@@ -15,7 +16,7 @@ from maskhand_ros.training.train_tokenizer import tokenizer_loss
 
 
 def arguments(out, steps):
-    return argparse.Namespace(out=out, steps=steps, minutes=0., learning_rate=2e-3, seed=0, device='cpu')
+    return argparse.Namespace(out=out, steps=steps, minutes=0.0, learning_rate=2e-3, seed=0, device='cpu')
 
 
 def train(model, store, args, stop=None, bf16=False):
@@ -92,7 +93,9 @@ def test_variance_loss_is_least_at_the_true_variance():
     optimizer = torch.optim.Adam([spread], 0.1)
     for _ in range(300):
         optimizer.zero_grad()
-        variance_loss(spread.expand(4000, 21, 2) - 9, error, torch.zeros_like(error), torch.ones(4000)).backward()
+        variance_loss(
+            spread.expand(4000, 21, 2) - 9, error, torch.zeros_like(error), torch.ones(4000)
+        ).backward()
         optimizer.step()
     stddev = ((spread.detach() - 9) / 2).exp()[0, 1:].mean(0)
     assert torch.allclose(stddev, torch.tensor([0.005, 0.02]), rtol=0.05)
