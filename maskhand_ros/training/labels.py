@@ -91,7 +91,7 @@ def _array(entry, key, shape):
 
 
 def roi_of(label):
-    """The rotated square around a labelled hand; upright unless all keypoints are labelled; None without any."""
+    """The square around a labelled hand: upright unless all keypoints are labelled, None without any."""
     if label.points_px is not None and np.isfinite(label.points_px).all():
         return roi_from_keypoints(label.points_px, label.side)
     box = _label_box(label)
