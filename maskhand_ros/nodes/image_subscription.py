@@ -72,7 +72,7 @@ class NewestFrame:
     """A mailbox with one slot between the receiving and the working thread: a frame that is not fetched in
     time is dropped.
 
-    `received` counts frames put in, `dropped` those that a newer one replaced, here or already in the
+    `received` counts frames sent to us, `dropped` those that a newer one replaced, here or already in the
     middleware (seen as gaps in the publisher's sequence numbers).
     """
 
@@ -86,8 +86,9 @@ class NewestFrame:
     def put(self, msg, info=None):
         """Takes a message (subscription callback) with its MessageInfo; the one that waited is dropped."""
         with self._condition:
-            self.received += 1
-            self.dropped += self._missed(info or {})
+            missed = self._missed(info or {})
+            self.received += 1 + missed
+            self.dropped += missed
             if self._slot is not None:
                 self.dropped += 1
             self._last_arrival = time.monotonic()

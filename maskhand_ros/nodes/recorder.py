@@ -113,7 +113,7 @@ class Recorder(Node):
         self._note(self._image.topic, None, info, msg)
 
     def _note(self, topic, type_name, info, content):
-        # When the middleware had it: this process may be busy compressing, a consumer of its own would not be.
+        # When the middleware had it: this process may be busy compressing, a consumer would not be.
         arrival = info.get('received_timestamp') or time.time_ns()
         self._queue.put((topic, type_name, arrival, content))
         self.counts[topic] = self.counts.get(topic, 0) + 1

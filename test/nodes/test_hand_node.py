@@ -13,8 +13,6 @@ import yaml
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState
-from maskhand_ros.msg import Hand as HandMsg
-from maskhand_ros.msg import HandArray, HandTopology
 from rclpy.exceptions import InvalidParameterValueException
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
@@ -23,6 +21,8 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 
+from maskhand_ros.msg import Hand as HandMsg
+from maskhand_ros.msg import HandArray, HandTopology
 from maskhand_ros.nodes import parameters
 from maskhand_ros.nodes.clip_player import DEMO_CLIP
 from maskhand_ros.nodes.hand_node import HandNode
