@@ -167,7 +167,7 @@ def run(args: argparse.Namespace) -> int:
     model.tokenizer.load_state_dict(tokenizer.state_dict())
     model.context.set_statistics(store.batch(torch.arange(len(store))[:: max(1, len(store) // 4000)])[0])
     model.to(args.device)
-    summary = {'tokenizer': str(args.tokenizer)}
+    summary = {}
     train = TrainingRun(model, args, {'config': model.config.to_dict(), 'summary': summary})
     model.train()
     objective = Objective(model, hand, train.generator, args.bf16)
