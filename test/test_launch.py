@@ -110,5 +110,5 @@ def test_launch_brings_the_node_to_its_state(autostart, wanted):
         assert state == wanted
     finally:
         rclpy.shutdown(context=context)
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGINT)  # launch ends its nodes on SIGINT, not on SIGTERM
         process.wait(30)
