@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from maskhand_ros.geometry import C_LEFT, C_RIGHT, CROP_SIZE, matrix_to_rotvec, mirror_rotation, rotvec_to_matrix
-from maskhand_ros.perception.refinement import refine
+from maskhand_ros.perception.refinement import refine, shape_growth
 from maskhand_ros.perception.types import (LEFT, RIGHT, SCALE_DEPTH, SCALE_NONE, SCALE_PARAMETER, SCALE_POPULATION,
                                            TENTATIVE, Hand)
 
@@ -82,34 +82,40 @@ class Placement:
     def __init__(self, hand_model, landmark_model, hand_length=0.):
         self._model, self._landmark_model, self._hand_length = hand_model, landmark_model, hand_length
         self._rest = np.eye(3)[None], np.tile(np.eye(3), (1, 15, 1, 1))
+        self._growth = shape_growth(landmark_model)
 
     def __call__(self, prediction, views, frame, camera):
         """Hand[] from a HandPrediction of N hands and their N views (tracker.View), in a Frame and its Camera.
 
         Ids, states and the operator are the tracker's to fill in.
         """
-        orient, pose = (np.array(part, float) for part in (prediction.global_orient, prediction.hand_pose))
-        sizes = np.ones(len(views))
-        if self._hand_length:
-            sizes = np.array([self._hand_length / self.hand_length(betas) for betas in prediction.betas])
-        posed, fits = self._landmark_model(prediction.betas, orient, pose, vertices=False), []
+        orient, pose, betas = (np.array(part, float) for part in
+                               (prediction.global_orient, prediction.hand_pose, prediction.betas))
+        sizes = [self._size(shape) for shape in betas]
+        posed, fits = self._landmark_model(betas, orient, pose, vertices=False), []
         for k, view in enumerate(views):
             pixels = (view.landmarks[:, :2] + 0.5) * CROP_SIZE - (CROP_SIZE - 1) / 2
-            fit, pose[k] = self._fit(pose[k], posed, k, sizes[k], pixels.astype(float), view.crop_camera.focal)
+            fit, pose[k], change = self._fit(pose[k], posed, k, sizes[k], pixels.astype(float), view.crop_camera.focal)
+            betas[k] += change
             orient[k] = fit.turn @ orient[k]
-            fits.append(fit)
-        skinned = self._model(prediction.betas, orient, pose)
-        return [self._place(prediction, skinned, pose[k], sizes[k], fits[k], k, view, frame, camera)
+            # The shape that the fit found has a length of its own: scaled about the camera, the picture stays.
+            before, sizes[k] = sizes[k], self._size(betas[k])
+            fits.append(Fit(fit.turn, fit.translation * sizes[k] / before, fit.covariance))
+        skinned = self._model(betas, orient, pose)
+        return [self._place(prediction, skinned, pose[k], betas[k], sizes[k], fits[k], k, view, frame, camera)
                 for k, view in enumerate(views)]
 
-    @staticmethod
-    def _fit(pose, posed, k, size, pixels, focal):
-        """Fit of hand `k` and its pose (15, 3, 3): first as a rigid body, then with its fingers."""
+    def _fit(self, pose, posed, k, size, pixels, focal):
+        """Fit of hand `k`, its pose (15, 3, 3) and change of betas (10,): first as a rigid body, then with its fingers."""
         joints, keypoints = size * posed.joints[k].astype(float), size * posed.keypoints[k].astype(float)
         fit = fit_pose(keypoints, pixels, focal)
-        pose, turn, translation = refine(pose, fit.turn @ posed.joint_rotations[k], joints @ fit.turn.T,
-                                         keypoints @ fit.turn.T, fit.translation, pixels, focal)
-        return Fit(turn @ fit.turn, translation, fit.covariance), pose
+        pose, turn, translation, change = refine(pose, fit.turn @ posed.joint_rotations[k], joints @ fit.turn.T,
+                                                 keypoints @ fit.turn.T, fit.translation, pixels, focal, [size * part for part in self._growth])
+        return Fit(turn @ fit.turn, translation, fit.covariance), pose, change
+
+    def _size(self, betas):
+        """What the hand model with `betas` (10,) is to be multiplied by."""
+        return self._hand_length / self.hand_length(betas) if self._hand_length else 1.
 
     def hand_length(self, betas):
         """Wrist to middle fingertip along the bones of the flat hand with `betas` (10,), metres."""
@@ -117,7 +123,7 @@ class Placement:
         return float(np.linalg.norm(np.diff(chain, axis=0), axis=1).sum())
 
     @staticmethod
-    def _place(prediction, skinned, pose, size, fit, index, view, frame, camera):
+    def _place(prediction, skinned, pose, betas, size, fit, index, view, frame, camera):
         source = SCALE_NONE if frame.camera is None else SCALE_PARAMETER if size != 1 else SCALE_POPULATION
         vertices, joints, keypoints = (np.asarray(part[index], float) * size
                                        for part in (skinned.vertices, skinned.joints, skinned.keypoints))
@@ -160,7 +166,7 @@ class Placement:
             keypoint_stddev=np.asarray(prediction.keypoint_stddev[index, :, 0], float), keypoint_stddev_depth=np.asarray(prediction.keypoint_stddev[index, :, 1], float),
             keypoints_px=pixels, joint_rotations=rotations @ frame_axes, joints_wrist=joints @ wrist,
             mano_pose=np.concatenate([matrix_to_rotvec(rotations[:1]), matrix_to_rotvec(pose)]).reshape(48),
-            betas=np.asarray(prediction.betas[index], float), vertices=vertices @ wrist)
+            betas=betas, vertices=vertices @ wrist)
 
 
 def _depth_ratio(depth, pixels, z):
