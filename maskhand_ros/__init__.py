@@ -1,4 +1,5 @@
 """MaskHand for ROS 2: camera topic in, hand meshes, 3D keypoints with uncertainty, and TF out."""
+
 from pkgutil import extend_path
 
 # The generated `maskhand_ros.msg` lives in the installed package: a source tree on the path must not hide it.

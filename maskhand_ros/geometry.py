@@ -1,7 +1,9 @@
 """Rotations, cameras and alignment in numpy.
 
-Units are metres, radians and pixels. A camera frame is an optical frame (REP-103): x right, y down, z forward.
+Units are metres, radians and pixels. A camera frame is an optical frame (REP-103): x right, y down, z
+forward.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field
@@ -12,13 +14,14 @@ import numpy as np
 CROP_SIZE = 224
 """Side of the square crop that the networks see, in pixels."""
 
-C_RIGHT = np.array([[-1., 0, 0], [0, 0, 1], [0, 1, 0]])
-"""(3, 3) wrist axes in a right hand's model axes, as columns: x to the fingers, z out of the back of the hand."""
+C_RIGHT = np.array([[-1.0, 0, 0], [0, 0, 1], [0, 1, 0]])
+"""(3, 3) wrist axes in a right hand's model axes, as columns: x to the fingers, z out of the back of the
+hand."""
 
-C_LEFT = np.array([[1., 0, 0], [0, 0, 1], [0, -1, 0]])
+C_LEFT = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
 """(3, 3) the same for a left hand, whose fingers point along the model's +x."""
 
-_MIRROR = np.diag([-1., 1., 1.])
+_MIRROR = np.diag([-1.0, 1.0, 1.0])
 
 
 def rotvec_to_matrix(rotvec):
@@ -35,7 +38,8 @@ def rotvec_to_matrix(rotvec):
 def matrix_to_quaternion(matrix):
     """Rotation matrices (..., 3, 3) to unit quaternions (..., 4) as x, y, z, w with w >= 0.
 
-    The largest of the four components is found first, so that no division is by a small number (Shepperd 1978).
+    The largest of the four components is found first, so that no division is by a small number (Shepperd
+    1978).
     """
     m = np.asarray(matrix)
     diagonal = np.einsum('...ii->...i', m)
@@ -44,8 +48,13 @@ def matrix_to_quaternion(matrix):
     xy, xz, yz = ((m[..., i, j] + m[..., j, i]) / 4 for i, j in ((0, 1), (0, 2), (1, 2)))
     xw, yw, zw = ((m[..., i, j] - m[..., j, i]) / 4 for i, j in ((2, 1), (0, 2), (1, 0)))
     x2, y2, z2, w2 = np.moveaxis(squares, -1, 0)
-    products = np.stack([np.stack(row, -1) for row in
-                         ((x2, xy, xz, xw), (xy, y2, yz, yw), (xz, yz, z2, zw), (xw, yw, zw, w2))], -2)
+    products = np.stack(
+        [
+            np.stack(row, -1)
+            for row in ((x2, xy, xz, xw), (xy, y2, yz, yw), (xz, yz, z2, zw), (xw, yw, zw, w2))
+        ],
+        -2,
+    )
     best = squares.argmax(-1)[..., None, None]
     quaternion = np.take_along_axis(products, best, -2)[..., 0, :]
     quaternion = quaternion / np.linalg.norm(quaternion, axis=-1, keepdims=True)
@@ -57,11 +66,14 @@ def matrix_to_rotvec(matrix):
     quaternion = matrix_to_quaternion(matrix)
     sine = np.linalg.norm(quaternion[..., :3], axis=-1, keepdims=True)
     angle = 2 * np.arctan2(sine, quaternion[..., 3:])
-    return np.where(sine > 1e-8, quaternion[..., :3] / np.maximum(sine, 1e-12) * angle, 2 * quaternion[..., :3])
+    return np.where(
+        sine > 1e-8, quaternion[..., :3] / np.maximum(sine, 1e-12) * angle, 2 * quaternion[..., :3]
+    )
 
 
 def rotation_6d_to_matrix(sixd):
-    """6D rotations (..., 6), the first two columns one after the other, to matrices (..., 3, 3) (Zhou et al. 2019)."""
+    """6D rotations (..., 6), the first two columns one after the other, to matrices (..., 3, 3) (Zhou et al.
+    2019)."""
     first, second = np.asarray(sixd)[..., :3], np.asarray(sixd)[..., 3:]
     x = first / np.maximum(np.linalg.norm(first, axis=-1, keepdims=True), 1e-12)
     y = second - (x * second).sum(-1, keepdims=True) * x
@@ -76,22 +88,25 @@ def matrix_to_rotation_6d(matrix):
 
 
 def mirror_rotation(rotation):
-    """Rotations (..., 3, 3) seen in a mirror across the plane x = 0; axis-angle would have y and z negated."""
+    """Rotations (..., 3, 3) seen in a mirror across the plane x = 0; axis-angle would have y and z
+    negated."""
     return _MIRROR @ np.asarray(rotation) @ _MIRROR
 
 
 def wrist_frame(rotation, side):
-    """Orientation (..., 3, 3) of a wrist or joint frame, given its model rotation (..., 3, 3) and 'left' or 'right'."""
+    """Orientation (..., 3, 3) of a wrist or joint frame, given its model rotation (..., 3, 3) and 'left' or
+    'right'."""
     return np.asarray(rotation) @ (C_RIGHT if side == 'right' else C_LEFT)
 
 
 def procrustes_align(source, target):
-    """The similarity (rotation with det +1, scale, translation) of source (N, 3) that is nearest to target (N, 3)."""
+    """The similarity (rotation with det +1, scale, translation) of source (N, 3) that is nearest to target
+    (N, 3)."""
     source, target = np.asarray(source, float), np.asarray(target, float)
     centred, goal = source - source.mean(0), target - target.mean(0)
     u, s, vt = np.linalg.svd(centred.T @ goal)
     sign = np.array([1, 1, np.sign(np.linalg.det(u @ vt))])
-    scale = (s * sign).sum() / max((centred ** 2).sum(), 1e-12)
+    scale = (s * sign).sum() / max((centred**2).sum(), 1e-12)
     return scale * centred @ (u * sign) @ vt + target.mean(0)
 
 
@@ -103,7 +118,8 @@ def project(points, K):
 
 @dataclass(frozen=True)
 class Camera:
-    """A pinhole camera with OpenCV's distortion: matrix K (3, 3) px, picture size px, distortion (0, 4, 5, 8, ...)."""
+    """A pinhole camera with OpenCV's distortion: matrix K (3, 3) px, picture size px, distortion (0, 4, 5, 8,
+    ...)."""
 
     K: np.ndarray
     width: int
@@ -112,9 +128,12 @@ class Camera:
 
     @staticmethod
     def default(width, height):
-        """A camera with a 53 degree view along the longer side: a guess that stands in where no CameraInfo came."""
+        """A camera with a 53 degree view along the longer side: a guess that stands in where no CameraInfo
+        came."""
         focal = float(max(width, height))
-        return Camera(np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1.]]), width, height)
+        return Camera(
+            np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1.0]]), width, height
+        )
 
     @property
     def _distorted(self):
@@ -141,7 +160,8 @@ class Camera:
 class CropCamera:
     """A virtual pinhole camera at the real one's centre that looks at a hand: its picture is the crop.
 
-    `rotation` (3, 3) takes camera-frame vectors into the crop camera's frame; `focal` px; `size` px side of the square.
+    `rotation` (3, 3) takes camera-frame vectors into the crop camera's frame; `focal` px; `size` px side of
+    the square.
     """
 
     rotation: np.ndarray
@@ -152,7 +172,7 @@ class CropCamera:
     def matrix(self):
         """(3, 3) pinhole matrix of the crop."""
         centre = (self.size - 1) / 2
-        return np.array([[self.focal, 0, centre], [0, self.focal, centre], [0, 0, 1.]])
+        return np.array([[self.focal, 0, centre], [0, self.focal, centre], [0, 0, 1.0]])
 
     def homography(self, K):
         """(3, 3) map from pixels of an undistorted picture with matrix K (3, 3) to pixels of the crop."""
@@ -166,14 +186,15 @@ class CropCamera:
 def crop_camera_for(camera, center_px, size_px, roll, size=CROP_SIZE):
     """The CropCamera that looks at `center_px`, where a square of `size_px` fills the crop.
 
-    `roll` (radians, clockwise in the picture as seen) is the angle of the hand's direction from wrist to fingers against
-    "up" in the picture: 0 for fingers up, pi/2 for fingers to the right. In the crop the fingers point up.
+    `roll` (radians, clockwise in the picture as seen) is the angle of the hand's direction from wrist to
+    fingers against "up" in the picture: 0 for fingers up, pi/2 for fingers to the right. In the crop the
+    fingers point up.
     """
     ray = camera.unproject_rays(center_px)[0]
     distance = np.linalg.norm(ray)
     z = ray / distance
     cos, sin = np.cos(roll), np.sin(roll)
-    x = np.array([cos, sin, 0.])           # picture direction that becomes "right" in the crop
+    x = np.array([cos, sin, 0.0])  # picture direction that becomes "right" in the crop
     x = x - (x @ z) * z
     x /= np.linalg.norm(x)
     rotation = np.stack([x, np.cross(z, x), z])

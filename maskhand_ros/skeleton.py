@@ -1,15 +1,32 @@
-"""The vocabulary: 16 joints in MANO's order, 21 keypoints in MediaPipe / OpenPose order, and the maps between them.
+"""The vocabulary: 16 joints in MANO's order, 21 keypoints in MediaPipe / OpenPose order, and the maps between
+them.
 
-Joints are pivots that rotate (wrist and three per finger); keypoints are points that are reported (the joints and five tips).
+Joints are pivots that rotate (wrist and three per finger); keypoints are points that are reported (the joints
+and five tips).
 """
+
 import numpy as np
 
 FINGERS = ('thumb', 'index', 'middle', 'ring', 'little')
 
-JOINT_NAMES = ('wrist',
-               'index_1', 'index_2', 'index_3', 'middle_1', 'middle_2', 'middle_3',
-               'little_1', 'little_2', 'little_3', 'ring_1', 'ring_2', 'ring_3',
-               'thumb_1', 'thumb_2', 'thumb_3')
+JOINT_NAMES = (
+    'wrist',
+    'index_1',
+    'index_2',
+    'index_3',
+    'middle_1',
+    'middle_2',
+    'middle_3',
+    'little_1',
+    'little_2',
+    'little_3',
+    'ring_1',
+    'ring_2',
+    'ring_3',
+    'thumb_1',
+    'thumb_2',
+    'thumb_3',
+)
 """16 joints in MANO's order (Romero et al. 2017): finger joint 1 is next to the palm."""
 
 JOINT_PARENTS = np.array([-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 0, 10, 11, 0, 13, 14])
@@ -18,8 +35,13 @@ JOINT_PARENTS = np.array([-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 0, 10, 11, 0, 13, 14])
 KEYPOINT_NAMES = ('wrist', *(f'{finger}_{part}' for finger in FINGERS for part in ('1', '2', '3', 'tip')))
 """21 keypoints: wrist, then thumb, index, middle, ring, little from the palm to the tip."""
 
-KEYPOINT_EDGES = np.array([(0 if part == 0 else 4 * finger + part, 4 * finger + part + 1)
-                           for finger in range(5) for part in range(4)])
+KEYPOINT_EDGES = np.array(
+    [
+        (0 if part == 0 else 4 * finger + part, 4 * finger + part + 1)
+        for finger in range(5)
+        for part in range(4)
+    ]
+)
 """(20, 2) bones of the skeleton as keypoint indices."""
 
 TIP_KEYPOINTS = (4, 8, 12, 16, 20)
@@ -30,8 +52,9 @@ JOINT_TO_KEYPOINT = np.array([KEYPOINT_NAMES.index(name) for name in JOINT_NAMES
 KEYPOINT_JOINT = np.array([JOINT_NAMES.index(name.replace('_tip', '_3')) for name in KEYPOINT_NAMES])
 """(21,) joint whose frame carries the keypoint; a tip is carried by the finger's last joint."""
 
-CONVENTION_LIGHT = np.array([k for k, name in enumerate(KEYPOINT_NAMES)
-                             if name != 'wrist' and not name.endswith('_1')])
+CONVENTION_LIGHT = np.array(
+    [k for k, name in enumerate(KEYPOINT_NAMES) if name != 'wrist' and not name.endswith('_1')]
+)
 """(15,) keypoints on whose place data sets agree: PIP, DIP and tips of the fingers, thumb 2 to 4."""
 
 KEYPOINT_SETS = ('mano', 'anatomical', 'mediapipe')

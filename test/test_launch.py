@@ -1,4 +1,5 @@
-"""The launch files by the real launch and launch_ros, where an installed ROS 2 has them; skipped elsewhere."""
+"""The launch files by the real launch and launch_ros, where an installed ROS 2 has them; skipped
+elsewhere."""
 
 import importlib.util
 import os

@@ -60,6 +60,7 @@ def add_camera_arguments(parser):
         metavar=('FX', 'FY', 'CX', 'CY'),
         help='camera matrix in pixels of this picture; without it hands have no metric place',
     )
+    parser.add_argument('--mirrored', action='store_true', help='the picture is a mirror image (selfie view)')
 
 
 def build_pipeline(args, **changes):

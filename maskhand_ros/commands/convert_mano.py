@@ -6,6 +6,7 @@ Use the result with `--hand-model FILE` or the node's parameter `hand_model`.
 from __future__ import annotations
 
 import pathlib
+import pickle
 
 from maskhand_ros.commands.common import CommandError
 
@@ -22,5 +23,10 @@ def run(args):
         )
     from maskhand_ros.hand_model.convert_mano import convert
 
-    convert(args.pickle, args.output)
+    try:
+        convert(args.pickle, args.output)
+    except (ValueError, pickle.UnpicklingError, EOFError) as error:
+        raise CommandError(
+            f'{args.pickle}: {error}', 'give MANO_RIGHT.pkl as downloaded (mano_v1_2/models)'
+        ) from error
     print(f'written {args.output}; use it with --hand-model {args.output}')

@@ -25,7 +25,7 @@ def add_arguments(parser):
 def run(args):
     paths = list(_pictures(args.inputs))
     folder = common.output_folder(args.out)
-    pipeline = common.build_pipeline(args)
+    pipeline = common.build_pipeline(args, mirrored_input=args.mirrored)
     names = _unique_names(paths)
     for path, name in zip(paths, names, strict=True):
         rgb = common.read_picture(path)
@@ -33,7 +33,8 @@ def run(args):
         camera = common.camera_from(args, rgb.shape[1], rgb.shape[0])
         hands = pipeline.process(Frame(rgb=rgb, camera=camera))
         model = pipeline.hand_model
-        common.write_picture(folder / f'{name}_overlay.png', draw_hands(rgb, hands, camera, model.faces))
+        overlay = draw_hands(rgb, hands, camera, model.faces, mirrored=args.mirrored)
+        common.write_picture(folder / f'{name}_overlay.png', overlay)
         common.write_json(
             folder / f'{name}.json',
             {

@@ -48,7 +48,7 @@ def run(args):
     height, width = bgr.shape[:2]
     camera = common.camera_from(args, width, height)
     folder = common.output_folder(args.out)
-    pipeline = common.build_pipeline(args)
+    pipeline = common.build_pipeline(args, mirrored_input=args.mirrored)
     target = folder / f'{source.stem}_overlay.mp4'
     writer = cv2.VideoWriter(str(target), cv2.VideoWriter_fourcc(*'mp4v'), rate, (width, height))
     if not writer.isOpened():
@@ -71,9 +71,8 @@ def run(args):
                 )
                 + '\n'
             )
-            writer.write(
-                cv2.cvtColor(draw_hands(rgb, hands, camera, pipeline.hand_model.faces), cv2.COLOR_RGB2BGR)
-            )
+            overlay = draw_hands(rgb, hands, camera, pipeline.hand_model.faces, mirrored=args.mirrored)
+            writer.write(cv2.cvtColor(overlay, cv2.COLOR_RGB2BGR))
             number += 1
             with_hands += bool(hands)
             if number % 100 == 0:

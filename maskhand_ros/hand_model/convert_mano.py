@@ -1,8 +1,10 @@
-"""A user's own MANO_RIGHT.pkl to an npz that takes the open hand's place. Runs once, without chumpy and scipy.
+"""A user's own MANO_RIGHT.pkl to an npz that takes the open hand's place. Runs once, without chumpy and
+scipy.
 
-A pickle can run any code while it loads. This reader knows only arrays: chumpy's and scipy's classes become inert
-holders of their fields, and every other name in the file ends the reading.
+A pickle can run any code while it loads. This reader knows only arrays: chumpy's and scipy's classes become
+inert holders of their fields, and every other name in the file ends the reading.
 """
+
 from __future__ import annotations
 
 import pickle
@@ -15,9 +17,16 @@ from maskhand_ros.skeleton import JOINT_PARENTS, JOINT_TO_KEYPOINT, KEYPOINT_SET
 MANO_VERTICES = 778
 TIP_VERTICES = (744, 320, 443, 554, 671)
 """Vertices that stand for the tips of thumb, index, middle, ring and little finger, as HaMeR takes them."""
-_SHAPES = {'v_template': (MANO_VERTICES, 3), 'shapedirs': (MANO_VERTICES, 3, 10), 'posedirs': (MANO_VERTICES, 3, 135),
-           'J_regressor': (16, MANO_VERTICES), 'weights': (MANO_VERTICES, 16), 'f': (1538, 3), 'kintree_table': (2, 16),
-           'hands_mean': (45,)}
+_SHAPES = {
+    'v_template': (MANO_VERTICES, 3),
+    'shapedirs': (MANO_VERTICES, 3, 10),
+    'posedirs': (MANO_VERTICES, 3, 135),
+    'J_regressor': (16, MANO_VERTICES),
+    'weights': (MANO_VERTICES, 16),
+    'f': (1538, 3),
+    'kintree_table': (2, 16),
+    'hands_mean': (45,),
+}
 
 
 class _Inert:
@@ -45,7 +54,8 @@ def _to_bytes(text, encoding):
 
 
 def _allowed():
-    # numpy has moved its internals; the functions are taken from an array's own pickle, whatever this numpy calls them.
+    # numpy has moved its internals; the functions are taken from an array's own pickle, whatever this numpy
+    # calls them.
     rebuild = np.zeros(1).__reduce__()[0]
     rebuild_scalar = np.float64(0).__reduce__()[0]
     names = {('numpy', 'ndarray'): np.ndarray, ('numpy', 'dtype'): np.dtype, ('_codecs', 'encode'): _to_bytes}
@@ -62,15 +72,20 @@ class _ArrayUnpickler(pickle.Unpickler):
     _names = _allowed()
 
     def find_class(self, module, name):
-        if module.split('.')[0] == 'chumpy' or (module.startswith('scipy.sparse') and name.startswith('csc_')):
+        if module.split('.')[0] == 'chumpy' or (
+            module.startswith('scipy.sparse') and name.startswith('csc_')
+        ):
             return _Inert
         if (module, name) not in self._names:
-            raise pickle.UnpicklingError(f'the file asks for {module}.{name}, which no MANO file needs; not loaded')
+            raise pickle.UnpicklingError(
+                f'the file asks for {module}.{name}, which no MANO file needs; not loaded'
+            )
         return self._names[module, name]
 
 
 def _dense(value):
-    """A numpy array from an array, a sparse matrix or a chumpy expression (a leaf, or a selection from one)."""
+    """A numpy array from an array, a sparse matrix or a chumpy expression (a leaf, or a selection from
+    one)."""
     if not isinstance(value, _Inert):
         return np.asarray(value)
     fields = value.fields
@@ -92,7 +107,8 @@ def _dense(value):
 def load_mano_pickle(path):
     """The arrays of a MANO pickle as {name: array}, in MANO's own shapes.
 
-    Raises pickle.UnpicklingError if the file asks for anything but arrays, ValueError if it is no right MANO hand.
+    Raises pickle.UnpicklingError if the file asks for anything but arrays, ValueError if it is no right MANO
+    hand.
     """
     with open(path, 'rb') as file:
         data = _ArrayUnpickler(file, encoding='latin1').load()
@@ -103,8 +119,10 @@ def load_mano_pickle(path):
     arrays['shapedirs'] = arrays['shapedirs'][..., :10]
     for name, shape in _SHAPES.items():
         if arrays[name].shape != shape or not np.isfinite(np.asarray(arrays[name], float)).all():
-            raise ValueError(f'{path}: {name} has shape {arrays[name].shape}, not finite numbers of shape {shape}: '
-                             'give MANO_RIGHT.pkl of mano_v1_2/models')
+            raise ValueError(
+                f'{path}: {name} has shape {arrays[name].shape}, not finite numbers of shape {shape}: '
+                'give MANO_RIGHT.pkl of mano_v1_2/models'
+            )
     if arrays['kintree_table'][0, 1:].astype(int).tolist() != JOINT_PARENTS[1:].tolist():
         raise ValueError(f'{path}: the joints are not in the order of MANO')
     middle = arrays['v_template'][TIP_VERTICES[2]] - arrays['v_template'].mean(0)
@@ -116,18 +134,24 @@ def load_mano_pickle(path):
 def convert(pkl_path, npz_path):
     """Writes the npz that the parameter `hand_model` takes, from the user's own MANO_RIGHT.pkl.
 
-    The joints are MANO's; the tips are vertices. MANO knows no other keypoint rule, so that the sets `anatomical` and
-    `mediapipe` are the same points as `mano`. Raises as `load_mano_pickle` does.
+    The joints are MANO's; the tips are vertices. MANO knows no other keypoint rule, so that the sets
+    `anatomical` and `mediapipe` are the same points as `mano`. Raises as `load_mano_pickle` does.
     """
     arrays = load_mano_pickle(pkl_path)
     regressor = np.zeros((21, 16 + MANO_VERTICES), np.float32)
     regressor[JOINT_TO_KEYPOINT, np.arange(16)] = 1
     regressor[list(TIP_KEYPOINTS), 16 + np.array(TIP_VERTICES)] = 1
-    stored = {name: array.astype(np.int64 if name in ('f', 'kintree_table') else np.float32)
-              for name, array in arrays.items()}
+    stored = {
+        name: array.astype(np.int64 if name in ('f', 'kintree_table') else np.float32)
+        for name, array in arrays.items()
+    }
     stored['kintree_table'][0, 0] = -1
     npz_path = Path(npz_path)
     npz_path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(npz_path, **stored, **{f'keypoint_regressor_{name}': regressor for name in KEYPOINT_SETS},
-                        model_name=np.array('mano'),
-                        license=np.array("MANO licence (https://mano.is.tue.mpg.de/license.html): the user's own file"))
+    np.savez_compressed(
+        npz_path,
+        **stored,
+        **{f'keypoint_regressor_{name}': regressor for name in KEYPOINT_SETS},
+        model_name=np.array('mano'),
+        license=np.array("MANO licence (https://mano.is.tue.mpg.de/license.html): the user's own file"),
+    )

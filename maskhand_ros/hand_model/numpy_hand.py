@@ -1,8 +1,10 @@
-"""The parametric hand at run time: linear blend skinning in numpy, in MANO's field layout (Romero et al. 2017)."""
+"""The parametric hand at run time: linear blend skinning in numpy, in MANO's field layout (Romero et al.
+2017)."""
+
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,7 +17,7 @@ _REQUIRED = ('v_template', 'shapedirs', 'posedirs', 'J_regressor', 'weights', 'f
 class HandOutput(NamedTuple):
     """A right hand with its wrist at the origin, in the frame of `global_orient`, metres."""
 
-    vertices: Optional[np.ndarray]
+    vertices: np.ndarray | None
     """(B, V, 3), or None where not asked for."""
     joints: np.ndarray
     """(B, 16, 3) pivots."""
@@ -26,18 +28,21 @@ class HandOutput(NamedTuple):
 
 
 class HandModel:
-    """A right hand: `hand(betas, global_orient, hand_pose)`. For a left hand, mirror what goes in and what comes out."""
+    """A right hand: `hand(betas, global_orient, hand_pose)`. For a left hand, mirror what goes in and what
+    comes out."""
 
     def __init__(self, arrays, keypoint_set='mano'):
         """`arrays` holds MANO's fields plus `keypoint_regressor_<set>` (21, 16 + V); see `load` for files."""
         missing = [name for name in (*_REQUIRED, f'keypoint_regressor_{keypoint_set}') if name not in arrays]
         if missing:
-            raise ValueError(f'hand model lacks {", ".join(missing)}: make it with `maskhand convert-mano` or use the '
-                             f'open hand; keypoint sets are {", ".join(KEYPOINT_SETS)}')
+            raise ValueError(
+                f'hand model lacks {", ".join(missing)}: make it with `maskhand convert-mano` or use the '
+                f'open hand; keypoint sets are {", ".join(KEYPOINT_SETS)}'
+            )
         self.v_template = np.asarray(arrays['v_template'], np.float32)
         self.shapedirs = np.asarray(arrays['shapedirs'], np.float32)
         posedirs = np.asarray(arrays['posedirs'], np.float32)
-        self.posedirs = posedirs if posedirs.any() else None     # the open hand has no pose correctives
+        self.posedirs = posedirs if posedirs.any() else None  # the open hand has no pose correctives
         self.J_regressor = np.asarray(arrays['J_regressor'], np.float32)
         self.weights = np.asarray(arrays['weights'], np.float32)
         self.faces = np.asarray(arrays['f'], np.int32)
@@ -51,11 +56,14 @@ class HandModel:
 
     @classmethod
     def load(cls, path=None, keypoint_set='mano'):
-        """The hand in an npz file, by default the open hand. Raises FileNotFoundError or ValueError with the fix."""
+        """The hand in an npz file, by default the open hand. Raises FileNotFoundError or ValueError with the
+        fix."""
         path = Path(path) if path else OPEN_HAND
         if not path.is_file():
-            raise FileNotFoundError(f'no hand model at {path}: leave the parameter empty for the open hand, or convert '
-                                    f'your own file with `maskhand convert-mano MANO_RIGHT.pkl {path}`')
+            raise FileNotFoundError(
+                f'no hand model at {path}: leave the parameter empty for the open hand, or convert '
+                f'your own file with `maskhand convert-mano MANO_RIGHT.pkl {path}`'
+            )
         with np.load(path, allow_pickle=False) as file:
             return cls({name: file[name] for name in file.files}, keypoint_set)
 
@@ -74,10 +82,14 @@ class HandModel:
         betas (B, 10); global_orient (B, 3, 3); hand_pose (B, 15, 3, 3) relative to the parent joint. With
         `vertices=False` only the vertices that the keypoints need are skinned. Returns HandOutput.
         """
-        local = np.concatenate([np.asarray(global_orient)[:, None], np.asarray(hand_pose)], 1).astype(np.float32)
+        local = np.concatenate([np.asarray(global_orient)[:, None], np.asarray(hand_pose)], 1).astype(
+            np.float32
+        )
         betas = np.asarray(betas, np.float32)
         chosen = slice(None) if vertices else self.keypoint_vertices
-        shaped = self.v_template[chosen] + np.einsum('vck,bk->bvc', self.shapedirs[chosen], betas, optimize=True)
+        shaped = self.v_template[chosen] + np.einsum(
+            'vck,bk->bvc', self.shapedirs[chosen], betas, optimize=True
+        )
         if self.posedirs is not None:
             feature = (local[:, 1:] - np.eye(3, dtype=np.float32)).reshape(len(local), -1)
             shaped = shaped + np.einsum('vcp,bp->bvc', self.posedirs[chosen], feature, optimize=True)

@@ -1,4 +1,5 @@
 """The same hand as `numpy_hand`, differentiable, for training and export."""
+
 from __future__ import annotations
 
 import torch
@@ -15,17 +16,25 @@ class TorchHand(nn.Module):
         super().__init__()
         hand = hand or HandModel.load()
         self.faces = hand.faces
-        buffers = {'v_template': hand.v_template, 'shapedirs': hand.shapedirs, 'posedirs': hand.posedirs,
-                   'weights': hand.weights, 'joint_template': hand.J_regressor @ hand.v_template,
-                   'keypoint_regressor': hand.keypoint_regressor, 'keypoint_vertices': hand.keypoint_vertices}
+        buffers = {
+            'v_template': hand.v_template,
+            'shapedirs': hand.shapedirs,
+            'posedirs': hand.posedirs,
+            'weights': hand.weights,
+            'joint_template': hand.J_regressor @ hand.v_template,
+            'keypoint_regressor': hand.keypoint_regressor,
+            'keypoint_vertices': hand.keypoint_vertices,
+        }
         for name, value in buffers.items():
             self.register_buffer(name, None if value is None else torch.as_tensor(value), persistent=False)
         regressor = torch.as_tensor(hand.J_regressor)
-        self.register_buffer('joint_shapedirs', torch.einsum('jv,vck->jck', regressor, self.shapedirs),
-                             persistent=False)
+        self.register_buffer(
+            'joint_shapedirs', torch.einsum('jv,vck->jck', regressor, self.shapedirs), persistent=False
+        )
 
     def forward(self, betas, global_orient, hand_pose, vertices=True):
-        """betas (B, 10), global_orient (B, 3, 3), hand_pose (B, 15, 3, 3) -> HandOutput of tensors, wrist at origin."""
+        """betas (B, 10), global_orient (B, 3, 3), hand_pose (B, 15, 3, 3) -> HandOutput of tensors, wrist at
+        origin."""
         local = torch.cat([global_orient[:, None], hand_pose], 1)
         chosen = slice(None) if vertices else self.keypoint_vertices
         shaped = self.v_template[chosen] + torch.einsum('vck,bk->bvc', self.shapedirs[chosen], betas)
@@ -39,8 +48,10 @@ class TorchHand(nn.Module):
         per_vertex = (self.weights[chosen] @ transforms).unflatten(2, (3, 4))
         skinned = (per_vertex[..., :3] @ shaped[..., None])[..., 0] + per_vertex[..., 3]
         support = skinned[:, self.keypoint_vertices] if vertices else skinned
-        keypoints = self.keypoint_regressor[:, :16] @ joints \
+        keypoints = (
+            self.keypoint_regressor[:, :16] @ joints
             + self.keypoint_regressor[:, 16:][:, self.keypoint_vertices] @ support
+        )
         return HandOutput(skinned if vertices else None, joints, keypoints, rotations)
 
     def keypoints(self, betas, global_orient, hand_pose):

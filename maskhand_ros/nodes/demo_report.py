@@ -167,7 +167,7 @@ def _errors(recording, stamps_ns, truth):
             aligned.append(_distance(procrustes_align(hand.keypoints, true), true))
             mean.append(_distance(procrustes_align(mean_hand[side], true), true))
             depth.append(abs(hand.keypoints[0, 2] / true[0, 2] - 1))
-            for pinch, points in zip(pinches[side], (hand.keypoints, true)):
+            for pinch, points in zip(pinches[side], (hand.keypoints, true), strict=True):
                 pinch.append(np.linalg.norm(points[THUMB_TIP] - points[INDEX_TIP]))
     if not rooted:
         return {}
@@ -195,7 +195,7 @@ def _both_hands(recording, stamps_ns, truth):
     else:
         first = next((i for i, both in enumerate(found) if both), len(found))
         in_view = np.arange(len(found)) >= first
-    counted = [both for both, seen in zip(found, in_view) if seen and both is not None]
+    counted = [both for both, seen in zip(found, in_view, strict=True) if seen and both is not None]
     return round(float(np.mean(counted)), 4) if counted else None
 
 

@@ -189,7 +189,7 @@ def cloud_msg(hands, header):
     """Keypoints of the placed hands as PointCloud2 in the camera frame, one row, fields of CLOUD_TYPE."""
     placed = [hand for hand in hands if hand.keypoints is not None]
     points = np.zeros((len(placed), 21), CLOUD_TYPE)
-    for row, hand in zip(points, placed):
+    for row, hand in zip(points, placed, strict=True):
         row['x'], row['y'], row['z'] = hand.keypoints.T
         row['stddev'], row['id'], row['keypoint'] = hand.keypoint_stddev, hand.id, range(21)
     fields = [

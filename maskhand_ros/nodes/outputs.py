@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
-import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseWithCovarianceStamped
 from rclpy.qos import DurabilityPolicy, QoSProfile
@@ -97,11 +94,7 @@ class Outputs:
         raw, jpeg = _wanted(self._overlay), _wanted(self._overlay_jpeg)
         if not (raw or jpeg):
             return
-        faces = self._hand_model.faces
-        # the hands are in the world's frame, the picture is not: show them in the mirror, inside out
-        if self._mirrored:
-            hands, faces = [_in_mirror(hand) for hand in hands], faces[:, ::-1]
-        picture = draw_hands(frame.rgb, hands, frame.camera, faces)
+        picture = draw_hands(frame.rgb, hands, frame.camera, self._hand_model.faces, mirrored=self._mirrored)
         if raw:
             self._overlay.publish(encode_image(picture, header))
         if jpeg:
@@ -113,14 +106,6 @@ def diagnostics_publisher(node):
     """The publisher of /diagnostics; it speaks in every lifecycle state, so it is none of the managed
     ones."""
     return node.create_publisher(DiagnosticArray, '/diagnostics', 1)
-
-
-def _in_mirror(hand):
-    """The Hand reflected in the plane x = 0 of the camera; its pixels are those of the mirrored picture
-    already."""
-    mirror = np.diag([-1.0, 1.0, 1.0])
-    position = None if hand.wrist_position is None else mirror @ hand.wrist_position
-    return dataclasses.replace(hand, wrist_position=position, wrist_rotation=mirror @ hand.wrist_rotation)
 
 
 def _wanted(publisher):

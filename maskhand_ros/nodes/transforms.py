@@ -75,6 +75,6 @@ def hand_transforms(hand, name, header):
             ),
         )
         for parent, child, (x, y, z), (qx, qy, qz, qw) in zip(
-            parents, frames, shifts.tolist(), quaternions.tolist()
+            parents, frames, shifts.tolist(), quaternions.tolist(), strict=True
         )
     ]

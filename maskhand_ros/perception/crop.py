@@ -1,4 +1,5 @@
 """Rotated squares around hands, and the pictures in them."""
+
 from __future__ import annotations
 
 import cv2
@@ -21,8 +22,8 @@ def roll_of(direction):
 def roi_from_keypoints(keypoints_px, side, side_probability=1.0, score=1.0):
     """The HandRoi around a hand's keypoints (21, 2) px, by MediaPipe's rule.
 
-    The box of 12 palm-side landmarks, turned so that wrist -> middle of the MCPs is up, made square, doubled, and
-    shifted by a tenth towards the fingers.
+    The box of 12 palm-side landmarks, turned so that wrist -> middle of the MCPs is up, made square, doubled,
+    and shifted by a tenth towards the fingers.
     """
     keypoints_px = np.asarray(keypoints_px, float)
     knuckles = ((keypoints_px[5] + keypoints_px[13]) / 2 + keypoints_px[9]) / 2
@@ -38,25 +39,32 @@ def roi_from_keypoints(keypoints_px, side, side_probability=1.0, score=1.0):
 def crop_hand(rgb, camera, roi, mirror):
     """The hand in `roi` as the virtual camera sees it: ((224, 224, 3) uint8, CropCamera).
 
-    `mirror` flips the finished crop left to right (for a left hand); the CropCamera stays that of the unflipped crop.
+    `mirror` flips the finished crop left to right (for a left hand); the CropCamera stays that of the
+    unflipped crop.
     """
     crop_camera = crop_camera_for(camera, roi.center_px, roi.size_px, roi.roll)
     # A big hand is drawn larger first and shrunk by area, or fine detail would flicker.
     factor = int(np.clip(roi.size_px / CROP_SIZE, 1, 3))
     size = factor * CROP_SIZE
-    enlarge = np.array([[factor, 0, (factor - 1) / 2], [0, factor, (factor - 1) / 2], [0, 0, 1.]])
+    enlarge = np.array([[factor, 0, (factor - 1) / 2], [0, factor, (factor - 1) / 2], [0, 0, 1.0]])
     if camera.distortion.size and np.any(camera.distortion):
         crop = _warp_distorted(rgb, camera, crop_camera, enlarge, size)
     else:
-        crop = cv2.warpPerspective(rgb, enlarge @ crop_camera.homography(camera.K), (size, size),
-                                   flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        crop = cv2.warpPerspective(
+            rgb,
+            enlarge @ crop_camera.homography(camera.K),
+            (size, size),
+            flags=cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
     if factor > 1:
         crop = cv2.resize(crop, (CROP_SIZE, CROP_SIZE), interpolation=cv2.INTER_AREA)
     return np.ascontiguousarray(crop[:, ::-1]) if mirror else crop, crop_camera
 
 
 def _warp_distorted(rgb, camera, crop_camera, enlarge, size):
-    """The crop (size, size, 3) of a picture with lens distortion; the map is bent, so it is sampled and interpolated."""
+    """The crop (size, size, 3) of a picture with lens distortion; the map is bent, so it is sampled and
+    interpolated."""
     grid = np.arange(0, size + _MAP_STEP, _MAP_STEP, dtype=float)
     pixels = np.stack([*np.meshgrid(grid, grid), np.ones((len(grid), len(grid)))], -1).reshape(-1, 3)
     rays = pixels @ np.linalg.inv(enlarge @ crop_camera.matrix @ crop_camera.rotation).T
@@ -72,5 +80,7 @@ def crop_to_camera(landmarks, crop_camera, camera, mirror):
     pixels = (np.asarray(landmarks, float)[:, :2] + 0.5) * CROP_SIZE
     if mirror:
         pixels[:, 0] = CROP_SIZE - 1 - pixels[:, 0]
-    rays = np.concatenate([(pixels - crop_camera.matrix[:2, 2]) / crop_camera.focal, np.ones((len(pixels), 1))], 1)
+    rays = np.concatenate(
+        [(pixels - crop_camera.matrix[:2, 2]) / crop_camera.focal, np.ones((len(pixels), 1))], 1
+    )
     return camera.project(rays @ crop_camera.rotation)

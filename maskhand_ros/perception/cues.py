@@ -1,4 +1,5 @@
 """2D pose cues of a hand crop: MediaPipe's landmarks and the inner feature maps at those landmarks."""
+
 from __future__ import annotations
 
 import cv2
@@ -30,7 +31,8 @@ def sample_map(feature_map, points):
 
 
 class CueNetwork:
-    """The landmark network (weights/landmarks.onnx) with its outputs in the form that the pose model reads."""
+    """The landmark network (weights/landmarks.onnx) with its outputs in the form that the pose model
+    reads."""
 
     def __init__(self, path, threads=1, providers=None):
         """Loads the network; ModelError if it cannot be loaded."""
@@ -45,7 +47,7 @@ class CueNetwork:
         the feature maps at the landmarks.
         """
         images = cv2.dnn.blobFromImages(list(crops), 1 / 255)
-        outputs = dict(zip(self._names, self._session.run(None, {'image': images})))
+        outputs = dict(zip(self._names, self._session.run(None, {'image': images}), strict=True))
         count = len(images)
         landmarks = outputs['landmarks'].reshape(count, 21, 3) / np.float32(CROP_SIZE)
         cues = {name: outputs[name] for name in ('presence', 'handedness', 'global_feature')}

@@ -1,4 +1,6 @@
-"""Palm detector (MediaPipe's, weights/palm_detector.onnx): a whole picture to rotated squares around hands."""
+"""Palm detector (MediaPipe's, weights/palm_detector.onnx): a whole picture to rotated squares around
+hands."""
+
 from __future__ import annotations
 
 import cv2
@@ -35,7 +37,8 @@ def box_iou(box, boxes):
 
 
 def weighted_nms(rows, scores, overlap=0.3):
-    """Merges rows (N, 18: box x0 y0 x1 y1, then points) that overlap: each group becomes its score-weighted mean.
+    """Merges rows (N, 18: box x0 y0 x1 y1, then points) that overlap: each group becomes its score-weighted
+    mean.
 
     Returns the merged rows and their best scores, best first.
     """
@@ -55,7 +58,8 @@ class PalmDetector:
     """Finds palms anywhere in a picture. Palms about a fifth of the input wide are found best."""
 
     def __init__(self, path, threshold=0.5, threads=1, providers=None):
-        """Loads the network; detections below `threshold` (0..1) are dropped. ModelError if it cannot be loaded."""
+        """Loads the network; detections below `threshold` (0..1) are dropped. ModelError if it cannot be
+        loaded."""
         self._session = open_session(path, providers, threads)
         self._threshold = threshold
         self._anchors = _anchor_centres()
@@ -63,26 +67,32 @@ class PalmDetector:
     def __call__(self, rgb, zoom=1.0):
         """HandRoi[] in `rgb` (H, W, 3) uint8, best first, side unknown.
 
-        With zoom 1 the picture fills the network's square; with less it is drawn smaller in a black frame, which is
-        how hands that fill the picture are found.
+        With zoom 1 the picture fills the network's square; with less it is drawn smaller in a black frame,
+        which is how hands that fill the picture are found.
         """
         height, width = rgb.shape[:2]
         scale = zoom * INPUT_SIZE / max(height, width)
         size = max(round(width * scale), 1), max(round(height * scale), 1)
         left, top = (INPUT_SIZE - size[0]) // 2, (INPUT_SIZE - size[1]) // 2
         square = np.zeros((INPUT_SIZE, INPUT_SIZE, 3), np.uint8)
-        square[top:top + size[1], left:left + size[0]] = cv2.resize(
-            rgb, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-        boxes, scores = self._session.run(['boxes', 'scores'], {'image': cv2.dnn.blobFromImage(square, 1 / 255)})
+        square[top : top + size[1], left : left + size[0]] = cv2.resize(
+            rgb, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        )
+        boxes, scores = self._session.run(
+            ['boxes', 'scores'], {'image': cv2.dnn.blobFromImage(square, 1 / 255)}
+        )
         logits = scores[0, :, 0]
         keep = logits > np.log(self._threshold / (1 - self._threshold))
-        rows, scores = weighted_nms(self._decode(boxes[0][keep], self._anchors[keep]), 1 / (1 + np.exp(-logits[keep])))
+        rows, scores = weighted_nms(
+            self._decode(boxes[0][keep], self._anchors[keep]), 1 / (1 + np.exp(-logits[keep]))
+        )
         points = (rows.reshape(-1, 9, 2) * INPUT_SIZE - [left, top]) * (np.array([width, height]) / size)
-        return [self._roi(palm, score) for palm, score in zip(points, scores)]
+        return [self._roi(palm, score) for palm, score in zip(points, scores, strict=True)]
 
     @staticmethod
     def _decode(boxes, anchors):
-        """Network rows (N, 18) with their anchors (N, 2) to x0 y0 x1 y1 and 7 points in 0..1 of the input (N, 18)."""
+        """Network rows (N, 18) with their anchors (N, 2) to x0 y0 x1 y1 and 7 points in 0..1 of the input (N,
+        18)."""
         pairs = boxes.reshape(-1, 9, 2) / INPUT_SIZE
         centre, half = pairs[:, 0] + anchors, pairs[:, 1] / 2
         points = pairs[:, 2:] + anchors[:, None]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import cv2
 import numpy as np
 
@@ -19,12 +21,16 @@ _LIGHT = np.array([-0.45, -0.65, -0.61])
 _SUBPIXEL_BITS = 4
 
 
-def draw_hands(rgb, hands, camera=None, faces=None, mesh_opacity=0.6):
+def draw_hands(rgb, hands, camera=None, faces=None, mesh_opacity=0.6, mirrored=False):
     """A copy of the picture with every hand drawn into it.
 
     rgb: (H, W, 3) uint8. hands: perception Hand objects. camera: Camera of the picture, None for the default
     guess. faces: (F, 3) triangles of a right hand; left hands turn the winding round. None draws no mesh.
+    mirrored: the picture is a mirror image, as with the pipeline's `mirrored_input`.
     """
+    # The hands are in the world's frame, the picture is not: show them in the mirror, inside out.
+    if mirrored:
+        hands, faces = [_in_mirror(hand) for hand in hands], None if faces is None else faces[:, ::-1]
     canvas = np.array(rgb, copy=True, order='C')
     camera = camera or Camera.default(rgb.shape[1], rgb.shape[0])
     for hand in sorted(hands, key=_distance, reverse=True):  # near hands cover far ones
@@ -42,6 +48,14 @@ def draw_hands(rgb, hands, camera=None, faces=None, mesh_opacity=0.6):
     for hand in hands:
         _draw_label(canvas, hand)
     return canvas
+
+
+def _in_mirror(hand):
+    """The Hand reflected in the plane x = 0 of the camera; its pixels are those of the mirrored picture
+    already."""
+    mirror = np.diag([-1.0, 1.0, 1.0])
+    position = None if hand.wrist_position is None else mirror @ hand.wrist_position
+    return dataclasses.replace(hand, wrist_position=position, wrist_rotation=mirror @ hand.wrist_rotation)
 
 
 def vertices_in_camera(hand, camera):

@@ -1,4 +1,5 @@
 """Picture in, hands out: the steps in their order."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -33,7 +34,7 @@ class PipelineConfig:
     hand_model: str | None = None
     keypoint_set: str = 'mano'
     mirrored_input: bool = False
-    hand_length: float = 0.
+    hand_length: float = 0.0
     """Metres from wrist to middle fingertip of a flat hand; 0: the population's."""
     iterations: int = 1
     hypotheses: int = 0
@@ -53,14 +54,22 @@ class HandPipeline:
             self.hand_model = HandModel.load(config.hand_model or None, config.keypoint_set)
             at_landmarks = HandModel.load(config.hand_model or None, 'mediapipe')
         except (OSError, ValueError) as error:
-            raise ModelError(f'the hand model cannot be loaded: {error}',
-                             'leave hand_model empty for the open hand') from error
-        self._reconstruct = Reconstructor(folder, self.hand_model, self.providers, config.threads, config.iterations,
-                                          config.hypotheses)
+            raise ModelError(
+                f'the hand model cannot be loaded: {error}', 'leave hand_model empty for the open hand'
+            ) from error
+        self._reconstruct = Reconstructor(
+            folder, self.hand_model, self.providers, config.threads, config.iterations, config.hypotheses
+        )
         self._cues = CueNetwork(folder / 'landmarks.onnx', config.threads, self.providers)
         self._tracker = Tracker(
-            PalmDetector(folder / 'palm_detector.onnx', config.detection_threshold, config.threads, self.providers),
-            self._cues, config.max_hands, config.presence_threshold, config.detect_interval)
+            PalmDetector(
+                folder / 'palm_detector.onnx', config.detection_threshold, config.threads, self.providers
+            ),
+            self._cues,
+            config.max_hands,
+            config.presence_threshold,
+            config.detect_interval,
+        )
         self._place = Placement(self.hand_model, at_landmarks, config.hand_length)
         description = self._reconstruct.description
         self.model_name = f'{description["name"]} {description["version"]}'
@@ -86,8 +95,8 @@ class HandPipeline:
     def process(self, frame, rois=None):
         """Hand[] in a Frame. Given `rois` (HandRoi[]), it looks there and nowhere else.
 
-        A mirrored picture (`mirrored_input`) is turned back first: sides and 3D are those of the world, in the frame of
-        the camera without its mirror; `keypoints_px` and `roi` are in the picture as received.
+        A mirrored picture (`mirrored_input`) is turned back first: sides and 3D are those of the world, in
+        the frame of the camera without its mirror; `keypoints_px` and `roi` are in the picture as received.
         """
         clock = Stopwatch()
         tracker, width = self._tracker, frame.rgb.shape[1]
@@ -107,8 +116,9 @@ class HandPipeline:
         clock.lap('track')
         hands = []
         if views:
-            prediction = self._reconstruct({name: np.concatenate([view.cues[name] for view in views])
-                                            for name in views[0].cues})
+            prediction = self._reconstruct(
+                {name: np.concatenate([view.cues[name] for view in views]) for name in views[0].cues}
+            )
             clock.lap('reconstruct')
             hands = self._place(prediction, views, frame, camera)
             clock.lap('place')

@@ -1,18 +1,34 @@
 """A prediction in the frame of its crop to a hand in the camera's optical frame, on its own side.
 
-The crop camera only turns the real camera, so its picture obeys the same pinhole law and the fit is made there; what the
-network cannot know, metric size, comes from the population, a parameter or a depth picture.
+The crop camera only turns the real camera, so its picture obeys the same pinhole law and the fit is made
+there; what the network cannot know, metric size, comes from the population, a parameter or a depth picture.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from maskhand_ros.geometry import C_LEFT, C_RIGHT, CROP_SIZE, matrix_to_rotvec, mirror_rotation, rotvec_to_matrix
+from maskhand_ros.geometry import (
+    C_LEFT,
+    C_RIGHT,
+    CROP_SIZE,
+    matrix_to_rotvec,
+    mirror_rotation,
+    rotvec_to_matrix,
+)
 from maskhand_ros.perception.refinement import refine, shape_growth
-from maskhand_ros.perception.types import (LEFT, RIGHT, SCALE_DEPTH, SCALE_NONE, SCALE_PARAMETER, SCALE_POPULATION,
-                                           TENTATIVE, Hand)
+from maskhand_ros.perception.types import (
+    LEFT,
+    RIGHT,
+    SCALE_DEPTH,
+    SCALE_NONE,
+    SCALE_PARAMETER,
+    SCALE_POPULATION,
+    TENTATIVE,
+    Hand,
+)
 
 LANDMARK_SIGMA_PX = 4.0
 """Standard deviation of one 2D landmark, crop pixels, with the difference in joint definition."""
@@ -27,13 +43,13 @@ _SKIN = 0.012
 """Metres from the skin that a depth camera sees to the palm's keypoints."""
 _PALM = (0, 1, 5, 9, 13, 17)
 _MIDDLE = (0, 9, 10, 11, 12)
-_MIRROR = np.array([-1., 1., 1.])
+_MIRROR = np.array([-1.0, 1.0, 1.0])
 
 
 @dataclass
 class Fit:
-    """Where a rigid set of points lies: turn (3, 3) applied to them, then translation (3,) m; 6x6 covariance of both
-    (translation first, then the rotation vector)."""
+    """Where a rigid set of points lies: turn (3, 3) applied to them, then translation (3,) m; 6x6 covariance
+    of both (translation first, then the rotation vector)."""
 
     turn: np.ndarray
     translation: np.ndarray
@@ -43,8 +59,8 @@ class Fit:
 def fit_pose(points, pixels, focal, sigma_px=LANDMARK_SIGMA_PX, orientation_sigma=ORIENTATION_SIGMA, steps=8):
     """Weighted Gauss-Newton on rotation and translation: Fit of `points` (N, 3) m to centred `pixels` (N, 2).
 
-    `pixels` are relative to the principal point of a pinhole camera with `focal`; `sigma_px` scalar or (N,). The
-    prior says that the points are turned already, up to `orientation_sigma` rad about each axis.
+    `pixels` are relative to the principal point of a pinhole camera with `focal`; `sigma_px` scalar or (N,).
+    The prior says that the points are turned already, up to `orientation_sigma` rad about each axis.
     """
     weight = np.broadcast_to(_INDEPENDENT / len(points) / np.square(sigma_px), len(points))
     spread = np.sqrt(np.var(pixels, 0).sum())
@@ -60,7 +76,7 @@ def fit_pose(points, pixels, focal, sigma_px=LANDMARK_SIGMA_PX, orientation_sigm
         # Derivative of a projected point by the point, then by translation and by a small turn on the left.
         by_point = np.zeros((len(points), 2, 3))
         by_point[:, 0, 0] = by_point[:, 1, 1] = focal / z
-        by_point[:, 0, 2], by_point[:, 1, 2] = -focal * x / z ** 2, -focal * y / z ** 2
+        by_point[:, 0, 2], by_point[:, 1, 2] = -focal * x / z**2, -focal * y / z**2
         jacobian = np.concatenate([by_point, np.cross(turned[:, None], by_point)], -1)
         residual = pixels - focal * np.stack([x, y], 1) / z[:, None]
         information = np.einsum('nij,nik,n->jk', jacobian, jacobian, weight) + np.diag(prior)
@@ -76,46 +92,63 @@ def fit_pose(points, pixels, focal, sigma_px=LANDMARK_SIGMA_PX, orientation_sigm
 
 
 class Placement:
-    """Places hands. `hand_model` skins them, `landmark_model` is the same hand with its keypoints where the 2D landmarks
-    sit; `hand_length` is metres from wrist to middle fingertip, 0 for the population's."""
+    """Places hands. `hand_model` skins them, `landmark_model` is the same hand with its keypoints where the
+    2D landmarks sit; `hand_length` is metres from wrist to middle fingertip, 0 for the population's."""
 
-    def __init__(self, hand_model, landmark_model, hand_length=0.):
+    def __init__(self, hand_model, landmark_model, hand_length=0.0):
         self._model, self._landmark_model, self._hand_length = hand_model, landmark_model, hand_length
         self._rest = np.eye(3)[None], np.tile(np.eye(3), (1, 15, 1, 1))
         self._growth = shape_growth(landmark_model)
 
     def __call__(self, prediction, views, frame, camera):
-        """Hand[] from a HandPrediction of N hands and their N views (tracker.View), in a Frame and its Camera.
+        """Hand[] from a HandPrediction of N hands and their N views (tracker.View), in a Frame and its
+        Camera.
 
         Ids, states and the operator are the tracker's to fill in.
         """
-        orient, pose, betas = (np.array(part, float) for part in
-                               (prediction.global_orient, prediction.hand_pose, prediction.betas))
+        orient, pose, betas = (
+            np.array(part, float)
+            for part in (prediction.global_orient, prediction.hand_pose, prediction.betas)
+        )
         sizes = [self._size(shape) for shape in betas]
         posed, fits = self._landmark_model(betas, orient, pose, vertices=False), []
         for k, view in enumerate(views):
             pixels = (view.landmarks[:, :2] + 0.5) * CROP_SIZE - (CROP_SIZE - 1) / 2
-            fit, pose[k], change = self._fit(pose[k], posed, k, sizes[k], pixels.astype(float), view.crop_camera.focal)
+            fit, pose[k], change = self._fit(
+                pose[k], posed, k, sizes[k], pixels.astype(float), view.crop_camera.focal
+            )
             betas[k] += change
             orient[k] = fit.turn @ orient[k]
-            # The shape that the fit found has a length of its own: scaled about the camera, the picture stays.
+            # The shape that the fit found has a length of its own: scaled about the camera, the picture
+            # stays.
             before, sizes[k] = sizes[k], self._size(betas[k])
             fits.append(Fit(fit.turn, fit.translation * sizes[k] / before, fit.covariance))
         skinned = self._model(betas, orient, pose)
-        return [self._place(prediction, skinned, pose[k], betas[k], sizes[k], fits[k], k, view, frame, camera)
-                for k, view in enumerate(views)]
+        return [
+            self._place(prediction, skinned, pose[k], betas[k], sizes[k], fits[k], k, view, frame, camera)
+            for k, view in enumerate(views)
+        ]
 
     def _fit(self, pose, posed, k, size, pixels, focal):
-        """Fit of hand `k`, its pose (15, 3, 3) and change of betas (10,): first as a rigid body, then with its fingers."""
+        """Fit of hand `k`, its pose (15, 3, 3) and change of betas (10,): first as a rigid body, then with
+        its fingers."""
         joints, keypoints = size * posed.joints[k].astype(float), size * posed.keypoints[k].astype(float)
         fit = fit_pose(keypoints, pixels, focal)
-        pose, turn, translation, change = refine(pose, fit.turn @ posed.joint_rotations[k], joints @ fit.turn.T,
-                                                 keypoints @ fit.turn.T, fit.translation, pixels, focal, [size * part for part in self._growth])
+        pose, turn, translation, change = refine(
+            pose,
+            fit.turn @ posed.joint_rotations[k],
+            joints @ fit.turn.T,
+            keypoints @ fit.turn.T,
+            fit.translation,
+            pixels,
+            focal,
+            [size * part for part in self._growth],
+        )
         return Fit(turn @ fit.turn, translation, fit.covariance), pose, change
 
     def _size(self, betas):
         """What the hand model with `betas` (10,) is to be multiplied by."""
-        return self._hand_length / self.hand_length(betas) if self._hand_length else 1.
+        return self._hand_length / self.hand_length(betas) if self._hand_length else 1.0
 
     def hand_length(self, betas):
         """Wrist to middle fingertip along the bones of the flat hand with `betas` (10,), metres."""
@@ -125,13 +158,15 @@ class Placement:
     @staticmethod
     def _place(prediction, skinned, pose, betas, size, fit, index, view, frame, camera):
         source = SCALE_NONE if frame.camera is None else SCALE_PARAMETER if size != 1 else SCALE_POPULATION
-        vertices, joints, keypoints = (np.asarray(part[index], float) * size
-                                       for part in (skinned.vertices, skinned.joints, skinned.keypoints))
+        vertices, joints, keypoints = (
+            np.asarray(part[index], float) * size
+            for part in (skinned.vertices, skinned.joints, skinned.keypoints)
+        )
         # From the (mirrored) crop to the camera: mirror back, then turn back.
         left = view.side == 'left'
         back = view.crop_camera.rotation.T
         mirror = _MIRROR if left else np.ones(3)
-        to_camera = back * mirror                                  # acts on polar vectors of the fit's frame
+        to_camera = back * mirror  # acts on polar vectors of the fit's frame
         frame_axes = C_LEFT if left else C_RIGHT
         rotations = np.asarray(skinned.joint_rotations[index], float)
         if left:
@@ -142,35 +177,55 @@ class Placement:
 
         along = _SIZE_SPREAD[source] * np.linalg.norm(position)
         if source != SCALE_NONE and frame.depth is not None:
-            ratio = _depth_ratio(frame.depth, camera.project(keypoints[list(_PALM)] + position),
-                                 (keypoints[list(_PALM), 2] + position[2]))
+            ratio = _depth_ratio(
+                frame.depth,
+                camera.project(keypoints[list(_PALM)] + position),
+                (keypoints[list(_PALM), 2] + position[2]),
+            )
             if ratio is not None:
                 source, along = SCALE_DEPTH, _DEPTH_SIGMA
-                position, vertices, joints, keypoints = (ratio * part for part in (position, vertices, joints, keypoints))
+                position, vertices, joints, keypoints = (
+                    ratio * part for part in (position, vertices, joints, keypoints)
+                )
         ray = position / np.linalg.norm(position)
-        axial = back * (-mirror if left else mirror)               # a mirror turns rotation vectors the other way
+        axial = back * (-mirror if left else mirror)  # a mirror turns rotation vectors the other way
         blocks = np.zeros((6, 6))
         blocks[:3, :3], blocks[3:, 3:] = to_camera, axial
         covariance = blocks @ fit.covariance @ blocks.T
-        covariance[:3, :3] += along ** 2 * np.outer(ray, ray)
+        covariance[:3, :3] += along**2 * np.outer(ray, ray)
 
         wrist = rotations[0] @ frame_axes
         pixels = camera.project(keypoints + position)
         metric = source != SCALE_NONE
         return Hand(
-            id=0, side=LEFT if left else RIGHT, side_probability=view.side_probability, state=TENTATIVE, operator=False,
-            score=view.presence, confidence=float(prediction.confidence[index]),
-            roi=_box(pixels, frame.rgb.shape), scale_source=source, wrist_position=position if metric else None,
-            wrist_rotation=wrist, wrist_covariance=covariance if metric else None,
-            keypoints=keypoints + position if metric else None, keypoints_wrist=keypoints @ wrist,
-            keypoint_stddev=np.asarray(prediction.keypoint_stddev[index, :, 0], float), keypoint_stddev_depth=np.asarray(prediction.keypoint_stddev[index, :, 1], float),
-            keypoints_px=pixels, joint_rotations=rotations @ frame_axes, joints_wrist=joints @ wrist,
+            id=0,
+            side=LEFT if left else RIGHT,
+            side_probability=view.side_probability,
+            state=TENTATIVE,
+            operator=False,
+            score=view.presence,
+            confidence=float(prediction.confidence[index]),
+            roi=_box(pixels, frame.rgb.shape),
+            scale_source=source,
+            wrist_position=position if metric else None,
+            wrist_rotation=wrist,
+            wrist_covariance=covariance if metric else None,
+            keypoints=keypoints + position if metric else None,
+            keypoints_wrist=keypoints @ wrist,
+            keypoint_stddev=np.asarray(prediction.keypoint_stddev[index, :, 0], float),
+            keypoint_stddev_depth=np.asarray(prediction.keypoint_stddev[index, :, 1], float),
+            keypoints_px=pixels,
+            joint_rotations=rotations @ frame_axes,
+            joints_wrist=joints @ wrist,
             mano_pose=np.concatenate([matrix_to_rotvec(rotations[:1]), matrix_to_rotvec(pose)]).reshape(48),
-            betas=betas, vertices=vertices @ wrist)
+            betas=betas,
+            vertices=vertices @ wrist,
+        )
 
 
 def _depth_ratio(depth, pixels, z):
-    """Factor that brings palm points at `pixels` (N, 2) and depths `z` (N,) to the depth picture; None if it is unsure."""
+    """Factor that brings palm points at `pixels` (N, 2) and depths `z` (N,) to the depth picture; None if it
+    is unsure."""
     column, row = np.round(pixels).astype(int).T
     inside = (column >= 0) & (row >= 0) & (column < depth.shape[1]) & (row < depth.shape[0])
     seen = depth[row[inside], column[inside]].astype(float)

@@ -1,4 +1,6 @@
-"""Bends a placed hand's fingers a little towards its 2D landmarks, as far as the network's pose leaves room."""
+"""Bends a placed hand's fingers a little towards its 2D landmarks, as far as the network's pose leaves
+room."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -9,11 +11,13 @@ from maskhand_ros.skeleton import JOINT_PARENTS, KEYPOINT_JOINT
 SIGMA_PX = 6.0
 """Standard deviation of one 2D landmark against the fingers' own, crop pixels."""
 _BEND, _SPREAD, _TWIST, _THUMB = 0.2, 0.12, 0.02, 0.1
-"""Standard deviation of the network's joint angles, radians: bending, sideways, about the bone; the thumb about any axis."""
+"""Standard deviation of the network's joint angles, radians: bending, sideways, about the bone; the thumb
+about any axis."""
 _PLACE = (0.01, 0.01, 0.03, 0.05, 0.05, 0.05)
 """How far the whole hand may still move: metres, then radians."""
 _SHAPE = 1.0
-"""Standard deviation of a shape parameter: the population's, for one picture hardly tells the network any of it."""
+"""Standard deviation of a shape parameter: the population's, for one picture hardly tells the network any of
+it."""
 
 _ANCESTORS = np.zeros((16, 16), bool)
 for _joint in range(16):
@@ -25,25 +29,28 @@ _MOVES = _ANCESTORS[KEYPOINT_JOINT][:, 1:, None, None]
 
 
 def _prior():
-    """(61,) information of translation, rotation, twist, bend and spread of each of the 15 finger joints, and betas."""
+    """(61,) information of translation, rotation, twist, bend and spread of each of the 15 finger joints, and
+    betas."""
     joints = np.tile([_TWIST, _BEND, _SPREAD], (15, 1))
-    joints[1:12:3, 2] = joints[2:12:3, 2] = _TWIST             # middle and end joints are hinges
+    joints[1:12:3, 2] = joints[2:12:3, 2] = _TWIST  # middle and end joints are hinges
     joints[12:] = _THUMB
     return 1 / np.square(np.concatenate([_PLACE, joints.ravel(), np.full(10, _SHAPE)]))
 
 
 def shape_growth(model):
-    """How the bones (15, 3, 10) of a HandModel and the keypoints that ride on its joints (21, 3, 10) grow with each of
-    its betas, metres, in the joints' own frames."""
+    """How the bones (15, 3, 10) of a HandModel and the keypoints that ride on its joints (21, 3, 10) grow
+    with each of its betas, metres, in the joints' own frames."""
     flat = np.tile(np.eye(3), (11, 1, 1)), np.tile(np.eye(3), (11, 15, 1, 1))
     out = model(np.concatenate([np.zeros((1, 10)), np.eye(10)]), *flat, vertices=False)
-    joints, keypoints = (np.moveaxis(part[1:] - part[:1], 0, -1).astype(float) for part in (out.joints, out.keypoints))
+    joints, keypoints = (
+        np.moveaxis(part[1:] - part[:1], 0, -1).astype(float) for part in (out.joints, out.keypoints)
+    )
     return joints[1:] - joints[JOINT_PARENTS[1:]], keypoints - joints[KEYPOINT_JOINT]
 
 
 def _chain(local, bones, riders):
-    """Rotations (16, 3, 3), joints (16, 3, C) and riding points (21, 3, C) of local rotations (16, 3, 3), with bones
-    (15, 3, C) and riders (21, 3, C) in the frames they are in."""
+    """Rotations (16, 3, 3), joints (16, 3, C) and riding points (21, 3, C) of local rotations (16, 3, 3),
+    with bones (15, 3, C) and riders (21, 3, C) in the frames they are in."""
     rotations, joints = local.copy(), np.zeros((16, *bones.shape[1:]))
     for joint in range(1, 16):
         parent = JOINT_PARENTS[joint]
@@ -53,36 +60,45 @@ def _chain(local, bones, riders):
 
 
 def refine(hand_pose, rotations, joints, keypoints, translation, pixels, focal, growth, steps=3):
-    """Gauss-Newton on all joints and the shape: (hand_pose (15, 3, 3), turn (3, 3), translation (3,), change of betas
-    (10,)); all but the last with the change applied.
+    """Gauss-Newton on all joints and the shape: (hand_pose (15, 3, 3), turn (3, 3), translation (3,), change
+    of betas (10,)); all but the last with the change applied.
 
-    `rotations` (16, 3, 3), `joints` (16, 3) and `keypoints` (21, 3) are the posed right hand's, wrist at the origin, in
-    the frame of the crop; `hand_pose` (15, 3, 3) its local rotations; `translation` (3,) its place. `pixels` (21, 2)
-    are relative to the principal point; `growth` is shape_growth in the same size. `turn` is to be applied to the hand
-    on the left. Each keypoint is taken to ride on one joint, which is nearly so.
+    `rotations` (16, 3, 3), `joints` (16, 3) and `keypoints` (21, 3) are the posed right hand's, wrist at the
+    origin, in the frame of the crop; `hand_pose` (15, 3, 3) its local rotations; `translation` (3,) its
+    place. `pixels` (21, 2) are relative to the principal point; `growth` is shape_growth in the same size.
+    `turn` is to be applied to the hand on the left. Each keypoint is taken to ride on one joint, which is
+    nearly so.
     """
     prior, total = _prior(), np.zeros(61)
     local = np.concatenate([rotations[:1], hand_pose])
     bones = np.einsum('jba,jb->ja', rotations[JOINT_PARENTS[1:]], joints[1:] - joints[JOINT_PARENTS[1:]])
     riders = np.einsum('kba,kb->ka', rotations[KEYPOINT_JOINT], keypoints - joints[KEYPOINT_JOINT])
     # The last column is the hand, the others how it grows with each beta.
-    bones, riders = (np.concatenate([by_beta, part[..., None]], -1)
-                     for by_beta, part in zip(growth, (bones, riders), strict=True))
+    bones, riders = (
+        np.concatenate([by_beta, part[..., None]], -1)
+        for by_beta, part in zip(growth, (bones, riders), strict=True)
+    )
     turn = np.eye(3)
     for _ in range(steps):
         rotations, joints, points = _chain(local, bones, riders)
         by_shape, keypoints, joints = points[..., :10], points[..., 10], joints[..., 10]
-        axes = (rotations @ C_RIGHT)[1:].transpose(0, 2, 1)                        # rows: twist, bend, spread
+        axes = (rotations @ C_RIGHT)[1:].transpose(0, 2, 1)  # rows: twist, bend, spread
         by_joint = np.cross(axes[None], (keypoints[:, None] - joints[None, 1:])[:, :, None]) * _MOVES
         by_turn = np.cross(np.eye(3)[None], keypoints[:, None])
         by_shift = np.broadcast_to(np.eye(3), (21, 3, 3))
-        moves = np.concatenate([by_shift, by_turn, by_joint.reshape(21, 45, 3), by_shape.transpose(0, 2, 1)], 1)
+        moves = np.concatenate(
+            [by_shift, by_turn, by_joint.reshape(21, 45, 3), by_shape.transpose(0, 2, 1)], 1
+        )
         x, y, z = (keypoints + translation).T
         u, v = x / z, y / z
-        rows = np.stack([moves[..., 0] - moves[..., 2] * u[:, None], moves[..., 1] - moves[..., 2] * v[:, None]], 1)
+        rows = np.stack(
+            [moves[..., 0] - moves[..., 2] * u[:, None], moves[..., 1] - moves[..., 2] * v[:, None]], 1
+        )
         jacobian = (rows * (focal / z)[:, None, None]).reshape(42, 61) / SIGMA_PX
         residual = (pixels - focal * np.stack([u, v], 1)).reshape(42) / SIGMA_PX
-        change = np.linalg.solve(jacobian.T @ jacobian + np.diag(prior), jacobian.T @ residual - prior * total)
+        change = np.linalg.solve(
+            jacobian.T @ jacobian + np.diag(prior), jacobian.T @ residual - prior * total
+        )
         total += change
         translation = translation + change[:3]
         step = rotvec_to_matrix(change[3:6])

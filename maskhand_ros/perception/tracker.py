@@ -1,4 +1,5 @@
 """Which hands are in the picture: detector when there is room for one more, last frame's hands otherwise."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field
@@ -10,7 +11,8 @@ from maskhand_ros.perception.crop import crop_hand, crop_to_camera, roi_from_key
 from maskhand_ros.perception.types import LEFT, RIGHT, TENTATIVE, TRACKED
 
 ZOOMS = (1.0, 0.5)
-"""Of the detector, in turn until a hand is found: as it is, and drawn smaller for hands that fill the picture."""
+"""Of the detector, in turn until a hand is found: as it is, and drawn smaller for hands that fill the
+picture."""
 CONFIRM_FRAMES = 3
 """Frames in a row that make a tentative hand a tracked one."""
 KEEP_FRAMES = 3
@@ -78,7 +80,8 @@ class Tracker:
     """Finds hands and follows them; ids are never used twice."""
 
     def __init__(self, detector, cue_network, max_hands=2, presence_threshold=0.5, detect_interval=5):
-        """`detect_interval`: frames between runs of the detector while some, but fewer than max_hands, are followed."""
+        """`detect_interval`: frames between runs of the detector while some, but fewer than max_hands, are
+        followed."""
         self._detector, self._cues = detector, cue_network
         self._max_hands, self._threshold, self._interval = max_hands, presence_threshold, detect_interval
         self._next_id = 1
@@ -94,7 +97,7 @@ class Tracker:
         self.lost_ids = []
         rois = [roi_from_keypoints(track.keypoints_px, track.side) for track in self._tracks]
         found = []
-        for track, view in zip(self._tracks, self._look(rgb, camera, rois)):
+        for track, view in zip(self._tracks, self._look(rgb, camera, rois), strict=True):
             # The older track keeps a hand that two have run into.
             if view.presence >= self._threshold and not _known(view, [other for _, other in found]):
                 found.append((track, view))
@@ -106,7 +109,9 @@ class Tracker:
         """Whether the detector should run on this frame, with `followed` hands in sight."""
         self._since_detection += 1
         missing = any(track.missed for track in self._tracks)
-        return followed < self._max_hands and (missing or not followed or self._since_detection >= self._interval)
+        return followed < self._max_hands and (
+            missing or not followed or self._since_detection >= self._interval
+        )
 
     def detect(self, rgb, camera, known):
         """Views of hands that are not among the `known` views, from the whole picture."""
@@ -123,17 +128,17 @@ class Tracker:
         return views
 
     def look_at(self, rgb, camera, rois, known=()):
-        """Views of the hands at `rois`, best first, each looked at twice: to learn its side and place, then in a
-        crop made for them."""
+        """Views of the hands at `rois`, best first, each looked at twice: to learn its side and place, then
+        in a crop made for them."""
         views = []
         for roi in rois:
             if len(known) + len(views) == self._max_hands:
                 break
-            first, = self._look(rgb, camera, [roi])
+            (first,) = self._look(rgb, camera, [roi])
             if first.presence < self._threshold:
                 continue
             side = roi.side or ('right' if first.right_probability > 0.5 else 'left')
-            view, = self._look(rgb, camera, [roi_from_keypoints(first.keypoints_px, side)])
+            (view,) = self._look(rgb, camera, [roi_from_keypoints(first.keypoints_px, side)])
             view.right_probability = (first.right_probability + view.right_probability) / 2
             if view.presence >= self._threshold and not _known(view, [*known, *views]):
                 views.append(view)
@@ -165,15 +170,18 @@ class Tracker:
 
     def finish(self, pairs, hands):
         """Fills id, state and operator of `hands`, in the order of `pairs` (Track, View)."""
-        for (track, _), hand in zip(pairs, hands):
+        for (track, _), hand in zip(pairs, hands, strict=True):
             hand.id = track.id
             hand.state = TRACKED if track.seen >= CONFIRM_FRAMES else TENTATIVE
         for side in (LEFT, RIGHT):
             # The operator's hand stays the operator's; else it is the largest tracked hand of its side.
-            rank = {hand.id: (track.operator, view.size_px) for (track, view), hand in zip(pairs, hands)
-                    if hand.side == side and hand.state == TRACKED}
+            rank = {
+                hand.id: (track.operator, view.size_px)
+                for (track, view), hand in zip(pairs, hands, strict=True)
+                if hand.side == side and hand.state == TRACKED
+            }
             chosen = max(rank, key=rank.get, default=None)
-            for (track, _), hand in zip(pairs, hands):
+            for (track, _), hand in zip(pairs, hands, strict=True):
                 if hand.side == side:
                     hand.operator = track.operator = hand.id == chosen
 
@@ -182,15 +190,21 @@ class Tracker:
         if not rois:
             return []
         mirrors = [roi.side == 'left' for roi in rois]
-        crops, cameras = zip(*(crop_hand(rgb, camera, roi, mirror) for roi, mirror in zip(rois, mirrors)))
-        cues = self._cues(np.stack(crops))
+        looks = [crop_hand(rgb, camera, roi, mirror) for roi, mirror in zip(rois, mirrors, strict=True)]
+        cues = self._cues(np.stack([crop for crop, _ in looks]))
         views = []
-        for k, (roi, mirror, crop_camera) in enumerate(zip(rois, mirrors, cameras)):
-            one = {name: values[k:k + 1] for name, values in cues.items()}
+        for k, (mirror, (_, crop_camera)) in enumerate(zip(mirrors, looks, strict=True)):
+            one = {name: values[k : k + 1] for name, values in cues.items()}
             right = float(one['handedness'][0, 0])
-            views.append(View('left' if mirror else 'right', crop_camera, one,
-                              crop_to_camera(one['landmarks'][0], crop_camera, camera, mirror),
-                              1 - right if mirror else right))
+            views.append(
+                View(
+                    'left' if mirror else 'right',
+                    crop_camera,
+                    one,
+                    crop_to_camera(one['landmarks'][0], crop_camera, camera, mirror),
+                    1 - right if mirror else right,
+                )
+            )
         return views
 
 
@@ -200,7 +214,7 @@ def _known(view, others):
 
 
 def _near(keypoints_px, view):
-    size = 2 * max(view.size_px, 1.)
+    size = 2 * max(view.size_px, 1.0)
     return np.linalg.norm(keypoints_px - view.keypoints_px, axis=1).mean() < _SAME_HAND * size
 
 

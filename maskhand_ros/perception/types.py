@@ -1,4 +1,6 @@
-"""What travels through the perception steps. Arrays are float64 unless said; the side constants are Hand.msg's."""
+"""What travels through the perception steps. Arrays are float64 unless said; the side constants are
+Hand.msg's."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -63,7 +65,8 @@ class Hand:
     wrist_rotation: np.ndarray
     """(3, 3) the wrist frame in the camera frame: x to the fingers, z out of the back of the hand."""
     wrist_covariance: np.ndarray | None
-    """(6, 6) of position (m) and rotation (rad, about the camera's fixed axes); None where the scale is unknown."""
+    """(6, 6) of position (m) and rotation (rad, about the camera's fixed axes); None where the scale is
+    unknown."""
     keypoints: np.ndarray | None
     """(21, 3) camera frame, metres; None where the scale is unknown."""
     keypoints_wrist: np.ndarray

@@ -1,1 +1,2 @@
-"""Data engine, training loops, conversion and evaluation: needs the extra `train`, never imported at run time."""
+"""Data engine, training loops, conversion and evaluation: needs the extra `train`, never imported at run
+time."""

@@ -2,10 +2,11 @@
 
     python -m maskhand_ros.training.fit_keypoints shards/val-*.npz
 
-On rendered pictures that the network reads well, its world landmarks are aligned with the truth; what is left, averaged
-in each bone's own frame, is the difference of conventions. The points that follow are written as sparse convex
-combinations of mesh vertices into `open_hand.npz`. Only our own renders are used.
+On rendered pictures that the network reads well, its world landmarks are aligned with the truth; what is
+left, averaged in each bone's own frame, is the difference of conventions. The points that follow are written
+as sparse convex combinations of mesh vertices into `open_hand.npz`. Only our own renders are used.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -27,9 +28,11 @@ def mean_offsets(hand, shards, presence):
     for path in shards:
         with np.load(path) as shard:
             good = shard['presence'][:, 0] > presence
-            out = hand(shard['betas'][good], shard['global_orient'][good], shard['hand_pose'][good], vertices=False)
+            out = hand(
+                shard['betas'][good], shard['global_orient'][good], shard['hand_pose'][good], vertices=False
+            )
             world = shard['world_landmarks'][good].reshape(-1, 21, 3)
-        for measured, truth, rotations in zip(world, out.keypoints, out.joint_rotations):
+        for measured, truth, rotations in zip(world, out.keypoints, out.joint_rotations, strict=True):
             moved = align_on(measured, truth, CONVENTION_LIGHT)
             offsets.append(np.einsum('kji,kj->ki', rotations[KEYPOINT_JOINT], moved - truth))
     offsets = np.array(offsets)
@@ -46,9 +49,13 @@ def align_on(source, target, subset):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('shards', nargs='+')
-    parser.add_argument('--presence', type=float, default=0.95, help='least presence score of a picture (default 0.95)')
+    parser.add_argument(
+        '--presence', type=float, default=0.95, help='least presence score of a picture (default 0.95)'
+    )
     args = parser.parse_args()
     hand = HandModel.load()
     rest = hand(np.zeros((1, 10)), np.eye(3)[None], np.tile(np.eye(3), (1, 15, 1, 1)))
@@ -56,13 +63,16 @@ def main():
     points = rest.keypoints[0] + offsets
     with np.load(OPEN_HAND) as file:
         arrays = {name: file[name] for name in file.files}
-    scales = np.array([0.9, 1., 1.1])[:, None, None]
+    scales = np.array([0.9, 1.0, 1.1])[:, None, None]
     rule = np.zeros_like(arrays['keypoint_regressor_mano'])
     for keypoint, point in enumerate(points):
         rule[keypoint, 16:] = fit_regressor(scales[:, 0] * point, scales * rest.vertices)
     arrays['keypoint_regressor_mediapipe'] = rule
     np.savez_compressed(OPEN_HAND, **arrays)
-    print(f'{count} pictures; offsets from the mano set in mm:', np.round(1e3 * np.linalg.norm(offsets, axis=1), 1))
+    print(
+        f'{count} pictures; offsets from the mano set in mm:',
+        np.round(1e3 * np.linalg.norm(offsets, axis=1), 1),
+    )
 
 
 if __name__ == '__main__':

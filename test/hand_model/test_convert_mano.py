@@ -1,4 +1,6 @@
-"""`convert-mano` on a made-up file of MANO's shape, with the classes that a real one holds; hostile files are refused."""
+"""`convert-mano` on a made-up file of MANO's shape, with the classes that a real one holds; hostile files are
+refused."""
+
 import copyreg
 import os
 import pickle
@@ -17,7 +19,11 @@ from maskhand_ros.skeleton import JOINT_PARENTS
 def foreign(monkeypatch):
     """Classes under the names of chumpy and scipy.sparse, so that the pickle holds those names."""
     made = {}
-    for module, name in (('chumpy.ch', 'Ch'), ('chumpy.reordering', 'Select'), ('scipy.sparse.csc', 'csc_matrix')):
+    for module, name in (
+        ('chumpy.ch', 'Ch'),
+        ('chumpy.reordering', 'Select'),
+        ('scipy.sparse.csc', 'csc_matrix'),
+    ):
         kind = type(name, (), {'__module__': module})
         for k in range(1, module.count('.') + 2):
             parent = '.'.join(module.split('.')[:k])
@@ -42,15 +48,27 @@ def mano_shaped(foreign):
     regressor = np.where(rng.random((16, 778)) < 0.01, rng.random((16, 778)), 0)
     rows, columns = np.nonzero(regressor.T)[::-1]
     weights = rng.random((778, 16))
-    arrays = {'v_template': template, 'posedirs': rng.normal(0, 1e-4, (778, 3, 135)), 'hands_mean': np.zeros(45),
-              'weights': weights / weights.sum(1, keepdims=True), 'f': rng.integers(0, 778, (1538, 3)).astype(np.uint32),
-              'kintree_table': np.stack([np.where(JOINT_PARENTS < 0, 2 ** 32 - 1, JOINT_PARENTS), np.arange(16)])}
+    arrays = {
+        'v_template': template,
+        'posedirs': rng.normal(0, 1e-4, (778, 3, 135)),
+        'hands_mean': np.zeros(45),
+        'weights': weights / weights.sum(1, keepdims=True),
+        'f': rng.integers(0, 778, (1538, 3)).astype(np.uint32),
+        'kintree_table': np.stack([np.where(JOINT_PARENTS < 0, 2**32 - 1, JOINT_PARENTS), np.arange(16)]),
+    }
     leaf = _filled(foreign['Ch'], x=np.concatenate([shapedirs, shapedirs], -1))
     chosen = np.arange(leaf.x.size).reshape(leaf.x.shape)[..., :10]
-    data = {**arrays,
-            'shapedirs': _filled(foreign['Select'], a=leaf, idxs=chosen.ravel(), preferred_shape=chosen.shape),
-            'J_regressor': _filled(foreign['csc_matrix'], data=regressor[rows, columns], indices=rows,
-                                   indptr=np.searchsorted(columns, np.arange(779)), _shape=(16, 778))}
+    data = {
+        **arrays,
+        'shapedirs': _filled(foreign['Select'], a=leaf, idxs=chosen.ravel(), preferred_shape=chosen.shape),
+        'J_regressor': _filled(
+            foreign['csc_matrix'],
+            data=regressor[rows, columns],
+            indices=rows,
+            indptr=np.searchsorted(columns, np.arange(779)),
+            _shape=(16, 778),
+        ),
+    }
     return data, {**arrays, 'shapedirs': shapedirs, 'J_regressor': regressor}
 
 

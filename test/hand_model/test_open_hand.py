@@ -1,4 +1,5 @@
 """The open hand and its skinning, against independent computation."""
+
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
@@ -19,8 +20,11 @@ def hand():
 @pytest.fixture(scope='module')
 def parameters():
     rng = np.random.default_rng(3)
-    return (rng.standard_normal((B, 10)), Rotation.random(B, random_state=1).as_matrix(),
-            Rotation.from_rotvec(.5 * rng.standard_normal((B * 15, 3))).as_matrix().reshape(B, 15, 3, 3))
+    return (
+        rng.standard_normal((B, 10)),
+        Rotation.random(B, random_state=1).as_matrix(),
+        Rotation.from_rotvec(0.5 * rng.standard_normal((B * 15, 3))).as_matrix().reshape(B, 15, 3, 3),
+    )
 
 
 def skin_by_hand(hand, betas, global_orient, hand_pose):
@@ -37,7 +41,12 @@ def skin_by_hand(hand, betas, global_orient, hand_pose):
     to_rest = np.tile(np.eye(4), (16, 1, 1))
     to_rest[:, :3, 3] = -rest
     matrices = np.array(world) @ to_rest
-    return np.array([(np.tensordot(w, matrices, 1) @ np.append(v, 1))[:3] for w, v in zip(hand.weights, shaped)])
+    return np.array(
+        [
+            (np.tensordot(w, matrices, 1) @ np.append(v, 1))[:3]
+            for w, v in zip(hand.weights, shaped, strict=True)
+        ]
+    )
 
 
 def test_skinning_equals_the_papers_formula(hand, parameters):
@@ -52,6 +61,7 @@ def test_skinning_equals_the_papers_formula(hand, parameters):
 def test_torch_equals_numpy(hand, parameters):
     torch = pytest.importorskip('torch')
     from maskhand_ros.hand_model.torch_hand import TorchHand
+
     expected = hand(*parameters)
     out = TorchHand(hand)(*(torch.as_tensor(p, dtype=torch.float32) for p in parameters))
     for name, value in expected._asdict().items():
@@ -73,7 +83,7 @@ def test_the_first_shape_component_is_size_and_adult_hands_are_covered(hand):
     betas[:, 0] = -2, 0, 2
     keypoints = hand(betas, np.tile(np.eye(3), (3, 1, 1)), identity).keypoints
     a, b = KEYPOINT_EDGES[8:12].T
-    lengths = np.linalg.norm(keypoints[:, a] - keypoints[:, b], axis=2).sum(1)      # wrist to middle fingertip
+    lengths = np.linalg.norm(keypoints[:, a] - keypoints[:, b], axis=2).sum(1)  # wrist to middle fingertip
     assert 0.150 < lengths[0] < lengths[1] < lengths[2] < 0.205
     assert 0.17 < lengths[1] < 0.19
 
@@ -89,7 +99,7 @@ def test_every_keypoint_set_lies_within_the_hand(hand, parameters):
 def test_faces_point_outwards(hand):
     v = hand.v_template
     a, b, c = v[hand.faces].transpose(1, 0, 2)
-    assert np.einsum('fi,fi->', np.cross(a, b), c) / 6 > 1e-4           # signed volume in cubic metres
+    assert np.einsum('fi,fi->', np.cross(a, b), c) / 6 > 1e-4  # signed volume in cubic metres
 
 
 def test_file_is_plain_arrays_with_licence():
@@ -105,11 +115,11 @@ def test_missing_file_names_the_fix():
 
 def test_rotations_agree_with_scipy():
     rotations = Rotation.random(200, random_state=0)
-    matrices = np.concatenate([rotations.as_matrix(), np.eye(3)[None], np.diag([1., -1, -1])[None]])
+    matrices = np.concatenate([rotations.as_matrix(), np.eye(3)[None], np.diag([1.0, -1, -1])[None]])
     truth = Rotation.from_matrix(matrices)
     assert np.allclose(rotvec_to_matrix(truth.as_rotvec()), matrices, atol=1e-9)
     assert np.allclose(rotvec_to_matrix(matrix_to_rotvec(matrices)), matrices, atol=1e-7)
     quaternion = matrix_to_quaternion(matrices)
     assert np.allclose(np.abs((quaternion * truth.as_quat()).sum(1)), 1)
-    mirrored = matrix_to_rotvec(mirror_rotation(rotvec_to_matrix(np.array([.1, .2, .3]))))
-    assert np.allclose(mirrored, [.1, -.2, -.3])
+    mirrored = matrix_to_rotvec(mirror_rotation(rotvec_to_matrix(np.array([0.1, 0.2, 0.3]))))
+    assert np.allclose(mirrored, [0.1, -0.2, -0.3])

@@ -1,7 +1,9 @@
-"""Our skinning of a user's own MANO file against smplx, the reference. Opt-in: smplx's licence and MANO's are yours to accept.
+"""Our skinning of a user's own MANO file against smplx, the reference. Opt-in: smplx's licence and MANO's are
+yours to accept.
 
-    pip install smplx chumpy && MANO_RIGHT_PKL=/path/to/MANO_RIGHT.pkl make test ARGS='-k smplx'
+pip install smplx chumpy && MANO_RIGHT_PKL=/path/to/MANO_RIGHT.pkl make test ARGS='-k smplx'
 """
+
 import os
 
 import numpy as np
@@ -20,11 +22,13 @@ def test_our_skinning_equals_smplx(tmp_path):
     torch = pytest.importorskip('torch')
     convert(MANO, tmp_path / 'mano.npz')
     rng = np.random.default_rng(0)
-    betas, pose = rng.standard_normal((4, 10)), .4 * rng.standard_normal((4, 48))
+    betas, pose = rng.standard_normal((4, 10)), 0.4 * rng.standard_normal((4, 48))
     reference = smplx.MANO(MANO, is_rhand=True, use_pca=False, flat_hand_mean=True, batch_size=4)
-    expected = reference(betas=torch.as_tensor(betas, dtype=torch.float32),
-                         global_orient=torch.as_tensor(pose[:, :3], dtype=torch.float32),
-                         hand_pose=torch.as_tensor(pose[:, 3:], dtype=torch.float32))
+    expected = reference(
+        betas=torch.as_tensor(betas, dtype=torch.float32),
+        global_orient=torch.as_tensor(pose[:, :3], dtype=torch.float32),
+        hand_pose=torch.as_tensor(pose[:, 3:], dtype=torch.float32),
+    )
     rotations = Rotation.from_rotvec(pose.reshape(-1, 3)).as_matrix().reshape(4, 16, 3, 3)
     ours = HandModel.load(tmp_path / 'mano.npz')(betas, rotations[:, 0], rotations[:, 1:])
     wrist = expected.joints[:, :1].detach().numpy()

@@ -84,7 +84,7 @@ def test_tf_chain_ends_at_the_keypoints(make_hand, side):
     assert parents['hand/index_2'] == 'hand/index_1' and parents['hand/index_tip'] == 'hand/index_3'
     frames = resolve(transforms)
     assert len(frames) == 22
-    for name, keypoint in zip(KEYPOINT_NAMES, hand.keypoints):
+    for name, keypoint in zip(KEYPOINT_NAMES, hand.keypoints, strict=True):
         np.testing.assert_allclose(frames[f'hand/{name}'][1], keypoint, atol=1e-6, err_msg=name)
     # Fingers lie ahead of the wrist, on both hands.
     assert ((hand.keypoints[9] - hand.keypoints[0]) @ frames['hand/wrist'][0])[0] > 0.03
@@ -109,7 +109,7 @@ def test_markers_show_and_delete(make_hand, hand_model):
     assert [(m.ns, m.id, m.action) for m in shown] == [
         (ns, i, Marker.ADD) for i in (1, 2) for ns in ('mesh', 'skeleton')
     ]
-    for marker, hand in zip(shown[::2], (left, right)):
+    for marker, hand in zip(shown[::2], (left, right), strict=True):
         corners = np.array([(p.x, p.y, p.z) for p in marker.points]).reshape(-1, 3, 3)
         outward = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
         volume = (corners[:, 0] * outward).sum() / 6

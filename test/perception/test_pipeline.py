@@ -1,4 +1,6 @@
-"""The whole way from picture to hands, on frames of the bundled clip: two rendered hands, the left one first in the truth."""
+"""The whole way from picture to hands, on frames of the bundled clip: two rendered hands, the left one first
+in the truth."""
+
 import shutil
 
 import cv2
@@ -69,12 +71,14 @@ def test_a_mirrored_picture_gives_the_mirrored_hands(pipeline, clip, pictures):
     straight = seen(pipeline, rgb, Camera(clip.K, width, height))
     mirrored = seen(pipeline, np.ascontiguousarray(rgb[:, ::-1]), Camera(K, width, height))
     assert set(straight) == set(mirrored) == {LEFT, RIGHT}
-    flip = np.array([-1., 1, 1])
+    flip = np.array([-1.0, 1, 1])
     for side, other in ((LEFT, RIGHT), (RIGHT, LEFT)):
         one, two = straight[side], mirrored[other]
         # Whole-picture detection is not mirror-exact, hence a tolerance of millimetres and not of rounding.
         span = np.ptp(one.keypoints_px, axis=0).max()
-        np.testing.assert_allclose(two.keypoints_px * [-1, 1] + [width - 1, 0], one.keypoints_px, atol=0.05 * span)
+        np.testing.assert_allclose(
+            two.keypoints_px * [-1, 1] + [width - 1, 0], one.keypoints_px, atol=0.05 * span
+        )
         relative = one.keypoints - one.keypoints[0]
         assert np.linalg.norm((two.keypoints - two.keypoints[0]) * flip - relative, axis=1).mean() < 0.006
         turn = mirror_rotation(rotvec_to_matrix(two.mano_pose[:3])).T @ rotvec_to_matrix(one.mano_pose[:3])
@@ -94,7 +98,9 @@ def test_mirrored_input_is_turned_back(clip, pictures, pipeline):
     turned = seen(selfie, np.ascontiguousarray(rgb[:, ::-1]), Camera(K, width, height))
     for side in (LEFT, RIGHT):
         np.testing.assert_allclose(turned[side].keypoints, straight[side].keypoints, atol=1e-6)
-        np.testing.assert_allclose(turned[side].keypoints_px[:, 0], width - 1 - straight[side].keypoints_px[:, 0], atol=1e-4)
+        np.testing.assert_allclose(
+            turned[side].keypoints_px[:, 0], width - 1 - straight[side].keypoints_px[:, 0], atol=1e-4
+        )
 
 
 def test_a_turned_picture_gives_turned_hands(pipeline, clip, pictures):
@@ -103,7 +109,7 @@ def test_a_turned_picture_gives_turned_hands(pipeline, clip, pictures):
     camera = Camera(clip.K, width, height)
     angle = np.radians(35)
     about_z = rotvec_to_matrix(np.array([0, 0, angle]))
-    K = np.array([[clip.K[0, 0], 0, 400], [0, clip.K[0, 0], 400], [0, 0, 1.]])
+    K = np.array([[clip.K[0, 0], 0, 400], [0, clip.K[0, 0], 400], [0, 0, 1.0]])
     turned_picture = cv2.warpPerspective(rgb, K @ about_z @ np.linalg.inv(clip.K), (800, 800))
     straight, turned = seen(pipeline, rgb, camera), seen(pipeline, turned_picture, Camera(K, 800, 800))
     for side in (LEFT, RIGHT):
@@ -120,25 +126,27 @@ def test_hands_that_fill_the_picture_or_are_lost(pipeline, clip, pictures):
     points = camera.project(clip.keypoints[number, 1])
     low = np.maximum(points.min(0) - 15, 0).astype(int)
     high = (points.max(0) + 15).astype(int)
-    close = np.ascontiguousarray(rgb[low[1]:high[1], low[0]:high[0]])
+    close = np.ascontiguousarray(rgb[low[1] : high[1], low[0] : high[0]])
     pipeline.reset()
     hands = pipeline.process(Frame(close))
     assert RIGHT in {hand.side for hand in hands}
     assert all(hand.scale_source == SCALE_NONE and hand.keypoints is None for hand in hands)
     ids, lost = {hand.id for hand in hands}, []
     for _ in range(4):
-        assert pipeline.process(Frame(np.zeros_like(close))) == []       # silence, not the last hand again
+        assert pipeline.process(Frame(np.zeros_like(close))) == []  # silence, not the last hand again
         lost += pipeline.lost_ids
     assert set(lost) == ids
     assert not ids & {hand.id for hand in pipeline.process(Frame(close))}
 
 
 def test_crop_and_back_with_lens_distortion():
-    camera = Camera(np.array([[500., 0, 320], [0, 505, 240], [0, 0, 1]]), 640, 480, np.array([-0.3, 0.1, 1e-3, -2e-3, 0]))
-    marks = np.array([[430., 120], [470, 150], [440, 190]])
+    camera = Camera(
+        np.array([[500.0, 0, 320], [0, 505, 240], [0, 0, 1]]), 640, 480, np.array([-0.3, 0.1, 1e-3, -2e-3, 0])
+    )
+    marks = np.array([[430.0, 120], [470, 150], [440, 190]])
     rgb = np.zeros((480, 640, 3), np.uint8)
     for mark in marks.astype(int):
-        rgb[mark[1] - 2:mark[1] + 3, mark[0] - 2:mark[0] + 3] = 255
+        rgb[mark[1] - 2 : mark[1] + 3, mark[0] - 2 : mark[0] + 3] = 255
     points = np.tile(marks, (7, 1))
     for mirror in (False, True):
         crop, crop_camera = crop_hand(rgb, camera, roi_from_keypoints(points, 'left'), mirror)

@@ -1,16 +1,32 @@
 """Placement of a synthetic hand from its exact 2D landmarks, on both sides, with and without scale."""
+
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from maskhand_ros.geometry import CROP_SIZE, Camera, crop_camera_for, mirror_rotation, project, rotvec_to_matrix
+from maskhand_ros.geometry import (
+    CROP_SIZE,
+    Camera,
+    crop_camera_for,
+    mirror_rotation,
+    project,
+    rotvec_to_matrix,
+)
 from maskhand_ros.hand_model.numpy_hand import HandModel
 from maskhand_ros.perception.placement import Placement
 from maskhand_ros.perception.tracker import View
-from maskhand_ros.perception.types import (LEFT, RIGHT, SCALE_DEPTH, SCALE_NONE, SCALE_PARAMETER, SCALE_POPULATION, Frame)
+from maskhand_ros.perception.types import (
+    LEFT,
+    RIGHT,
+    SCALE_DEPTH,
+    SCALE_NONE,
+    SCALE_PARAMETER,
+    SCALE_POPULATION,
+    Frame,
+)
 
-CAMERA = Camera(np.array([[600., 0, 330], [0, 590, 250], [0, 0, 1]]), 640, 480)
+CAMERA = Camera(np.array([[600.0, 0, 330], [0, 590, 250], [0, 0, 1]]), 640, 480)
 POSITION = np.array([-0.12, 0.08, 0.62])
 
 
@@ -19,30 +35,37 @@ def hand():
     return HandModel.load()
 
 
-def scene(hand, side, turned=0.):
-    """A posed hand of `side` at POSITION: prediction (turned away by `turned` rad), view, its true points in the camera."""
+def scene(hand, side, turned=0.0):
+    """A posed hand of `side` at POSITION: prediction (turned away by `turned` rad), view, its true points in
+    the camera."""
     rng = np.random.default_rng(3)
     pose = rotvec_to_matrix(rng.normal(0, 0.2, (15, 3)))
     mirrored = side == 'left'
-    flip = np.array([-1., 1, 1]) if mirrored else np.ones(3)
-    in_camera = rotvec_to_matrix(np.array([0.4, -0.3, 1.2]))          # the right-hand model, turned in the real camera
+    flip = np.array([-1.0, 1, 1]) if mirrored else np.ones(3)
+    in_camera = rotvec_to_matrix(
+        np.array([0.4, -0.3, 1.2])
+    )  # the right-hand model, turned in the real camera
     centre = CAMERA.project(POSITION[None] + [[0, -0.05, 0]])[0]
-    crop_camera = crop_camera_for(CAMERA, centre, 260., 0.3)
+    crop_camera = crop_camera_for(CAMERA, centre, 260.0, 0.3)
     in_crop = crop_camera.rotation @ (mirror_rotation(in_camera) if mirrored else in_camera)
-    in_crop = mirror_rotation(in_crop) if mirrored else in_crop       # as the mirrored crop shows it
+    in_crop = mirror_rotation(in_crop) if mirrored else in_crop  # as the mirrored crop shows it
     model = hand(np.zeros((1, 10)), in_crop[None], pose[None])
     place = crop_camera.rotation @ POSITION * flip
     pixels = project(model.keypoints[0] + place, crop_camera.matrix) / CROP_SIZE - 0.5
     cues = {'landmarks': np.concatenate([pixels, np.zeros((21, 1))], 1)[None], 'presence': np.ones((1, 1))}
-    back = (crop_camera.rotation.T * flip)
+    back = crop_camera.rotation.T * flip
     truth = [points[0] @ back.T + POSITION for points in (model.keypoints, model.vertices)]
     prediction = SimpleNamespace(
-        betas=np.zeros((1, 10)), global_orient=rotvec_to_matrix(np.array([0, turned, 0.])) @ in_crop[None],
-        hand_pose=pose[None], confidence=np.ones(1), keypoint_stddev=np.full((1, 21, 2), 0.005))
-    return prediction, View(side, crop_camera, cues, CAMERA.project(truth[0]), 1. - mirrored), *truth
+        betas=np.zeros((1, 10)),
+        global_orient=rotvec_to_matrix(np.array([0, turned, 0.0])) @ in_crop[None],
+        hand_pose=pose[None],
+        confidence=np.ones(1),
+        keypoint_stddev=np.full((1, 21, 2), 0.005),
+    )
+    return prediction, View(side, crop_camera, cues, CAMERA.project(truth[0]), 1.0 - mirrored), *truth
 
 
-def placed(hand, side, turned=0., hand_length=0., depth=None, camera=CAMERA):
+def placed(hand, side, turned=0.0, hand_length=0.0, depth=None, camera=CAMERA):
     prediction, view, keypoints, vertices = scene(hand, side, turned)
     frame = Frame(np.zeros((480, 640, 3), np.uint8), 0, camera, depth)
     place = Placement(hand, hand, hand_length)
@@ -68,7 +91,9 @@ def test_the_pose_parameters_are_those_of_the_hands_own_side(hand, side):
     rotations = rotvec_to_matrix(got.mano_pose.reshape(16, 3))
     if side == 'left':
         rotations = mirror_rotation(rotations)
-    again = hand(got.betas[None], rotations[:1], rotations[None, 1:]).keypoints[0] * ([-1, 1, 1] if side == 'left' else 1)
+    again = hand(got.betas[None], rotations[:1], rotations[None, 1:]).keypoints[0] * (
+        [-1, 1, 1] if side == 'left' else 1
+    )
     np.testing.assert_allclose(again + got.wrist_position, keypoints, atol=5e-4)
 
 
@@ -77,8 +102,11 @@ def test_a_wrong_orientation_is_drawn_to_the_landmarks(hand):
     prediction, _, _, _ = scene(hand, 'right', turned=0.2)
     error = np.linalg.norm((got.keypoints - got.keypoints[0]) - (keypoints - keypoints[0]), axis=1).mean()
     exact, _, _, _ = scene(hand, 'right')
-    before = np.linalg.norm(hand(prediction.betas, prediction.global_orient, prediction.hand_pose).keypoints
-                            - hand(exact.betas, exact.global_orient, exact.hand_pose).keypoints, axis=-1).mean()
+    before = np.linalg.norm(
+        hand(prediction.betas, prediction.global_orient, prediction.hand_pose).keypoints
+        - hand(exact.betas, exact.global_orient, exact.hand_pose).keypoints,
+        axis=-1,
+    ).mean()
     assert error < before / 2
 
 
@@ -101,6 +129,7 @@ def test_scale_comes_from_what_is_known(hand):
     def along(got):
         ray = got.wrist_position / np.linalg.norm(got.wrist_position)
         return np.sqrt(ray @ got.wrist_covariance[:3, :3] @ ray)
+
     population, _, _, _ = placed(hand, 'right')
     assert along(deep) < along(known) < along(population) < 0.1
     assert (np.linalg.eigvalsh(population.wrist_covariance) > 0).all()

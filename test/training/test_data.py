@@ -1,4 +1,5 @@
 """The data engine: poses that a hand can take, pictures that agree with their truth, shards that resume."""
+
 import argparse
 
 import cv2
@@ -30,6 +31,7 @@ def anatomy(hand):
 def maker(hand):
     pytest.importorskip('moderngl', reason='rendering needs moderngl (extra `train`)')
     from maskhand_ros.training.data.samples import SampleMaker
+
     try:
         return SampleMaker(hand, backdrops=4)
     except RuntimeError as error:
@@ -40,11 +42,17 @@ def test_sampled_poses_respect_limits_and_do_not_pass_through_themselves(anatomy
     angles = poses.sample_angles(anatomy, 500, np.random.default_rng(0))
     assert (angles >= poses.LOW - 1e-9).all() and (angles <= poses.HIGH + 1e-9).all()
     assert poses.clear(anatomy, angles).all()
-    assert angles.std(0)[:, :3].min() > .15, 'every joint must move'
+    assert angles.std(0)[:, :3].min() > 0.15, 'every joint must move'
     # The check itself must see a thumb that is pushed through the index finger.
-    through = anatomy.touch(poses.prototype_angles(anatomy, 'pinch')[None], np.array([0]), np.array([1]),
-                            np.array([0.]),
-                            poses.LOW, poses.HIGH, iterations=30)
+    through = anatomy.touch(
+        poses.prototype_angles(anatomy, 'pinch')[None],
+        np.array([0]),
+        np.array([1]),
+        np.array([0.0]),
+        poses.LOW,
+        poses.HIGH,
+        iterations=30,
+    )
     assert not poses.clear(anatomy, through).any()
 
 
@@ -64,30 +72,33 @@ def test_flat_is_straight_and_kinematics_agree_with_the_hand_model(hand, anatomy
 @pytest.mark.parametrize('name', ['pinch', 'ok', 'tripod'])
 def test_thumb_and_index_tips_meet(hand, anatomy, name):
     pose = anatomy.rotations(poses.prototype_angles(anatomy, name)[None])
-    tips = hand(np.zeros((1, 10)), np.eye(3)[None], pose,
-                vertices=False).keypoints[0, [TIPS['thumb'], TIPS['index']]]
-    assert np.linalg.norm(tips[0] - tips[1]) < .012
+    tips = hand(np.zeros((1, 10)), np.eye(3)[None], pose, vertices=False).keypoints[
+        0, [TIPS['thumb'], TIPS['index']]
+    ]
+    assert np.linalg.norm(tips[0] - tips[1]) < 0.012
 
 
 def test_camera_views_face_the_lens_and_stress_views_are_uniform():
     rng = np.random.default_rng(0)
-    fingers = {kind: np.stack([-scenes.sample_orientation(kind, rng)[:, 0] for _ in range(600)])
-               for kind in scenes.KINDS}
-    assert np.abs(fingers['stress'].mean(0)).max() < .1
-    assert np.median(np.abs(fingers['camera'][:, 2])) < .45, 'most fingers lie across the viewing ray'
-    assert fingers['camera'][:, 1].mean() < -.4, 'arms mostly come from below'
+    fingers = {
+        kind: np.stack([-scenes.sample_orientation(kind, rng)[:, 0] for _ in range(600)])
+        for kind in scenes.KINDS
+    }
+    assert np.abs(fingers['stress'].mean(0)).max() < 0.1
+    assert np.median(np.abs(fingers['camera'][:, 2])) < 0.45, 'most fingers lie across the viewing ray'
+    assert fingers['camera'][:, 1].mean() < -0.4, 'arms mostly come from below'
 
 
 def test_silhouette_agrees_with_projected_vertices(maker):
     """The truth is where the pixels are: coverage and projected skin fill the same part of the crop."""
     rng = np.random.default_rng(1)
-    crop = CropCamera(np.eye(3), 420.)
-    light, material = scenes.sample_light(rng), {**scenes.sample_material(rng), 'sleeve_from': 9.}
+    crop = CropCamera(np.eye(3), 420.0)
+    light, material = scenes.sample_light(rng), {**scenes.sample_material(rng), 'sleeve_from': 9.0}
     orient = np.stack([scenes.sample_orientation('stress', rng) for _ in range(6)])
     pose = maker.anatomy.rotations(poses.sample_angles(maker.anatomy, 6, rng))
     vertices, keypoints = maker.mesh.pose(np.zeros((6, 10)), orient, pose, np.tile(np.eye(3), (6, 1, 1)))
     for points, joints in zip(vertices, keypoints, strict=True):
-        shift = np.array([.01, -.02, .6]) - joints.mean(0)
+        shift = np.array([0.01, -0.02, 0.6]) - joints.mean(0)
         mesh = maker.mesh.mesh(points + shift, joints + shift, material)
         _, coverage = maker.renderer.draw([mesh], crop.matrix, light, supersample=2)
         pixels = crop.project(points + shift)
@@ -97,8 +108,12 @@ def test_silhouette_agrees_with_projected_vertices(maker):
         assert touched[tuple(np.rint(inside).astype(int).T[::-1])].all()
         rows, columns = np.nonzero(covered)
         low, high = inside.min(0), inside.max(0)
-        assert np.abs([columns.min() - low[0], rows.min() - low[1], columns.max() - high[0],
-                       rows.max() - high[1]]).max() < 3
+        assert (
+            np.abs(
+                [columns.min() - low[0], rows.min() - low[1], columns.max() - high[0], rows.max() - high[1]]
+            ).max()
+            < 3
+        )
 
 
 def test_truth_is_in_the_crop_camera(maker, hand):
@@ -108,7 +123,7 @@ def test_truth_is_in_the_crop_camera(maker, hand):
     np.testing.assert_allclose(again, truth['keypoints'], atol=1e-5)
     points = truth['keypoints'] + truth['wrist'][:, None]
     pixels = points[..., :2] / points[..., 2:] * truth['focal'][:, None, None] + (CROP_SIZE - 1) / 2
-    np.testing.assert_allclose(pixels, truth['keypoints_px'], atol=.01)
+    np.testing.assert_allclose(pixels, truth['keypoints_px'], atol=0.01)
     assert np.median(np.abs(truth['keypoints_px'] - CROP_SIZE / 2)) < CROP_SIZE / 3, 'not around the hand'
 
 
@@ -118,9 +133,22 @@ def test_shards_resume_and_depend_on_their_seed_alone(tmp_path, maker, monkeypat
     shards.add_arguments(parser)
 
     def write(folder, seed):
-        shards.run(parser.parse_args(['--out', str(folder), '--split', 'val', '--samples', '6',
-                                      '--shard-size', '4',
-                                      '--seed', str(seed)]))
+        shards.run(
+            parser.parse_args(
+                [
+                    '--out',
+                    str(folder),
+                    '--split',
+                    'val',
+                    '--samples',
+                    '6',
+                    '--shard-size',
+                    '4',
+                    '--seed',
+                    str(seed),
+                ]
+            )
+        )
         return sorted(folder.glob('*.npz'))
 
     first, second = write(tmp_path / 'a', 3)
@@ -140,6 +168,7 @@ def test_shards_resume_and_depend_on_their_seed_alone(tmp_path, maker, monkeypat
 
 def test_demo_clip_has_truth_for_every_frame():
     from maskhand_ros.training.data import demo_clip
+
     folder = demo_clip.DATA
     video = cv2.VideoCapture(str(folder / 'demo_clip.mp4'))
     with np.load(folder / 'demo_clip.npz', allow_pickle=False) as truth:
@@ -150,4 +179,4 @@ def test_demo_clip_has_truth_for_every_frame():
         left, right = truth['keypoints'][:, 0], truth['keypoints'][:, 1]
         assert (left[..., 0].mean(1) > right[..., 0].mean(1)).all(), 'the left hand is on the right'
         opening = np.linalg.norm(right[:, 4] - right[:, 8], axis=-1)
-        assert opening.min() < .012 and opening.max() > .08, 'it pinches and opens'
+        assert opening.min() < 0.012 and opening.max() > 0.08, 'it pinches and opens'

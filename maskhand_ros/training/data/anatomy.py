@@ -6,6 +6,7 @@ the plane of the palm), positive bends towards the palm; the rest pose's own ben
 Abduction of the fingers is positive towards the thumb, measured from the middle of the hand; the thumb's is
 positive out of the palm and counts from rest.
 """
+
 import numpy as np
 
 from maskhand_ros.geometry import rotvec_to_matrix
@@ -15,7 +16,7 @@ FINGER_TIPS = (*TIP_KEYPOINTS[1:3], TIP_KEYPOINTS[4], TIP_KEYPOINTS[3], TIP_KEYP
 """Tip keypoints in joint order: index, middle, little, ring, thumb."""
 
 THUMB = 4
-_DORSAL, _FINGERS = np.array([0., 1, 0]), np.array([-1., 0, 0])
+_DORSAL, _FINGERS = np.array([0.0, 1, 0]), np.array([-1.0, 0, 0])
 
 
 def _unit(vector):
@@ -43,13 +44,13 @@ class Anatomy:
         self.palm = np.asarray(rest.joints[0][[1, 4, 7, 10]], float)
         tips = np.asarray(rest.keypoints[0], float)[list(FINGER_TIPS)]
         chain = np.concatenate([np.asarray(rest.joints[0][1:], float).reshape(5, 3, 3), tips[:, None]], 1)
-        self.origin, self.offsets = chain[:, 0], chain[:, 1:] - chain[:, :-1]     # (5, 3), (5, 3 bones, 3)
+        self.origin, self.offsets = chain[:, 0], chain[:, 1:] - chain[:, :-1]  # (5, 3), (5, 3 bones, 3)
         bones = _unit(self.offsets)
         thumb_dorsal = _unit(np.asarray(thumb_dorsal, float))
         up = np.tile(_DORSAL, (5, 1))
         up[THUMB] = thumb_dorsal
         flexion = _unit(np.cross(bones, -up[:, None]))
-        self.palmar = np.cross(flexion[:, 2], bones[:, 2])        # the way each pad faces at rest
+        self.palmar = np.cross(flexion[:, 2], bones[:, 2])  # the way each pad faces at rest
         spread = -np.cross(flexion[:, 0], bones[:, 0])
         if np.cross(spread[THUMB], bones[THUMB, 0]) @ _DORSAL > 0:
             spread[THUMB] *= -1
@@ -94,10 +95,10 @@ class Anatomy:
         within low, high (5, 5).
         """
         rows = np.arange(len(angles))
-        start = np.concatenate([angles[:, THUMB], angles[rows, finger]], 1)          # (B, 10)
+        start = np.concatenate([angles[:, THUMB], angles[rows, finger]], 1)  # (B, 10)
         lower = np.concatenate([np.broadcast_to(low[THUMB], (len(rows), 5)), low[finger]], 1)
         upper = np.concatenate([np.broadcast_to(high[THUMB], (len(rows), 5)), high[finger]], 1)
-        stiff = np.array([.004, .008, .008, .004, .012, .02, .012, .016, .03, .05])
+        stiff = np.array([0.004, 0.008, 0.008, 0.004, 0.012, 0.02, 0.012, 0.016, 0.03, 0.05])
         stiff = np.where((place == 0)[:, None], stiff, stiff * np.array([1] * 5 + [1000] * 5))
         thumb = np.full(len(rows), THUMB)
 
@@ -110,11 +111,11 @@ class Anatomy:
             apart = apart - gap[:, None] * _unit(apart + 1e-6)
             back = -(turn_f[:, 1] @ self.palmar[finger][..., None])[..., 0]
             side = np.cross(back, other[:, 2] - other[:, 1])
-            side = _unit(side * np.sign(side @ np.array([0, 0, 1.]))[:, None] + 1e-9)
+            side = _unit(side * np.sign(side @ np.array([0, 0, 1.0]))[:, None] + 1e-9)
             bone = (other[:, 1] + other[:, 2]) / 2
             goal = bone + gap[:, None] * np.where((place == 1)[:, None], back, side)
             miss = np.where((place == 0)[:, None], apart, tip[:, 3] - goal)
-            facing = np.where(place == 0, .004 * ((pad_t * pad_f).sum(-1) + .6), 0)
+            facing = np.where(place == 0, 0.004 * ((pad_t * pad_f).sum(-1) + 0.6), 0)
             return np.concatenate([miss, facing[:, None], stiff * (x - start)], 1)
 
         x = start.copy()
@@ -130,7 +131,7 @@ class Anatomy:
             jacobian = np.where(stuck[:, None], 0, jacobian)
             normal = np.einsum('bri,brj->bij', jacobian, jacobian) + 1e-7 * np.eye(10)
             step = np.linalg.solve(normal, np.where(stuck, 0, slope)[..., None])[..., 0]
-            x = np.clip(x - np.clip(step, -.4, .4), lower, upper)
+            x = np.clip(x - np.clip(step, -0.4, 0.4), lower, upper)
         result = angles.copy()
         result[:, THUMB], result[rows, finger] = x[:, :5], x[:, 5:]
         return result

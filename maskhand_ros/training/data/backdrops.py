@@ -1,4 +1,5 @@
 """What is behind and in front of the hand: rooms, clutter, textures, 2D occluders; and the camera's flaws."""
+
 import cv2
 import numpy as np
 
@@ -8,58 +9,59 @@ BACKDROP_SIZE = 320
 def muted_colour(rng):
     """A colour (3,) 0..255 as walls, wood, cloth and skin have them; now and then a vivid one."""
     kind = rng.random()
-    if kind < .12:
+    if kind < 0.12:
         return 255 * rng.random(3)
     # Skin and wood, to be told from the hand.
-    if kind < .25:
-        return 255 * np.array([.75, .55, .42]) ** rng.uniform(.5, 3) * (1 + .08 * rng.standard_normal(3))
+    if kind < 0.25:
+        return 255 * np.array([0.75, 0.55, 0.42]) ** rng.uniform(0.5, 3) * (1 + 0.08 * rng.standard_normal(3))
     grey = 255 * rng.beta(1.3, 1.3)
-    return np.clip(grey * (1 + .16 * rng.standard_normal(3)), 0, 255)
+    return np.clip(grey * (1 + 0.16 * rng.standard_normal(3)), 0, 255)
 
 
 def _grain(rng, size, low, high):
     """Smooth noise (size, size, 1) of unit spread with blobs of size / 2**low .. size / 2**high px."""
     cells = 2 ** int(rng.integers(low, high))
-    return cv2.resize(rng.standard_normal((cells, cells)).astype(np.float32), (size, size),
-                      interpolation=cv2.INTER_CUBIC)[..., None]
+    return cv2.resize(
+        rng.standard_normal((cells, cells)).astype(np.float32), (size, size), interpolation=cv2.INTER_CUBIC
+    )[..., None]
 
 
 def _shape(rng, mask, centre, radius):
     kind = rng.integers(4)
     if kind == 0:
-        axes = np.maximum(radius * rng.uniform(.4, 1, 2), 1).astype(int)
+        axes = np.maximum(radius * rng.uniform(0.4, 1, 2), 1).astype(int)
         cv2.ellipse(mask, centre, axes.tolist(), rng.uniform(0, 180), 0, 360, 255, -1)
     elif kind == 1:
-        side = (2 * radius * rng.uniform(.3, 1), 2 * radius * rng.uniform(.3, 1))
-        tilt = rng.normal(0, 6) if rng.random() < .7 else rng.uniform(0, 90)
+        side = (2 * radius * rng.uniform(0.3, 1), 2 * radius * rng.uniform(0.3, 1))
+        tilt = rng.normal(0, 6) if rng.random() < 0.7 else rng.uniform(0, 90)
         corners = cv2.boxPoints(((float(centre[0]), float(centre[1])), side, tilt))
         cv2.fillConvexPoly(mask, corners.astype(np.int32), 255)
     elif kind == 2:
-        corners = np.array(centre) + rng.normal(0, radius * .7, (5, 2))
+        corners = np.array(centre) + rng.normal(0, radius * 0.7, (5, 2))
         cv2.fillConvexPoly(mask, cv2.convexHull(corners.astype(np.int32)), 255)
     else:
         reach = radius * 2 * np.array([np.cos(turn := rng.uniform(0, np.pi)), np.sin(turn)])
         ends = (np.array(centre) + np.outer([-1, 1], reach)).astype(int)
-        cv2.line(mask, ends[0].tolist(), ends[1].tolist(), 255, max(int(radius * rng.uniform(.08, .4)), 1))
+        cv2.line(mask, ends[0].tolist(), ends[1].tolist(), 255, max(int(radius * rng.uniform(0.08, 0.4)), 1))
 
 
 def backdrop(rng, size=BACKDROP_SIZE):
     """One background (size, size, 3) uint8: a wall or room lit unevenly, clutter, sometimes out of focus."""
     picture = np.empty((size, size, 3), np.float32)
     picture[:] = muted_colour(rng)
-    if rng.random() < .6:                                                # wall meets table or floor
-        edge = int(size * rng.uniform(.2, .9))
+    if rng.random() < 0.6:  # wall meets table or floor
+        edge = int(size * rng.uniform(0.2, 0.9))
         picture[edge:] = muted_colour(rng)
-        if rng.random() < .4:
-            picture[:, int(size * rng.uniform(.1, .9)):] *= rng.uniform(.7, 1.2)
-    clutter = int(rng.choice([0, 6, 25, 90], p=[.15, .3, .35, .2]))
+        if rng.random() < 0.4:
+            picture[:, int(size * rng.uniform(0.1, 0.9)) :] *= rng.uniform(0.7, 1.2)
+    clutter = int(rng.choice([0, 6, 25, 90], p=[0.15, 0.3, 0.35, 0.2]))
     for _ in range(clutter):
-        radius = float(np.clip(size * .03 * rng.pareto(1.2) + 3, 3, size * .35))
+        radius = float(np.clip(size * 0.03 * rng.pareto(1.2) + 3, 3, size * 0.35))
         mask = np.zeros((size, size), np.uint8)
         _shape(rng, mask, rng.integers(-20, size + 20, 2).tolist(), radius)
         inside = mask > 0
         colour = muted_colour(rng)
-        if rng.random() < .3:
+        if rng.random() < 0.3:
             texture = colour + rng.uniform(5, 30) * _grain(rng, size, 4, 8)
             picture[inside] = texture[inside]
         else:
@@ -67,13 +69,14 @@ def backdrop(rng, size=BACKDROP_SIZE):
     for _ in range(int(rng.integers(1, 4))):
         picture += rng.uniform(2, 14) * _grain(rng, size, 1, 8)
     # Wood or cloth: grain along one direction.
-    if rng.random() < .25:
-        stripes = cv2.resize(rng.standard_normal((int(rng.integers(20, 160)), 3)).astype(np.float32),
-                             (size, size))
-        picture += rng.uniform(3, 16) * (stripes if rng.random() < .5 else stripes.T)[..., None]
-    picture *= 1 + .22 * _grain(rng, size, 1, 2)
-    if rng.random() < .65:
-        picture = cv2.GaussianBlur(picture, (0, 0), rng.uniform(.6, 5))
+    if rng.random() < 0.25:
+        stripes = cv2.resize(
+            rng.standard_normal((int(rng.integers(20, 160)), 3)).astype(np.float32), (size, size)
+        )
+        picture += rng.uniform(3, 16) * (stripes if rng.random() < 0.5 else stripes.T)[..., None]
+    picture *= 1 + 0.22 * _grain(rng, size, 1, 2)
+    if rng.random() < 0.65:
+        picture = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.6, 5))
     return np.clip(picture, 0, 255).astype(np.uint8)
 
 
@@ -88,31 +91,31 @@ class BackdropBank:
     def piece(self, rng, size):
         """A background (size, size, 3) uint8: a cut, flipped or turned, its light changed."""
         picture = self._pictures[rng.integers(len(self._pictures))]
-        side = int(BACKDROP_SIZE * rng.uniform(.3, 1))
+        side = int(BACKDROP_SIZE * rng.uniform(0.3, 1))
         y, x = rng.integers(BACKDROP_SIZE - side + 1, size=2)
-        piece = picture[y:y + side, x:x + side]
-        if rng.random() < .5:
+        piece = picture[y : y + side, x : x + side]
+        if rng.random() < 0.5:
             piece = piece[:, ::-1]
-        if rng.random() < .4:
+        if rng.random() < 0.4:
             piece = np.rot90(piece, rng.integers(1, 4))
         piece = cv2.resize(np.ascontiguousarray(piece), (size, size), interpolation=cv2.INTER_LINEAR)
-        gain = rng.uniform(.5, 1.15) * (1 + .06 * rng.standard_normal(3))
-        return cv2.convertScaleAbs(cv2.multiply(piece, np.array([*gain, 1.])))
+        gain = rng.uniform(0.5, 1.15) * (1 + 0.06 * rng.standard_normal(3))
+        return cv2.convertScaleAbs(cv2.multiply(piece, np.array([*gain, 1.0])))
 
     def noise(self, rng, size):
         """Unit normal noise (size, size, 3) float32, a piece of the sheet."""
         y, x = rng.integers(512 - size + 1, size=2)
-        return self._noise[y:y + size, x:x + size]
+        return self._noise[y : y + size, x : x + size]
 
     def occlude(self, picture, rng):
         """Flat things in front of the hand: one or two, textured, within picture (S, S, 3) uint8."""
         size = len(picture)
         for _ in range(int(rng.integers(1, 3))):
             mask = np.zeros((size, size), np.uint8)
-            centre = rng.integers(int(.12 * size), int(.88 * size), 2)
-            _shape(rng, mask, centre.tolist(), size * rng.uniform(.06, .2))
-            mask = cv2.GaussianBlur(mask, (0, 0), .8)[..., None].astype(np.float32) / 255
-            front = .35 * self.piece(rng, size) + .65 * muted_colour(rng)
+            centre = rng.integers(int(0.12 * size), int(0.88 * size), 2)
+            _shape(rng, mask, centre.tolist(), size * rng.uniform(0.06, 0.2))
+            mask = cv2.GaussianBlur(mask, (0, 0), 0.8)[..., None].astype(np.float32) / 255
+            front = 0.35 * self.piece(rng, size) + 0.65 * muted_colour(rng)
             picture = (picture * (1 - mask) + front * mask).astype(np.uint8)
         return picture
 
@@ -120,26 +123,34 @@ class BackdropBank:
 def camera_flaws(picture, bank, rng, strength=1.0):
     """What lens, exposure, sensor and JPEG do to a picture (S, S, 3) uint8; returns the same shape, uint8."""
     size = len(picture)
-    contrast, light = rng.uniform(.75, 1.2), rng.uniform(-22, 18)
+    contrast, light = rng.uniform(0.75, 1.2), rng.uniform(-22, 18)
     picture = cv2.convertScaleAbs(picture, alpha=contrast, beta=max(128 * (1 - contrast) + light, 0))
-    if rng.random() < .6 * strength:
-        picture = cv2.GaussianBlur(picture, (0, 0), .4 + 1.2 * rng.random() ** 2)
-    if rng.random() < .12 * strength:                                    # motion
+    if rng.random() < 0.6 * strength:
+        picture = cv2.GaussianBlur(picture, (0, 0), 0.4 + 1.2 * rng.random() ** 2)
+    if rng.random() < 0.12 * strength:  # motion
         length, turn = int(rng.integers(3, 9)), rng.uniform(0, np.pi)
         kernel = np.zeros((length, length), np.float32)
         middle = (length - 1) / 2
         reach = middle * np.array([np.cos(turn), np.sin(turn)])
-        cv2.line(kernel, np.rint(middle - reach).astype(int).tolist(),
-                 np.rint(middle + reach).astype(int).tolist(), 1)
+        cv2.line(
+            kernel,
+            np.rint(middle - reach).astype(int).tolist(),
+            np.rint(middle + reach).astype(int).tolist(),
+            1,
+        )
         picture = cv2.filter2D(picture, -1, kernel / kernel.sum())
-    if rng.random() < .3 * strength:                                     # a small hand in a coarse picture
+    if rng.random() < 0.3 * strength:  # a small hand in a coarse picture
         small = int(rng.integers(70, 190))
-        picture = cv2.resize(cv2.resize(picture, (small, small), interpolation=cv2.INTER_AREA), (size, size),
-                             interpolation=cv2.INTER_LINEAR)
+        picture = cv2.resize(
+            cv2.resize(picture, (small, small), interpolation=cv2.INTER_AREA),
+            (size, size),
+            interpolation=cv2.INTER_LINEAR,
+        )
     picture = picture + rng.uniform(0, 6 * strength) * bank.noise(rng, size)
     picture = np.clip(picture, 0, 255).astype(np.uint8)
-    if rng.random() < .45:
+    if rng.random() < 0.45:
         quality = int(rng.integers(35, 95))
-        picture = cv2.imdecode(cv2.imencode('.jpg', picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1],
-                               cv2.IMREAD_COLOR)
+        picture = cv2.imdecode(
+            cv2.imencode('.jpg', picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR
+        )
     return picture

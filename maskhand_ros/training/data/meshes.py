@@ -1,4 +1,5 @@
 """The triangles of a hand with its forearm: skinning, normals and ambient occlusion, ready to draw."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -13,20 +14,20 @@ from maskhand_ros.training.data.anatomy import Anatomy
 
 _HAND_FILE = 'open_hand.npz'
 # Radii in metres of the capsules that darken what they face, in the order of KEYPOINT_EDGES.
-_BONE_RADIUS = np.array([.014, .011, .010, .009] + [.014, .0085, .0078, .007] * 4, np.float32)
-_STRETCH_FROM = .03
+_BONE_RADIUS = np.array([0.014, 0.011, 0.010, 0.009] + [0.014, 0.0085, 0.0078, 0.007] * 4, np.float32)
+_STRETCH_FROM = 0.03
 
 
 @dataclass
 class Mesh:
     """Something to draw, in the camera's frame (metres)."""
 
-    vertices: np.ndarray        # (V, 3)
-    normals: np.ndarray         # (V, 3) unit, outwards
-    texture: np.ndarray         # (V, 3) place in the rest pose, where the skin's texture is looked up
-    marks: np.ndarray           # (V, 3) nail 0..1, palm side 0..1, light that ambient occlusion leaves 0..1
-    faces: np.ndarray           # (F, 3) int32
-    material: dict              # uniforms of the shader
+    vertices: np.ndarray  # (V, 3)
+    normals: np.ndarray  # (V, 3) unit, outwards
+    texture: np.ndarray  # (V, 3) place in the rest pose, where the skin's texture is looked up
+    marks: np.ndarray  # (V, 3) nail 0..1, palm side 0..1, light that ambient occlusion leaves 0..1
+    faces: np.ndarray  # (F, 3) int32
+    material: dict  # uniforms of the shader
 
 
 def vertex_normals(vertices, faces, incidence):
@@ -40,8 +41,9 @@ def vertex_normals(vertices, faces, incidence):
 def face_incidence(faces, count):
     """Sparse (V, F) matrix with a one where a face has the vertex."""
     columns = np.repeat(np.arange(len(faces)), 3)
-    return sparse.csr_matrix((np.ones(faces.size, np.float32), (faces.ravel(), columns)),
-                             shape=(count, len(faces)))
+    return sparse.csr_matrix(
+        (np.ones(faces.size, np.float32), (faces.ravel(), columns)), shape=(count, len(faces))
+    )
 
 
 def bone_occlusion(vertices, normals, keypoints):
@@ -51,16 +53,21 @@ def bone_occlusion(vertices, normals, keypoints):
     """
     vertices, normals = vertices.astype(np.float32), normals.astype(np.float32)
     start, end = (keypoints[KEYPOINT_EDGES[:, side]].astype(np.float32) for side in (0, 1))
-    centre = start.mean(0)                     # squares of small numbers keep their digits in float32
+    centre = start.mean(0)  # squares of small numbers keep their digits in float32
     vertices, start, end = vertices - centre, start - centre, end - centre
     along = end - start
     length = (along * along).sum(1)
     reach = vertices @ along.T - (start * along).sum(1)
     share = np.clip(reach / length, 0, 1)
-    square = ((vertices ** 2).sum(1)[:, None] - 2 * vertices @ start.T + (start ** 2).sum(1)
-              - 2 * share * reach + share ** 2 * length) + 1e-7
+    square = (
+        (vertices**2).sum(1)[:, None]
+        - 2 * vertices @ start.T
+        + (start**2).sum(1)
+        - 2 * share * reach
+        + share**2 * length
+    ) + 1e-7
     facing = normals @ start.T + share * (normals @ along.T) - (normals * vertices).sum(1)[:, None]
-    hidden = np.clip(facing, 0, None) / np.sqrt(square) * np.minimum(_BONE_RADIUS ** 2 / square, 1)
+    hidden = np.clip(facing, 0, None) / np.sqrt(square) * np.minimum(_BONE_RADIUS**2 / square, 1)
     return np.exp(-1.3 * hidden.sum(1))
 
 
@@ -77,11 +84,12 @@ class HandMesh:
         self._incidence = face_incidence(self.faces, len(self.rest))
         self._shapes = np.concatenate([data['shapedirs'], data['forearm_shapedirs']]).astype(np.float32)
         # For the eye the skin at the wrist follows the forearm too; no keypoint hangs on it.
-        self._weights = np.concatenate([data['hand_forearm_weights'],
-                                        data['forearm_weights']]).astype(np.float32)
+        self._weights = np.concatenate([data['hand_forearm_weights'], data['forearm_weights']]).astype(
+            np.float32
+        )
         regressor = np.asarray(data['J_regressor'], np.float32)
-        self._joints = regressor @ self.rest[:regressor.shape[1]]
-        self._joint_shapes = np.einsum('jv,vck->jck', regressor, self._shapes[:regressor.shape[1]])
+        self._joints = regressor @ self.rest[: regressor.shape[1]]
+        self._joint_shapes = np.einsum('jv,vck->jck', regressor, self._shapes[: regressor.shape[1]])
 
     def pose(self, betas, global_orient, hand_pose, forearm, stretch=1.0):
         """Skinned vertices (B, V + Vf, 3), keypoints (B, 21, 3), from the wrist, in the frame of
@@ -112,8 +120,8 @@ class HandMesh:
         normals = vertex_normals(vertices, self.faces, self._incidence)
         if left:
             normals = -normals
-        sleeve = material.get('sleeve_from', 9.)
-        lift = np.clip((self.rest[:, 0] - sleeve) / .006, 0, 1)[:, None] * material.get('sleeve_lift', .004)
+        sleeve = material.get('sleeve_from', 9.0)
+        lift = np.clip((self.rest[:, 0] - sleeve) / 0.006, 0, 1)[:, None] * material.get('sleeve_lift', 0.004)
         light = bone_occlusion(vertices, normals, keypoints)
         marks = np.stack([self.nail, self.palm, light], 1)
         return Mesh(vertices + lift * normals, normals, self.rest, marks, self.faces, material)
@@ -123,6 +131,7 @@ class HandMesh:
 def open_hand_data():
     """Arrays of the bundled open hand, those for rendering included."""
     from importlib.resources import files
+
     with np.load(files('maskhand_ros.hand_model') / _HAND_FILE, allow_pickle=False) as data:
         return {name: data[name] for name in data.files}
 
@@ -134,5 +143,5 @@ def anatomy_of(hand: HandModel):
     rest = data['v_template'].astype(float)
     faces = np.asarray(data['f'], int)
     normals = vertex_normals(rest, faces, face_incidence(faces, len(rest)))
-    nail = (data['nail'][:len(rest)] > .5) & (data['weights'][:, 15] > .3)
+    nail = (data['nail'][: len(rest)] > 0.5) & (data['weights'][:, 15] > 0.3)
     return Anatomy(hand, normals[nail].mean(0))

@@ -1,4 +1,5 @@
 """Hand poses to train on: prototypes, mixtures, synergies, thumb contacts; none passes through itself."""
+
 import numpy as np
 
 from maskhand_ros.training.data.anatomy import THUMB
@@ -34,25 +35,51 @@ PROTOTYPES = {
     'gun': (_E, _C, _C, _C, (-15, -5, -8, 0, 0)),
 }
 PROTOTYPE_NAMES = tuple(PROTOTYPES)
-LOW = np.array([[-20, -2, -4, -15, 0], [-20, -2, -4, -14, 0], [-20, -2, -4, -30, 0], [-20, -2, -4, -22, 0],
-                [-28, -12, -18, -22, -10]]) * _D
-HIGH = np.array([[92, 110, 75, 22, 0], [95, 112, 75, 14, 0], [95, 108, 75, 8, 0], [95, 110, 75, 12, 0],
-                 [48, 62, 78, 55, 55]]) * _D
+LOW = (
+    np.array(
+        [
+            [-20, -2, -4, -15, 0],
+            [-20, -2, -4, -14, 0],
+            [-20, -2, -4, -30, 0],
+            [-20, -2, -4, -22, 0],
+            [-28, -12, -18, -22, -10],
+        ]
+    )
+    * _D
+)
+HIGH = (
+    np.array(
+        [
+            [92, 110, 75, 22, 0],
+            [95, 112, 75, 14, 0],
+            [95, 108, 75, 8, 0],
+            [95, 110, 75, 12, 0],
+            [48, 62, 78, 55, 55],
+        ]
+    )
+    * _D
+)
 """(5, 5) limits of the joint angles, radians."""
 
 # Which finger the thumb touches, and how: (finger, place, gap in metres) as Anatomy.touch takes them.
 _TIP, _BACK, _SIDE = 0, 1, 2
-CONTACTS = {'pinch': (0, _TIP, .008), 'ok': (0, _TIP, .007), 'tripod': (0, _TIP, .009),
-            'fist': (0, _BACK, .018),
-            'point': (1, _BACK, .017), 'victory': (3, _BACK, .017), 'horns': (1, _BACK, .017),
-            'key': (0, _SIDE, .016),
-            'three': (2, _BACK, .016)}
+CONTACTS = {
+    'pinch': (0, _TIP, 0.008),
+    'ok': (0, _TIP, 0.007),
+    'tripod': (0, _TIP, 0.009),
+    'fist': (0, _BACK, 0.018),
+    'point': (1, _BACK, 0.017),
+    'victory': (3, _BACK, 0.017),
+    'horns': (1, _BACK, 0.017),
+    'key': (0, _SIDE, 0.016),
+    'three': (2, _BACK, 0.016),
+}
 
 
 def _angles(prototype):
     angles = np.zeros((5, 5))
     for finger, values in enumerate(prototype):
-        angles[finger, :len(values)] = values
+        angles[finger, : len(values)] = values
     return angles * _D
 
 
@@ -74,14 +101,14 @@ _PAIRS = np.array([(i, j) for i in range(15) for j in range(i + 1, 15) if i // 3
 # Neighbouring proximal bones lie closer than the rule by nature; bones end short of the tip, so that pads may
 # meet.
 _PAIRS = np.array([(i, j) for i, j in _PAIRS if not (i % 3 == 0 and j % 3 == 0 and j < 12)])
-BONE_CLEARANCE, PALM_CLEARANCE = .0095, .011
+BONE_CLEARANCE, PALM_CLEARANCE = 0.0095, 0.011
 
 
 def clear(anatomy, angles):
     """Whether poses (B, 5, 5) keep fingers out of each other and out of the palm: (B,) bool."""
-    points, _ = anatomy.points(angles)                                              # (B, 5, 4, 3)
+    points, _ = anatomy.points(angles)  # (B, 5, 4, 3)
     start, end = points[:, :, :-1].copy(), points[:, :, 1:].copy()
-    end[:, :, 2] = start[:, :, 2] + .75 * (end[:, :, 2] - start[:, :, 2])
+    end[:, :, 2] = start[:, :, 2] + 0.75 * (end[:, :, 2] - start[:, :, 2])
     start, end = start.reshape(-1, 15, 3), end.reshape(-1, 15, 3)
     i, j = _PAIRS.T
     good = (_segment_distance(start[:, i], end[:, i], start[:, j], end[:, j]) > BONE_CLEARANCE).all(1)
@@ -100,22 +127,23 @@ def prototype_angles(anatomy, name):
     angles = _angles(PROTOTYPES[name])[None]
     if name in CONTACTS:
         finger, place, gap = CONTACTS[name]
-        angles = anatomy.touch(angles, np.array([finger]), np.array([place]), np.array([gap]), LOW, HIGH,
-                               iterations=30)
+        angles = anatomy.touch(
+            angles, np.array([finger]), np.array([place]), np.array([gap]), LOW, HIGH, iterations=30
+        )
     return angles[0]
 
 
 def _synergies(n, rng):
     """Correlated noise (n, 5, 5) radians: a whole-hand closing, a spread, neighbours together, own noise."""
     noise = np.zeros((n, 5, 5))
-    close = rng.standard_normal((n, 1)) * np.array([.8, 1, 1.2, 1.1])
+    close = rng.standard_normal((n, 1)) * np.array([0.8, 1, 1.2, 1.1])
     pair = rng.standard_normal((n, 2))[:, [0, 0, 1, 1]]
     own = rng.standard_normal((n, 4))
     bend = 9 * close + 5 * pair + 6 * own
-    noise[:, :4, 0] = bend * .8 + 7 * rng.standard_normal((n, 4))
+    noise[:, :4, 0] = bend * 0.8 + 7 * rng.standard_normal((n, 4))
     noise[:, :4, 1] = bend + 6 * rng.standard_normal((n, 4))
-    noise[:, :4, 2] = .65 * noise[:, :4, 1] + 4 * rng.standard_normal((n, 4))
-    fan = np.array([4, .8, -5.2, -2.4])
+    noise[:, :4, 2] = 0.65 * noise[:, :4, 1] + 4 * rng.standard_normal((n, 4))
+    fan = np.array([4, 0.8, -5.2, -2.4])
     noise[:, :4, 3] = fan * rng.standard_normal((n, 1)) + 3 * rng.standard_normal((n, 4))
     thumb = rng.standard_normal((n, 3))
     loadings = np.array([[6, 6, 5, 0, 0], [0, 5, 8, 0, 0], [0, 0, 0, 6, 0]])
@@ -127,30 +155,31 @@ def _draw(anatomy, n, rng):
     """n poses (n, 5, 5), not yet checked for penetration."""
     kinds = len(_PROTOTYPES)
     kind, to = rng.integers(kinds, size=(2, n))
-    blend = (rng.random(n) * (rng.random(n) < .6))[:, None, None]
+    blend = (rng.random(n) * (rng.random(n) < 0.6))[:, None, None]
     angles = _PROTOTYPES[kind] * (1 - blend) + _PROTOTYPES[to] * blend
-    swap = rng.random((n, 5)) < .05
+    swap = rng.random((n, 5)) < 0.05
     angles = np.where(swap[..., None], _PROTOTYPES[rng.integers(kinds, size=(n, 5)), np.arange(5)], angles)
     angles = angles + _synergies(n, rng)
     uniform = LOW + (HIGH - LOW) * rng.random((n, 5, 5))
-    uniform[:, :4, 2] = .62 * uniform[:, :4, 1] + 8 * _D * rng.standard_normal((n, 4))
-    angles = np.where((rng.random(n) < .1)[:, None, None], uniform, angles)
+    uniform[:, :4, 2] = 0.62 * uniform[:, :4, 1] + 8 * _D * rng.standard_normal((n, 4))
+    angles = np.where((rng.random(n) < 0.1)[:, None, None], uniform, angles)
     # Ligaments: a bent finger can hardly spread, and the twist of the thumb's base follows its abduction.
-    angles[:, :4, 3] *= 1 - .7 * np.clip(angles[:, :4, 0] / (90 * _D), 0, 1)
-    angles[:, THUMB, 4] = .4 * angles[:, THUMB, 4] + .4 * np.clip(angles[:, THUMB, 3], 0, None)
+    angles[:, :4, 3] *= 1 - 0.7 * np.clip(angles[:, :4, 0] / (90 * _D), 0, 1)
+    angles[:, THUMB, 4] = 0.4 * angles[:, THUMB, 4] + 0.4 * np.clip(angles[:, THUMB, 3], 0, None)
     angles = np.clip(angles, LOW, HIGH)
-    touching = np.flatnonzero(rng.random(n) < .35)
+    touching = np.flatnonzero(rng.random(n) < 0.35)
     if len(touching):
         finger = np.full(len(touching), -1)
         place, gap = np.zeros(len(touching), int), np.zeros(len(touching))
         for row, k in enumerate(kind[touching]):
             rule = CONTACTS.get(PROTOTYPE_NAMES[k])
-            if rule and blend[touching[row]] < .4:
+            if rule and blend[touching[row]] < 0.4:
                 finger[row], place[row], gap[row] = rule
-            elif rng.random() < .35:
-                finger[row], place[row], gap[row] = rng.choice(4, p=(.5, .25, .1, .15)), _TIP, .008
-        gap = gap + np.where(place == _TIP, rng.uniform(-.003, .006, len(gap)),
-                             rng.uniform(-.001, .004, len(gap)))
+            elif rng.random() < 0.35:
+                finger[row], place[row], gap[row] = rng.choice(4, p=(0.5, 0.25, 0.1, 0.15)), _TIP, 0.008
+        gap = gap + np.where(
+            place == _TIP, rng.uniform(-0.003, 0.006, len(gap)), rng.uniform(-0.001, 0.004, len(gap))
+        )
         keep = finger >= 0
         rows = touching[keep]
         angles[rows] = anatomy.touch(angles[rows], finger[keep], place[keep], gap[keep], LOW, HIGH)

@@ -1,4 +1,5 @@
 """Draws meshes through a pinhole camera with moderngl on EGL: skin, nails, sleeves, light, shadow."""
+
 from __future__ import annotations
 
 import os
@@ -8,10 +9,10 @@ import numpy as np
 # One process per core draws its own pictures: more threads in the software renderer would only fight.
 os.environ.setdefault('LP_NUM_THREADS', '1')
 
-_NEAR, _FAR = .05, 6.
+_NEAR, _FAR = 0.05, 6.0
 _SHADOW_SIZE = 384
 
-_VERTEX = '''#version 330
+_VERTEX = """#version 330
 in vec3 place; in vec3 normal; in vec3 texture_place; in vec3 marks;
 uniform vec4 lens; uniform vec2 picture; uniform mat4 to_light;
 out vec3 v_normal; out vec3 v_place; out vec3 v_texture; out vec3 v_marks; out vec3 v_light;
@@ -22,9 +23,9 @@ void main() {
   gl_Position = vec4(ndc, depth, 1.0) * place.z;
   v_normal = normal; v_place = place; v_texture = texture_place; v_marks = marks;
   v_light = (to_light * vec4(place + 0.0015 * normal, 1.0)).xyz * 0.5 + 0.5;
-}'''.replace('NEAR', str(_NEAR)).replace('FAR', str(_FAR))
+}""".replace('NEAR', str(_NEAR)).replace('FAR', str(_FAR))
 
-_FRAGMENT = '''#version 330
+_FRAGMENT = """#version 330
 in vec3 v_normal; in vec3 v_place; in vec3 v_texture; in vec3 v_marks; in vec3 v_light;
 out vec4 colour;
 uniform sampler2D noise; uniform sampler2DShadow shadow;
@@ -67,11 +68,11 @@ void main() {
   light += key_colour * open * mix(1.0, v_marks.z, .35) * lit(n, v, key, albedo, r, soft);
   light += fill_colour * v_marks.z * lit(n, v, fill, albedo, r, soft);
   colour = vec4(pow(clamp(exposure * light, 0.0, 1.0), vec3(1.0 / 2.2)), 1.0);
-}'''.replace('SHADOW', f'{_SHADOW_SIZE}.0')
+}""".replace('SHADOW', f'{_SHADOW_SIZE}.0')
 
-_SHADOW_VERTEX = '''#version 330
+_SHADOW_VERTEX = """#version 330
 in vec3 place; uniform mat4 to_light;
-void main() { gl_Position = to_light * vec4(place, 1.0); }'''
+void main() { gl_Position = to_light * vec4(place, 1.0); }"""
 
 _LAYOUT = '3f 3f 3f 3f'
 _ATTRIBUTES = ('place', 'normal', 'texture_place', 'marks')
@@ -81,7 +82,7 @@ def tiling_noise(size, rng):
     """(size, size, 4) uint8 noise that tiles: four layers from coarse-and-fine to fine."""
     frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(size), np.fft.fftfreq(size)))
     layers = []
-    for power in (.8, .8, .5, .1):
+    for power in (0.8, 0.8, 0.5, 0.1):
         spectrum = np.fft.fft2(rng.standard_normal((size, size))) / np.maximum(frequency, 1 / size) ** power
         spectrum[0, 0] = 0
         layer = np.fft.ifft2(spectrum).real
@@ -92,7 +93,7 @@ def tiling_noise(size, rng):
 def _light_view(direction, centre, radius):
     """(4, 4) orthographic view along a light (unit `direction` towards it) that holds a sphere."""
     z = -np.asarray(direction)
-    x = np.cross([0., 1, 0] if abs(z[1]) < .9 else [1., 0, 0], z)
+    x = np.cross([0.0, 1, 0] if abs(z[1]) < 0.9 else [1.0, 0, 0], z)
     x /= np.linalg.norm(x)
     view = np.eye(4)
     view[:3, :3] = np.stack([x, np.cross(z, x), z]) / radius
@@ -108,11 +109,13 @@ class Renderer:
 
     def __init__(self, width, height, seed=0):
         import moderngl
+
         try:
             self._gl = moderngl.create_context(standalone=True, backend='egl')
         except Exception as error:
-            raise RuntimeError(f'no EGL context to render with ({error}): '
-                               'apt install libegl1 libgl1-mesa-dri') from error
+            raise RuntimeError(
+                f'no EGL context to render with ({error}): apt install libegl1 libgl1-mesa-dri'
+            ) from error
         self.size = width, height
         self._program = self._gl.program(_VERTEX, _FRAGMENT)
         self._shadow_program = self._gl.program(_SHADOW_VERTEX, '#version 330\nvoid main() {}')
@@ -121,8 +124,9 @@ class Renderer:
         self._shadow_map.compare_func = '<='
         self._shadow_map.repeat_x = self._shadow_map.repeat_y = False
         self._shadow_target = self._gl.framebuffer(depth_attachment=self._shadow_map)
-        self._noise = self._gl.texture((256, 256), 4,
-                                       tiling_noise(256, np.random.default_rng(seed)).tobytes())
+        self._noise = self._gl.texture(
+            (256, 256), 4, tiling_noise(256, np.random.default_rng(seed)).tobytes()
+        )
         self._noise.build_mipmaps()
         self._program['noise'], self._program['shadow'] = 0, 1
         self._gl.enable(moderngl.DEPTH_TEST)
@@ -130,8 +134,9 @@ class Renderer:
     def _target(self, scale):
         if scale not in self._targets:
             size = self.size[0] * scale, self.size[1] * scale
-            self._targets[scale] = self._gl.framebuffer([self._gl.texture(size, 4)],
-                                                        self._gl.depth_renderbuffer(size))
+            self._targets[scale] = self._gl.framebuffer(
+                [self._gl.texture(size, 4)], self._gl.depth_renderbuffer(size)
+            )
         return self._targets[scale]
 
     def _upload(self, slot, mesh):
@@ -140,9 +145,12 @@ class Renderer:
         if key not in self._buffers:
             buffer = self._gl.buffer(reserve=len(mesh.vertices) * 48)
             faces = self._gl.buffer(reserve=mesh.faces.size * 4)
-            self._buffers[key] = (buffer, faces, self._gl.vertex_array(
-                self._program, [(buffer, _LAYOUT, *_ATTRIBUTES)], faces), self._gl.vertex_array(
-                self._shadow_program, [(buffer, '3f 36x', 'place')], faces))
+            self._buffers[key] = (
+                buffer,
+                faces,
+                self._gl.vertex_array(self._program, [(buffer, _LAYOUT, *_ATTRIBUTES)], faces),
+                self._gl.vertex_array(self._shadow_program, [(buffer, '3f 36x', 'place')], faces),
+            )
         buffer, faces, *arrays = self._buffers[key]
         columns = [mesh.vertices, mesh.normals, mesh.texture, mesh.marks]
         buffer.write(np.concatenate(columns, 1).astype(np.float32).tobytes())
@@ -156,6 +164,7 @@ class Renderer:
         scenes.py). The colour is premultiplied by the coverage.
         """
         import cv2
+
         arrays = [self._upload(slot, mesh) for slot, mesh in enumerate(meshes)]
         shadow_of = np.concatenate([mesh.vertices for mesh in meshes])
         centre = shadow_of.mean(0)
@@ -172,8 +181,14 @@ class Renderer:
         target.use()
         target.clear(0, 0, 0, 0)
         width, height = self.size
-        self._set({'lens': (K[0][0], K[1][1], K[0][2], K[1][2]), 'picture': (width, height),
-                   'to_light': columns, **light})
+        self._set(
+            {
+                'lens': (K[0][0], K[1][1], K[0][2], K[1][2]),
+                'picture': (width, height),
+                'to_light': columns,
+                **light,
+            }
+        )
         self._noise.use(0)
         self._shadow_map.use(1)
         for mesh, (array, _) in zip(meshes, arrays, strict=True):

@@ -1,4 +1,5 @@
 """Crops of rendered hands with exact truth, in the frame of the run time's virtual camera."""
+
 from __future__ import annotations
 
 import cv2
@@ -14,13 +15,13 @@ from maskhand_ros.training.data.renderer import Renderer
 
 # How the crop of a tracked hand strays from the rule around the true keypoints: scale, shift over side, roll
 # in radians.
-_JITTER = {'camera': (.12, .06, .17), 'stress': (.15, .08, .26)}
+_JITTER = {'camera': (0.12, 0.06, 0.17), 'stress': (0.15, 0.08, 0.26)}
 # Chance of a second hand, a thing in the hand, something flat in front, and a hand that leaves the picture.
-_EXTRAS = {'camera': (.07, .08, .04, .03), 'stress': (.08, .12, .35, .04)}
+_EXTRAS = {'camera': (0.07, 0.08, 0.04, 0.03), 'stress': (0.08, 0.12, 0.35, 0.04)}
 
 # Share of pictures drawn at twice the size and shrunk: it takes twice the time, and the lens blurs most edges
 # anyway.
-_SMOOTH = .15
+_SMOOTH = 0.15
 
 
 class SampleMaker:
@@ -44,12 +45,20 @@ class SampleMaker:
         betas = sample_betas(n, rng)
         hand_pose = self.anatomy.rotations(sample_angles(self.anatomy, n, rng))
         orient = np.stack([scenes.sample_orientation(kind, rng) for kind in kinds])
-        vertices, keypoints = self.mesh.pose(betas, orient, hand_pose, scenes.sample_forearm(n, rng),
-                                             rng.uniform(1.6, 2.6))
+        vertices, keypoints = self.mesh.pose(
+            betas, orient, hand_pose, scenes.sample_forearm(n, rng), rng.uniform(1.6, 2.6)
+        )
         crops = np.empty((n, CROP_SIZE, CROP_SIZE, 3), np.uint8)
-        truth = {name: np.empty((n, *shape), np.float32) for name, shape in
-                 (('global_orient', (3, 3)), ('wrist', (3,)), ('focal', ()), ('keypoints', (21, 3)),
-                  ('keypoints_px', (21, 2)))}
+        truth = {
+            name: np.empty((n, *shape), np.float32)
+            for name, shape in (
+                ('global_orient', (3, 3)),
+                ('wrist', (3,)),
+                ('focal', ()),
+                ('keypoints', (21, 3)),
+                ('keypoints_px', (21, 2)),
+            )
+        }
         for i, kind in enumerate(kinds):
             other = vertices[(i + 1) % n], keypoints[(i + 1) % n]
             crops[i], crop, wrist = self._picture(kind, vertices[i], keypoints[i], other, rng)
@@ -90,15 +99,16 @@ class SampleMaker:
         """The CropCamera of a tracked hand: the run time's rule around keypoints (21, 3), and its errors."""
         scale, shift, roll = _JITTER[kind]
         roi = roi_from_keypoints(camera.project(keypoints), 'right')
-        size = roi.size_px * np.exp(np.clip(scale * rng.standard_normal(), -.35, .35))
-        centre = roi.center_px + np.clip(shift * rng.standard_normal(2), -.18, .18) * roi.size_px
+        size = roi.size_px * np.exp(np.clip(scale * rng.standard_normal(), -0.35, 0.35))
+        centre = roi.center_px + np.clip(shift * rng.standard_normal(2), -0.18, 0.18) * roi.size_px
         return crop_camera_for(camera, centre, size, roi.roll + roll * rng.standard_normal())
 
     def _second_hand(self, other, place, material, rng):
         """A left hand (Mesh) beside, before or behind the right one at `place` (21, 3), crop camera frame."""
-        vertices, keypoints = (points * np.array([-1., 1, 1]) for points in other)
-        towards = np.array([rng.choice([-1, 1]) * rng.uniform(.05, .15), rng.normal(0, .05),
-                            rng.normal(.02, .04)])
+        vertices, keypoints = (points * np.array([-1.0, 1, 1]) for points in other)
+        towards = np.array(
+            [rng.choice([-1, 1]) * rng.uniform(0.05, 0.15), rng.normal(0, 0.05), rng.normal(0.02, 0.04)]
+        )
         shift = place.mean(0) + towards - keypoints.mean(0)
         return self.mesh.mesh(vertices + shift, keypoints + shift, material, left=True)
 
@@ -107,14 +117,18 @@ def _leave(picture, camera, crop, rng):
     """The crop of a hand that is partly outside the real picture: beyond its border the edge is repeated, as
     at run time."""
     to_crop = crop.homography(camera.K)
-    back = np.stack([*np.meshgrid(np.arange(CROP_SIZE), np.arange(CROP_SIZE)),
-                     np.ones((CROP_SIZE, CROP_SIZE))], -1)
+    back = np.stack(
+        [*np.meshgrid(np.arange(CROP_SIZE), np.arange(CROP_SIZE)), np.ones((CROP_SIZE, CROP_SIZE))], -1
+    )
     place = back @ np.linalg.inv(to_crop).T
     place = place[..., :2] / place[..., 2:]
     axis = rng.integers(2)
-    cut = np.quantile(place[..., axis], rng.uniform(.08, .3))
-    place[..., axis] = np.maximum(place[..., axis], cut) if rng.random() < .5 else np.minimum(
-        place[..., axis], 2 * np.median(place[..., axis]) - cut)
+    cut = np.quantile(place[..., axis], rng.uniform(0.08, 0.3))
+    place[..., axis] = (
+        np.maximum(place[..., axis], cut)
+        if rng.random() < 0.5
+        else np.minimum(place[..., axis], 2 * np.median(place[..., axis]) - cut)
+    )
     source = np.concatenate([place, np.ones((CROP_SIZE, CROP_SIZE, 1))], -1) @ to_crop.T
     source = (source[..., :2] / source[..., 2:]).astype(np.float32)
     return cv2.remap(picture, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)

@@ -6,6 +6,7 @@ pixels): cues as `perception.cues.CueNetwork` gives them (feature vectors as flo
 the wrist, keypoints_px (N, 21, 2) px of 224, kind (N,) index into scenes.KINDS. Every shard depends on split,
 seed and index alone.
 """
+
 from __future__ import annotations
 
 import os
@@ -16,7 +17,7 @@ import numpy as np
 
 from maskhand_ros.training.data.scenes import KINDS
 
-SPLITS = {'train': (0, None), 'val': (1, None), 'test_stress': (2, 0.), 'test_camera': (3, 1.)}
+SPLITS = {'train': (0, None), 'val': (1, None), 'test_stress': (2, 0.0), 'test_camera': (3, 1.0)}
 """Each split's own part of the seed, and its share of `camera` samples where that is fixed."""
 
 _HALF = ('global_feature', 'f142', 'f131')
@@ -31,7 +32,7 @@ def make_shard(maker, cue_network, split, seed, index, count, mix):
     for start in range(0, count, _BATCH):
         kind = (rng.random(min(_BATCH, count - start)) >= mix).astype(np.int8)
         crops, truth = maker.make([KINDS[k] for k in kind], rng)
-        cues = [cue_network(crops[i:i + _CUE_BATCH]) for i in range(0, len(crops), _CUE_BATCH)]
+        cues = [cue_network(crops[i : i + _CUE_BATCH]) for i in range(0, len(crops), _CUE_BATCH)]
         cues = {name: np.concatenate([cue[name] for cue in cues]) for name in cues[0]}
         cues.update({name: cues[name].astype(np.float16) for name in _HALF})
         parts.append({**cues, **truth, 'kind': kind})
@@ -52,7 +53,9 @@ def add_arguments(parser):
     parser.add_argument('--split', choices=SPLITS, default='train')
     parser.add_argument('--samples', type=int, default=120_000, help='how many samples this process makes')
     parser.add_argument('--seed', type=int, default=0, help='another seed for each process of the same split')
-    parser.add_argument('--mix', type=float, default=.7, help='share of camera-like samples in train and val')
+    parser.add_argument(
+        '--mix', type=float, default=0.7, help='share of camera-like samples in train and val'
+    )
     parser.add_argument('--shard-size', type=int, default=2000)
 
 
@@ -63,6 +66,7 @@ def run(args):
     from maskhand_ros.hand_model.numpy_hand import HandModel
     from maskhand_ros.perception.cues import CueNetwork
     from maskhand_ros.training.data.samples import SampleMaker
+
     cv2.setNumThreads(1)
     args.out.mkdir(parents=True, exist_ok=True)
     fixed = SPLITS[args.split][1]
@@ -85,6 +89,7 @@ def run(args):
 def main():
     """`python -m maskhand_ros.training.data.shards`, the same as `maskhand train data`."""
     import argparse
+
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add_arguments(parser)
     return run(parser.parse_args())
