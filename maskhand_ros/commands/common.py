@@ -40,7 +40,7 @@ def add_pipeline_arguments(parser):
         '--keypoints',
         choices=KEYPOINT_SETS,
         default=KEYPOINT_SETS[0],
-        help='where the 21 keypoints sit (default mano)',
+        help='where the 21 keypoints sit (default %(default)s)',
     )
     group.add_argument('--max-hands', type=int, default=2)
     group.add_argument(

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import nnls
 
+from maskhand_ros.hand_model.keypoint_sets import anatomical_rule
 from maskhand_ros.skeleton import JOINT_NAMES, JOINT_PARENTS, JOINT_TO_KEYPOINT, KEYPOINT_NAMES
 
 # MANO's mean rest joints in metres, right hand (public listings; Romero et al. 2017): fingers -x, back +y,
@@ -218,17 +219,16 @@ def fingertips(template, weights):
     return tips
 
 
-def keypoint_rules(tips, anatomical, hands, n_vertices):
-    """Named linear rules (21, 16 + V) from [posed joints; posed vertices] to keypoints."""
-    mano = np.zeros((21, 16 + n_vertices), np.float32)
+def keypoint_rules(tips, joints, vertices):
+    """Named linear rules (21, 16 + V) from [posed joints; posed vertices] to keypoints, for a rest hand."""
+    mano = np.zeros((21, 16 + len(vertices)), np.float32)
     mano[JOINT_TO_KEYPOINT, np.arange(16)] = 1
     for finger, vertex in tips.items():
         mano[KEYPOINT_NAMES.index(f'{finger}_tip'), 16 + vertex] = 1
-    centres = mano.copy()
-    for joint, keypoint in enumerate(JOINT_TO_KEYPOINT):
-        centres[keypoint] = 0
-        centres[keypoint, 16:] = fit_regressor(anatomical[:, joint], hands[:, :n_vertices])
-    return {'mano': mano, 'anatomical': centres}
+    return {
+        'mano': mano,
+        'anatomical': anatomical_rule(mano, joints, mano @ np.concatenate([joints, vertices])),
+    }
 
 
 def vertex_normals(vertices, faces):
@@ -300,7 +300,7 @@ def bake(count=1500, seed=0):
     print('pivots off by (mm):', np.round(1e3 * miss, 1))
 
     tips = fingertips(template[:n_hand], weights[:n_hand])
-    rules = keypoint_rules(tips, anatomical[:200], few, n_hand)
+    rules = keypoint_rules(tips, regressor @ template[:n_hand], template[:n_hand])
     normals = vertex_normals(template, faces)
     nail = nail_mask(uv)
     thumb = weights[:, 13:16].sum(1)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from maskhand_ros.hand_model.keypoint_sets import anatomical_rule
 from maskhand_ros.skeleton import JOINT_PARENTS, JOINT_TO_KEYPOINT, KEYPOINT_SETS, TIP_KEYPOINTS
 
 MANO_VERTICES = 778
@@ -134,13 +135,19 @@ def load_mano_pickle(path):
 def convert(pkl_path, npz_path):
     """Writes the npz that the parameter `hand_model` takes, from the user's own MANO_RIGHT.pkl.
 
-    The joints are MANO's; the tips are vertices. MANO knows no other keypoint rule, so that the sets
-    `anatomical` and `mediapipe` are the same points as `mano`. Raises as `load_mano_pickle` does.
+    The joints are MANO's; the tips are vertices; the set `mediapipe` is the same points as `mano`, since
+    where MediaPipe's lie on this mesh is not known. Raises as `load_mano_pickle` does.
     """
     arrays = load_mano_pickle(pkl_path)
     regressor = np.zeros((21, 16 + MANO_VERTICES), np.float32)
     regressor[JOINT_TO_KEYPOINT, np.arange(16)] = 1
     regressor[list(TIP_KEYPOINTS), 16 + np.array(TIP_VERTICES)] = 1
+    rest = arrays['J_regressor'] @ arrays['v_template'], arrays['v_template']
+    joints = rest[0] - rest[0][0]
+    keypoints = regressor @ np.concatenate(rest) - rest[0][0]
+    rules = {name: regressor for name in KEYPOINT_SETS} | {
+        'anatomical': anatomical_rule(regressor, joints, keypoints)
+    }
     stored = {
         name: array.astype(np.int64 if name in ('f', 'kintree_table') else np.float32)
         for name, array in arrays.items()
@@ -151,7 +158,7 @@ def convert(pkl_path, npz_path):
     np.savez_compressed(
         npz_path,
         **stored,
-        **{f'keypoint_regressor_{name}': regressor for name in KEYPOINT_SETS},
+        **{f'keypoint_regressor_{name}': rule for name, rule in rules.items()},
         model_name=np.array('mano'),
         license=np.array("MANO licence (https://mano.is.tue.mpg.de/license.html): the user's own file"),
     )

@@ -4,7 +4,8 @@ INDEX.json is a list of objects: image (path beside the file), source, sequence 
 right, null), bbox [x, y, w, h], keypoints_2d 21 x [x, y] px, keypoints_valid 21 booleans (optional),
 keypoints_3d_mm 21 x [x, y, z] in the camera frame (optional), camera_K 3 x 3 (optional). Every picture is
 taken on its own. Millimetre figures are over the hands that were found; `found` says how many were, and PCK
-counts the keypoints of a missed hand as wrong.
+counts the keypoints of a missed hand as wrong. Keypoints are `anatomical`, as in labels made by people; give
+`--keypoints mano` for labels that are fits of MANO.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ def add_arguments(parser):
         help='find the hands, or start at the labelled ones (default detect)',
     )
     common.add_pipeline_arguments(parser)
-    parser.set_defaults(max_hands=4)
+    # Labels made by people mark joints where the bones meet.
+    parser.set_defaults(max_hands=4, keypoints='anatomical')
 
 
 def run(args):

@@ -77,6 +77,16 @@ def test_rest_bones_point_as_manos_do(hand):
         assert angle < 2, f'bone to joint {joint}: {angle:.1f} degrees from MANO'
 
 
+def test_anatomical_keypoints_have_the_proportions_of_bones():
+    """Phalanges from the palm to the tip, after Buryanov and Kotiuk 2010, Table 1; the thumb has two."""
+    hand = HandModel.load(keypoint_set='anatomical')
+    keypoints = hand(np.zeros((1, 10)), np.eye(3)[None], np.tile(np.eye(3), (1, 15, 1, 1))).keypoints[0]
+    bones = np.linalg.norm(np.diff(keypoints[1:].reshape(5, 4, 3), axis=1), axis=2)
+    np.testing.assert_allclose(bones[1:, 0] / bones[1:, 1], [1.777, 1.695, 1.613, 1.798], rtol=0.01)
+    np.testing.assert_allclose(bones[1:, 1] / bones[1:, 2], [1.138, 1.233, 1.207, 0.920], rtol=0.01)
+    assert bones[0, 1] / bones[0, 2] == pytest.approx(1.155, rel=0.01)
+
+
 def test_the_first_shape_component_is_size_and_adult_hands_are_covered(hand):
     identity = np.tile(np.eye(3), (3, 15, 1, 1))
     betas = np.zeros((3, 10))
