@@ -27,8 +27,9 @@ LANDMARK_OUTPUTS = ('landmarks', 'presence', 'handedness', 'world_landmarks')
 
 LANDMARK_FEATURES = {
     160: ('global_feature', (1152,)),
-    142: ('f142', (112, 14, 14)),
-    131: ('f131', (80, 14, 14)),
+    131: ('map_131', (80, 14, 14)),
+    142: ('map_142', (112, 14, 14)),
+    157: ('map_157', (192, 7, 7)),
 }
 """Tensor index in the 0.10.14 file: name and shape (C, H, W) of the inner tensors that the pose model looks
 at."""
