@@ -15,21 +15,23 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from .config import CUE_SHAPES, MaskHandConfig
+from .config import MaskHandConfig
+from .context import Context
 from .maskhand import MaskHand
-from .sampling import joint_logits
+from .quantizers import joint_logits
 
 OPSET = 17
-VERSION = '0.1.0'
+VERSION = '0.2.0'
 
 
 class _ContextGraph(nn.Module):
     def __init__(self, model: MaskHand) -> None:
         super().__init__()
-        self.context = model.context
+        self.context, self.names = model.context, model.input_shapes
 
-    def forward(self, *cues: Tensor) -> tuple[Tensor, Tensor]:
-        return self.context(dict(zip(CUE_SHAPES, cues, strict=True)))
+    def forward(self, *cues: Tensor) -> tuple[Tensor, ...]:
+        context = self.context(dict(zip(self.names, cues, strict=True)))
+        return (*context[:-1], *context.maps)
 
 
 class _SynthesizerGraph(nn.Module):
@@ -37,9 +39,10 @@ class _SynthesizerGraph(nn.Module):
         super().__init__()
         self.synthesizer = model.synthesizer
 
-    def forward(self, memory: Tensor, trunk: Tensor, codes: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
-        out = self.synthesizer(memory, trunk, codes, mask)
-        return joint_logits(out.logits), *out[1:]
+    def forward(self, codes: Tensor, mask: Tensor, *context: Tensor) -> tuple[Tensor, ...]:
+        fixed = len(Context._fields) - 1
+        out = self.synthesizer(Context(*context[:fixed], context[fixed:]), codes, mask)
+        return joint_logits(out.logits), *(value for value in out[1:] if value is not None)
 
 
 class _TokenizerGraph(nn.Module):
@@ -103,28 +106,32 @@ def export_model(model: MaskHand, folder: Path, training: dict) -> None:
     config = model.config
     shape = config.tokenizer
     count = 2
-    cues = tuple(torch.rand(count, *size) for size in CUE_SHAPES.values())
-    memory, trunk = (x.detach() for x in model.context(dict(zip(CUE_SHAPES, cues, strict=True))))
-    codes = torch.zeros(count, shape.tokens, len(shape.levels))
+    cues = {name: torch.rand(count, *size) for name, size in model.input_shapes.items()}
+    context = model.context(cues)
+    context = [part.detach() for part in (*context[:-1], *context.maps)]
+    levels = len(context) - len(Context._fields) + 1
+    names = [*Context._fields[:-1], *(f'map{level}' for level in range(levels))]
+    quantizer = model.tokenizer.quantizer
+    codes = torch.zeros(count, shape.tokens, quantizer.dimensions)
     mask = torch.ones(count, shape.tokens, dtype=torch.bool)
-    _export(_ContextGraph(model), cues, list(CUE_SHAPES), ['memory', 'trunk'], folder / 'context.onnx')
+    _export(_ContextGraph(model), tuple(cues.values()), list(cues), names, folder / 'context.onnx')
     _export(
         _SynthesizerGraph(model),
-        (memory, trunk, codes, mask),
-        ['memory', 'trunk', 'token_embeddings', 'mask'],
-        ['logits', 'global_orient', 'betas', 'camera', 'log_variance'],
+        (codes, mask, *context),
+        ['token_embeddings', 'mask', *names],
+        ['logits', *(['global_orient'] * model.regresses_hand), 'betas', 'camera', 'log_variance'],
         folder / 'synthesizer.onnx',
     )
     _export(_TokenizerGraph(model), (codes,), ['embeddings'], ['hand_pose'], folder / 'tokenizer.onnx')
-    np.savez(folder / 'codebook.npz', codebook=model.tokenizer.quantizer.codebook.numpy())
+    np.savez(folder / 'codebook.npz', codebook=quantizer.codebook.numpy())
     write_description(
         folder,
         {
-            'name': 'maskhand-compact',
+            'name': f'maskhand-{config.name}',
             'version': VERSION,
             'keypoint_set': 'mano',
             'tokens': shape.tokens,
-            'codebook_size': int(np.prod(shape.levels)),
+            'codebook_size': len(quantizer.codebook),
             'iterations': 1,
             'config': config.to_dict(),
             'training': training,

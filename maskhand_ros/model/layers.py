@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+
+import torch
 from torch import Tensor, nn
 
 
@@ -19,40 +22,82 @@ class ResidualMLP(nn.Module):
 
 
 class Attention(nn.Module):
-    """Multi-head attention of queries (B, N, d) to a memory (B, M, d), or to themselves."""
+    """Multi-head self-attention of (B, N, d)."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.query = nn.Linear(width, width)
-        self.key_value = nn.Linear(width, 2 * width)
+        self.query_key_value = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
 
-    def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
-
-    def forward(self, x: Tensor, memory: Tensor | None = None) -> Tensor:
-        key, value = self.key_value(x if memory is None else memory).chunk(2, -1)
+    def forward(self, x: Tensor) -> Tensor:
         # Spelled out: torch's fused attention is slower than this at some ten tokens, above all backwards in
         # bfloat16.
-        query = self._split(self.query(x)) * (x.shape[-1] // self.heads) ** -0.5
-        weights = (query @ self._split(key).transpose(2, 3)).softmax(-1)
-        return self.out((weights.to(value.dtype) @ self._split(value)).transpose(1, 2).flatten(2))
+        query, key, value = (
+            part.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            for part in self.query_key_value(x).chunk(3, -1)
+        )
+        weights = (query * query.shape[-1] ** -0.5 @ key.transpose(2, 3)).softmax(-1)
+        return self.out((weights.to(value.dtype) @ value).transpose(1, 2).flatten(2))
+
+
+class DeformableAttention(nn.Module):
+    """Multi-scale deformable attention (Zhu et al. 2021) with grid_sample: queries (B, N, d) look at `points`
+    places in each of `levels` maps, around a reference point of their own.
+
+    Each head reads its own channels of the maps (B, d, H, W); places are offsets in pixels of each map.
+    """
+
+    def __init__(self, width: int, heads: int, levels: int, points: int) -> None:
+        super().__init__()
+        self.heads, self.levels, self.points = heads, levels, points
+        self.offsets = nn.Linear(width, heads * levels * points * 2)
+        self.weights = nn.Linear(width, heads * levels * points)
+        self.out = nn.Linear(width, width)
+        nn.init.zeros_(self.offsets.weight)
+        nn.init.zeros_(self.weights.weight)
+        nn.init.zeros_(self.weights.bias)
+        # At first the heads look in as many directions, each point a step farther.
+        turn = 2 * math.pi * torch.arange(heads) / heads
+        direction = torch.stack([turn.cos(), turn.sin()], -1)[:, None, None]
+        steps = torch.arange(1, points + 1)[:, None] * direction
+        with torch.no_grad():
+            self.offsets.bias.copy_(steps.expand(heads, levels, points, 2).flatten())
+
+    def forward(self, x: Tensor, reference: Tensor, maps: tuple[Tensor, ...]) -> Tensor:
+        """`reference` (B, N, 2): x, y in 0..1 of the picture."""
+        split = (self.heads, self.levels, self.points)
+        offsets = self.offsets(x).unflatten(-1, (*split, 2)).transpose(1, 2)  # (B, h, N, l, p, 2)
+        weights = self.weights(x).unflatten(-1, (self.heads, -1)).softmax(-1).unflatten(-1, split[1:])
+        weights = weights.transpose(1, 2).flatten(0, 1).float()  # (B h, N, l, p)
+        total = 0.0
+        for level, values in enumerate(maps):
+            size = torch.tensor([values.shape[-1], values.shape[-2]], device=x.device)
+            place = reference[:, None, :, None] + offsets[:, :, :, level] / size  # (B, h, N, p, 2)
+            values = values.unflatten(1, (self.heads, -1)).flatten(0, 1)
+            # In single precision: bfloat16 would round a place to a 256th of the picture.
+            sampled = nn.functional.grid_sample(
+                values.float(), 2 * place.flatten(0, 1).float() - 1, align_corners=False
+            )
+            total = total + (sampled * weights[:, None, :, level]).sum(-1)  # (B h, d / h, N)
+        return self.out(total.unflatten(0, (-1, self.heads)).flatten(1, 2).transpose(1, 2).to(x.dtype))
 
 
 class DecoderLayer(nn.Module):
-    """Self-attention, cross-attention to a memory, feed-forward."""
+    """Self-attention, deformable attention to the maps by some queries, feed-forward."""
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, levels: int, points: int) -> None:
         super().__init__()
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(3))
         self.self_attention = Attention(width, heads)
-        self.cross_attention = Attention(width, heads)
+        self.map_attention = DeformableAttention(width, heads, levels, points)
         self.feed_forward = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
 
-    def forward(self, x: Tensor, memory: Tensor) -> Tensor:
+    def forward(self, x: Tensor, looking: slice, reference: Tensor, maps: tuple[Tensor, ...]) -> Tensor:
+        """x (B, N, d); the queries `looking` look around `reference` (B, M, 2)."""
         x = x + self.self_attention(self.norms[0](x))
-        x = x + self.cross_attention(self.norms[1](x), memory)
+        seen = self.map_attention(self.norms[1](x[:, looking]), reference, maps)
+        x = torch.cat([x[:, : looking.start], x[:, looking] + seen, x[:, looking.stop :]], 1)
         return x + self.feed_forward(self.norms[2](x))
 
 

@@ -1,4 +1,4 @@
-"""MaskHand as one module: cues of a crop to a hand, through a frozen tokenizer."""
+"""MaskHand as one module: what is seen of a crop to a hand, through a frozen tokenizer."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .config import POSE_SIZE, MaskHandConfig
-from .context import Context
+from .config import CUE_SHAPES, POSE_SIZE, MaskHandConfig
+from .context import CueContext
+from .image_context import IMAGE_SHAPES, ImageContext
 from .sampling import decode_expected
 from .synthesizer import Synthesis, Synthesizer, positive_scale
-from .tokenizer import FingerTokenizer
+from .tokenizer import make_tokenizer
 
 
 class HandParameters(NamedTuple):
@@ -26,41 +27,49 @@ class HandParameters(NamedTuple):
 
 class MaskHand(nn.Module):
     """`context` runs once per crop; `synthesizer` once per iteration; `tokenizer` is trained before and
-    frozen."""
+    frozen. `input_shapes` names what `context` reads."""
 
     def __init__(self, config: MaskHandConfig) -> None:
         super().__init__()
         self.config = config
-        self.tokenizer = FingerTokenizer(config.tokenizer).requires_grad_(False)
-        self.context = Context(config)
+        self.tokenizer = make_tokenizer(config.tokenizer).requires_grad_(False)
+        self.context = CueContext(config) if config.vit is None else ImageContext(config)
+        self.input_shapes = CUE_SHAPES if config.vit is None else IMAGE_SHAPES
         self.synthesizer = Synthesizer(config)
+        self.regresses_hand = self.synthesizer.has_heads
 
     def train(self, mode: bool = True) -> MaskHand:
         super().train(mode)
         self.tokenizer.eval()
         return self
 
+    def parameters_of(self, codes: Tensor, out: Synthesis) -> HandParameters:
+        """The hand that codes (B, L, D) and a Synthesis describe."""
+        pose, orient = self.tokenizer.decode(codes), out.global_orient
+        if orient is None:
+            orient, pose = pose[:, 0], pose[:, 1:]
+        return HandParameters(pose, orient, out.betas, out.camera)
+
     @torch.no_grad()
     def forward(self, cues: dict[str, Tensor], iterations: int = 1) -> tuple[HandParameters, Synthesis]:
-        """The point estimate for cues (shapes in `config.CUE_SHAPES`), and the last step's outputs."""
-        memory, trunk = self.context(cues)
-        shape = self.config.tokenizer
+        """The point estimate for cues (shapes in `input_shapes`), and the last step's outputs."""
+        context = self.context(cues)
         codes, out = decode_expected(
-            lambda codes, mask: self.synthesizer(memory, trunk, codes, mask),
-            len(trunk),
-            shape.tokens,
-            len(shape.levels),
+            lambda codes, mask: self.synthesizer(context, codes, mask),
+            self.tokenizer.quantizer,
+            len(context.nodes),
+            self.config.tokenizer.tokens,
             iterations,
-            device=trunk.device,
+            device=context.nodes.device,
         )
-        return HandParameters(self.tokenizer.decode(codes), out.global_orient, out.betas, out.camera), out
+        return self.parameters_of(codes, out), out
 
     @staticmethod
-    def regressed(trunk: Tensor) -> HandParameters:
-        """The trunk's own answer (B, 109), without tokens."""
+    def regressed(first: Tensor) -> HandParameters:
+        """The first regression of `compact` (B, 109) alone, without tokens."""
         return HandParameters(
-            trunk[:, :POSE_SIZE].unflatten(1, (-1, 6)),
-            trunk[:, POSE_SIZE : POSE_SIZE + 6],
-            trunk[:, POSE_SIZE + 6 : -3],
-            positive_scale(trunk[:, -3:]),
+            first[:, :POSE_SIZE].unflatten(1, (-1, 6)),
+            first[:, POSE_SIZE : POSE_SIZE + 6],
+            first[:, POSE_SIZE + 6 : -3],
+            positive_scale(first[:, -3:]),
         )

@@ -14,7 +14,6 @@ from .errors import ModelError
 from .providers import open_session
 from .sampling import sample_tokens
 
-CUES = ('landmarks', 'world_landmarks', 'presence', 'handedness', 'global_feature', 'f142', 'f131')
 REINSTALL = 'install the package again or export the model anew (maskhand export)'
 
 
@@ -91,36 +90,50 @@ class Reconstructor:
             open_session(folder / f'{part}.onnx', providers, threads)
             for part in ('context', 'synthesizer', 'tokenizer')
         )
+        self.inputs = [value.name for value in self._context.get_inputs()]
+        """Names of the cues that the model reads."""
+        self._context_names = [value.name for value in self._context.get_outputs()]
+        self._read = {value.name for value in self._synthesizer.get_inputs()}
+        self._heads = [value.name for value in self._synthesizer.get_outputs()][1:]
 
     def __call__(self, cues):
         """HandPrediction of N crops, given their cues (the dict of `CueNetwork`)."""
-        memory, trunk = self._context.run(
-            None, {name: np.ascontiguousarray(cues[name], np.float32) for name in CUES}
-        )
-        prediction = self._decode(memory, trunk, self.iterations, 0.0)
+        inputs = {name: np.ascontiguousarray(cues[name], np.float32) for name in self.inputs}
+        context = dict(zip(self._context_names, self._context.run(None, inputs), strict=True))
+        prediction = self._decode(context, self.iterations, 0.0)
         if self.hypotheses:
             drawn = [
-                self._decode(memory, trunk, max(self.iterations, 3), self.temperature)
+                self._decode(context, max(self.iterations, 3), self.temperature)
                 for _ in range(self.hypotheses)
             ]
             prediction.hypotheses = _ranked(drawn)
         return prediction
 
-    def _decode(self, memory, trunk, iterations, temperature):
-        heads = []
+    def _decode(self, context, iterations, temperature):
+        values = []
+        fixed = {name: value for name, value in context.items() if name in self._read}
 
         def step(codes, mask):
-            logits, *heads[:] = self._synthesizer.run(
-                None, {'memory': memory, 'trunk': trunk, 'token_embeddings': codes, 'mask': mask}
+            logits, *values[:] = self._synthesizer.run(
+                None, {'token_embeddings': codes, 'mask': mask, **fixed}
             )
             return logits
 
         codes, probability = sample_tokens(
-            step, self.codebook, len(trunk), self.length, iterations, temperature=temperature, rng=self._rng
+            step,
+            self.codebook,
+            len(context['nodes']),
+            self.length,
+            iterations,
+            temperature=temperature,
+            rng=self._rng,
         )
-        orient, betas, camera, log_variance = heads
+        heads = dict(zip(self._heads, values, strict=True))
+        betas, camera, log_variance = (heads[name] for name in ('betas', 'camera', 'log_variance'))
         pose = rotation_6d_to_matrix(self._tokenizer.run(None, {'embeddings': codes})[0])
-        orient = rotation_6d_to_matrix(orient)
+        # Where the tokens hold the global orientation, it comes first.
+        orient = rotation_6d_to_matrix(heads['global_orient']) if 'global_orient' in heads else pose[:, 0]
+        pose = pose[:, -15:]
         keypoints = self.hand_model(betas, orient, pose, vertices=False).keypoints
         confidence = np.exp(np.log(np.maximum(probability, 1e-9)).mean(1))
         return HandPrediction(

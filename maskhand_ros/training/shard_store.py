@@ -9,14 +9,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..model.config import CUE_SHAPES
+from ..model.config import CUE_SHAPES, MAP_SHAPES
 
-TRUTH = ('global_orient', 'hand_pose', 'betas', 'wrist', 'focal', 'keypoints', 'keypoints_px')
+TRUTH = ('global_orient', 'hand_pose', 'betas', 'wrist', 'focal', 'keypoints', 'keypoints_px', 'visible')
+SCALES = {name: f'{name}_scale' for name in MAP_SHAPES}
+"""What turns each packed map back into its values."""
+STORED = (*CUE_SHAPES, *SCALES.values(), *TRUTH)
 
 
 class ShardStore:
-    """The samples of `<folder>/<split>-*.npz`, at most `limit`, on `device`; cues in half precision (10 KB a
-    sample)."""
+    """The samples of `<folder>/<split>-*.npz`, at most `limit`, on `device`; features in half precision, maps
+    in eight bits (50 KB a sample)."""
 
     def __init__(self, folder: Path, split: str, limit: int = 400_000, device: str = 'cpu') -> None:
         self.folder, self.split, self.limit, self.device = Path(folder), split, limit, device
@@ -47,7 +50,7 @@ class ShardStore:
         if not arrays:
             return 0
         before = len(self)
-        for name in (*CUE_SHAPES, *TRUTH):
+        for name in STORED:
             parts = [torch.from_numpy(part.pop(name)).to(self.device) for part in arrays]
             old = [self.tensors.pop(name)] if name in self.tensors else []
             self.tensors[name] = torch.cat(old + parts)
@@ -56,22 +59,26 @@ class ShardStore:
     def batch(self, rows: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Cues (shapes in CUE_SHAPES) and truth of the samples `rows` (B,), float32."""
         rows = rows.to(self.device)
-        return tuple(
+        cues, truth = (
             {name: self.tensors[name][rows].float() for name in names} for names in (CUE_SHAPES, TRUTH)
         )
+        for name, scale in SCALES.items():
+            cues[name] *= self.tensors[scale][rows].float()[..., None, None]
+        return cues, truth
 
 
 def _read(path: Path, limit: int) -> dict[str, np.ndarray]:
     with np.load(path, allow_pickle=False) as shard:
-        lacking = [name for name in (*CUE_SHAPES, *TRUTH) if name not in shard.files]
+        lacking = [name for name in STORED if name not in shard.files]
         if lacking:
             raise ValueError(
                 f'{path} lacks {", ".join(lacking)}. Fix: delete it and run `maskhand train data` again'
             )
-        sample = {name: shard[name][:limit] for name in (*CUE_SHAPES, *TRUTH)}
+        sample = {name: shard[name][:limit] for name in STORED}
     count = len(sample['focal'])
-    for name, shape in CUE_SHAPES.items():
-        sample[name] = np.clip(sample[name], -6e4, 6e4).astype(np.float16).reshape(count, *shape)
+    for name in CUE_SHAPES.keys() - MAP_SHAPES.keys():
+        values = np.clip(sample[name], -6e4, 6e4).astype(np.float16)
+        sample[name] = values.reshape(count, *CUE_SHAPES[name])
     for name in TRUTH:
         sample[name] = sample[name].astype(np.float32)
     return sample

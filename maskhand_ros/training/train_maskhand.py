@@ -17,13 +17,15 @@ from torch import Tensor, nn
 from ..hand_model.numpy_hand import HandModel
 from ..hand_model.torch_hand import TorchHand
 from ..model.config import MaskHandConfig
+from ..model.context import Context
 from ..model.losses import geometry_terms, token_loss, variance_loss, weighted
-from ..model.maskhand import HandParameters, MaskHand
+from ..model.maskhand import MaskHand
 from ..model.rotation import matrix_to_rotation_6d, rotation_6d_to_matrix
-from ..model.sampling import expected_codes, random_mask, sample_codes
+from ..model.sampling import random_mask
 from ..model.synthesizer import Synthesis
 from .cue_augmentation import augment
 from .loop import TrainingRun, add_loop_arguments
+from .procrustes import aligned_errors
 from .shard_store import ShardStore
 from .train_tokenizer import load_tokenizer
 
@@ -42,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--tokenizer', type=Path, required=True, help='checkpoint.pt of `maskhand train tokenizer`'
     )
-    parser.add_argument('--max-samples', type=int, default=400_000, help='samples kept in memory, 10 KB each')
+    parser.add_argument('--max-samples', type=int, default=400_000, help='samples kept in memory, 50 KB each')
     parser.add_argument(
         '--bf16',
         action='store_true',
@@ -75,27 +77,25 @@ class Objective(nn.Module):
         proposed, as it will at run time, and is asked for all of them. The last quarter shows true tokens and
         is asked for the rest.
         """
-        model, generator = self.model, self.generator
+        model, generator, quantizer = self.model, self.generator, self.model.tokenizer.quantizer
         count, tokens = len(truth['focal']), model.config.tokenizer.tokens
         device = truth['focal'].device
         quarter = count // 4
         own, true = slice(quarter, count - quarter), slice(count - quarter, count)
         with torch.autocast(device.type, torch.bfloat16, enabled=self.bf16):
-            memory, trunk = model.context(cues)
-        trunk = trunk.float()
-        digits = model.tokenizer.digits(matrix_to_rotation_6d(truth['hand_pose']))
-        codes = digits / model.tokenizer.quantizer.steps - 1
+            context = model.context(cues)
+        context = context._replace(first=context.first.float())
+        digits = model.tokenizer.digits(self._tokenised_pose(truth))
+        codes = quantizer.lookup(digits)
         keep = (torch.rand(count, generator=generator) >= WITHHELD_POSE).to(device)
         mask = random_mask(count, tokens, quarter, generator).to(device)
         shown = codes.clone()
-        shown[own] = self._proposals(memory[own].detach(), trunk[own].detach(), keep[own])
-        out = self._synthesize(memory, trunk, shown, mask, keep)
+        shown[own] = self._proposals(rows_of(context, own), keep[own])
+        out = self._synthesize(context, shown, mask, keep)
         asked = mask.clone()
         asked[own] = True
-        expected = torch.where(asked[..., None], expected_codes(out.logits), codes)
-        answer = HandParameters(model.tokenizer.decode(expected), out.global_orient, out.betas, out.camera)
-        terms, keypoints = geometry_terms(self.hand, answer, truth)
-        trunk_terms, _ = geometry_terms(self.hand, model.regressed(trunk), truth)
+        expected = torch.where(asked[..., None], quantizer.expected(out.logits), codes)
+        terms, keypoints = geometry_terms(self.hand, model.parameters_of(expected, out), truth)
         terms['tokens'] = token_loss(out.logits, digits, asked.float())
         blind = torch.ones(count, device=device)
         blind[true] = 0
@@ -105,42 +105,50 @@ class Objective(nn.Module):
             'keypoints_mm': 1e3 * terms['keypoints'].detach(),
             'pixels': 224 * terms['pixels'].detach(),
         }
-        return weighted(terms) + weighted(trunk_terms), log
+        loss = weighted(terms)
+        if model.regresses_hand:
+            loss = loss + weighted(geometry_terms(self.hand, model.regressed(context.first), truth)[0])
+        return loss, log
 
-    def _synthesize(self, *inputs: Tensor) -> Synthesis:
+    def _tokenised_pose(self, truth: dict[str, Tensor]) -> Tensor:
+        """What the tokens describe (B, J, 6)."""
+        pose = truth['hand_pose']
+        if self.model.config.tokenizer.kind == 'hand':
+            pose = torch.cat([truth['global_orient'][:, None], pose], 1)
+        return matrix_to_rotation_6d(pose)
+
+    def _synthesize(self, context: Context, *inputs: Tensor) -> Synthesis:
         with torch.autocast(inputs[0].device.type, torch.bfloat16, enabled=self.bf16):
-            out = self.model.synthesizer(*inputs)
-        return Synthesis(*(value.float() for value in out))
+            out = self.model.synthesizer(context, *inputs)
+        return Synthesis(*(value if value is None else value.float() for value in out))
 
     @torch.no_grad()
-    def _proposals(self, memory: Tensor, trunk: Tensor, keep: Tensor) -> Tensor:
+    def _proposals(self, context: Context, keep: Tensor) -> Tensor:
         """Tokens (B, L, D) as the model gives them from nothing: drawn in one half of the rows, expected in
         the other."""
-        shape = self.model.config.tokenizer
-        blank = trunk.new_zeros(len(trunk), shape.tokens, len(shape.levels))
-        logits = self._synthesize(memory, trunk, blank, blank[..., 0] == 0, keep).logits
-        half = len(trunk) // 2
-        return torch.cat([sample_codes(logits[:half], self.generator), expected_codes(logits[half:])])
+        quantizer = self.model.tokenizer.quantizer
+        blank = keep.new_zeros(len(keep), self.model.config.tokenizer.tokens, quantizer.dimensions).float()
+        logits = self._synthesize(context, blank, blank[..., 0] == 0, keep).logits
+        half = len(keep) // 2
+        return torch.cat([quantizer.sample(logits[:half], self.generator), quantizer.expected(logits[half:])])
 
 
-def aligned_errors(predicted: Tensor, target: Tensor) -> Tensor:
-    """PA-MPJPE (B,) of keypoints (B, 21, 3): mean distance after the best similarity transform."""
-    a, b = predicted - predicted.mean(1, keepdim=True), target - target.mean(1, keepdim=True)
-    u, s, vt = torch.linalg.svd(a.transpose(1, 2) @ b)
-    sign = torch.ones_like(s)
-    sign[:, 2] = torch.linalg.det(u @ vt).sign()
-    scale = (s * sign).sum(1) / a.square().sum((1, 2)).clamp_min(1e-9)
-    return (scale[:, None, None] * a @ (u * sign[:, None]) @ vt - b).norm(dim=-1).mean(1)
+def rows_of(context: Context, rows: slice) -> Context:
+    """The Context of some rows of a batch, without gradient."""
+    maps = tuple(values[rows].detach() for values in context.maps)
+    return Context(*(part[rows].detach() for part in context[:-1]), maps)
 
 
 @torch.no_grad()
 def validate(model: MaskHand, hand: TorchHand, store: ShardStore) -> dict[str, float]:
-    """Errors in mm on `store`: of the point estimate (T = 1) and of the trunk alone."""
+    """Errors in mm on `store`: of the point estimate (T = 1) and of the first regression alone."""
     sums: dict[str, list[Tensor]] = {}
     for rows in torch.arange(len(store)).split(256):
         cues, truth = store.batch(rows)
-        answer, _ = model(cues)
-        for name, parameters in (('val', answer), ('val_trunk', model.regressed(model.context(cues)[1]))):
+        answers = {'val': model(cues)[0]}
+        if model.regresses_hand:
+            answers['val_first'] = model.regressed(model.context(cues).first)
+        for name, parameters in answers.items():
             keypoints = hand.keypoints(
                 parameters.betas,
                 rotation_6d_to_matrix(parameters.global_orient),

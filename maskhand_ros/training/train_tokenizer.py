@@ -8,19 +8,21 @@ Writes checkpoint.pt (continued if it exists), curve.json and poses.npy (the poo
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..hand_model.numpy_hand import HandModel
+from ..hand_model.numpy_hand import HandModel, HandOutput
 from ..hand_model.torch_hand import TorchHand
-from ..model.config import TokenizerConfig
+from ..model.config import MaskHandConfig, TokenizerConfig, paper_config
+from ..model.quantizers import code_indices
 from ..model.rotation import matrix_to_rotation_6d, rotation_6d_to_matrix, rotvec_to_matrix
-from ..model.tokenizer import FingerTokenizer
+from ..model.tokenizer import Tokenizer, make_tokenizer
 from .loop import TrainingRun, add_loop_arguments
+from .procrustes import aligned_errors
 
 HELD_OUT_SEED = 10_007
 UNROUNDED = 0.25
@@ -38,6 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--data', type=Path, help='not needed: the poses come from the sampler')
     parser.add_argument('--poses', type=int, default=200_000, help='size of the pose pool (default 200000)')
     parser.add_argument('--held-out', type=int, default=5_000)
+    parser.add_argument('--config', choices=('compact', 'paper'), default='compact')
+    parser.add_argument('--quantizer', choices=('fsq', 'ema'), help="in place of the configuration's own")
     parser.set_defaults(batch_size=512, learning_rate=1.5e-3)
 
 
@@ -59,46 +63,69 @@ def disturb(pose: Tensor) -> Tensor:
     return torch.cat([turned, pose[count:]])
 
 
-def keypoints_of(hand: TorchHand, pose: Tensor) -> tuple[Tensor, Tensor]:
-    """Keypoints (B, 21, 3) at mean shape and rotations (B, 15, 3, 3) of a pose (B, 15, 6)."""
+def with_orientation(pose: Tensor) -> Tensor:
+    """A pose (B, 15, 6) with a global orientation drawn evenly from all in front of it (B, 16, 6)."""
+    quaternion = torch.nn.functional.normalize(torch.randn(len(pose), 4, device=pose.device), dim=1)
+    w, axis = quaternion[:, :1], quaternion[:, 1:]
+    sine = axis.norm(dim=1, keepdim=True).clamp_min(1e-6)
+    orient = rotvec_to_matrix(2 * torch.atan2(sine, w) * axis / sine)
+    return torch.cat([matrix_to_rotation_6d(orient)[:, None], pose], 1)
+
+
+def skin(hand: TorchHand, pose: Tensor, vertices: bool = True) -> tuple[HandOutput, Tensor]:
+    """The hand at mean shape and rotations (B, J, 3, 3) of a pose (B, J, 6), J 15 or 16."""
     matrices = rotation_6d_to_matrix(pose)
-    betas = pose.new_zeros(len(pose), 10)
-    return hand.keypoints(betas, torch.eye(3, device=pose.device).expand(len(pose), 3, 3), matrices), matrices
+    orient = (
+        matrices[:, 0] if pose.shape[1] == 16 else torch.eye(3, device=pose.device).expand(len(pose), 3, 3)
+    )
+    return hand(pose.new_zeros(len(pose), 10), orient, matrices[:, -15:], vertices), matrices
 
 
-def tokenizer_loss(model: FingerTokenizer, hand: TorchHand, pose: Tensor) -> Tensor:
-    """Reconstruction of poses (B, 15, 6): rotations (squared) and keypoints (L1)."""
+def tokenizer_loss(model: Tokenizer, hand: TorchHand, pose: Tensor) -> Tensor:
+    """Reconstruction of poses (B, J, 6): rotations (squared), keypoints and vertices (L1); and the
+    quantizer's loss."""
     encoded = model.encode(pose)
-    codes = model.quantizer(encoded)
-    smooth = int(UNROUNDED * len(pose))
-    codes = torch.cat([codes[:-smooth], model.quantizer.bound(encoded[-smooth:]).clamp(-1, 1)])
-    keypoints, matrices = keypoints_of(hand, model.decode(codes))
-    true_keypoints, true_matrices = keypoints_of(hand, pose)
-    return 4 * (matrices - true_matrices).square().mean() + 100 * (keypoints - true_keypoints).abs().mean()
+    codes, loss = model.quantizer(encoded)
+    if model.config.quantizer == 'fsq':
+        smooth = int(UNROUNDED * len(pose))
+        codes = torch.cat([codes[:-smooth], model.quantizer.bound(encoded[-smooth:]).clamp(-1, 1)])
+    out, matrices = skin(hand, model.decode(codes))
+    with torch.no_grad():
+        true, true_matrices = skin(hand, pose)
+    vertices = (out.vertices - true.vertices).abs().mean()
+    keypoints = (out.keypoints - true.keypoints).abs().mean()
+    return loss + 4 * (matrices - true_matrices).square().mean() + 50 * (keypoints + vertices)
 
 
 @torch.no_grad()
-def round_trip(model: FingerTokenizer, hand: TorchHand, pose: Tensor) -> dict[str, float]:
-    """MPJPE (mm) of poses (B, 15, 6) through hard tokens; perplexity and use of the codebook."""
-    digits = model.digits(pose)
-    decoded = model.decode(digits / model.quantizer.steps - 1)
-    error = (keypoints_of(hand, decoded)[0] - keypoints_of(hand, pose)[0]).norm(dim=-1)
+def round_trip(model: Tokenizer, hand: TorchHand, pose: Tensor) -> dict[str, float]:
+    """Errors (mm) of poses (B, J, 6) through hard tokens: MPJPE, and PA-MPVPE over all vertices; perplexity
+    and use of the codebook."""
+    digits = torch.cat([model.digits(part) for part in pose.split(500)])
+    joints, surface = [], []
+    for part, wanted in zip(digits.split(500), pose.split(500), strict=True):
+        ours, true = (skin(hand, p)[0] for p in (model.decode(model.quantizer.lookup(part)), wanted))
+        joints.append((ours.keypoints - true.keypoints).norm(dim=-1))
+        surface.append(aligned_errors(ours.vertices, true.vertices))
+    error = torch.cat(joints)
     size = len(model.quantizer.codebook)
-    share = torch.bincount(model.quantizer.indices(digits).flatten(), minlength=size) / digits[..., 0].numel()
+    indices = code_indices(model.quantizer, digits)
+    share = torch.bincount(indices.flatten(), minlength=size) / indices.numel()
     entropy = -(share * share.clamp_min(1e-12).log()).sum()
     return {
         'round_trip_mm': 1e3 * error.mean().item(),
         'round_trip_p95_mm': 1e3 * error.mean(1).quantile(0.95).item(),
+        'round_trip_pa_mpvpe_mm': 1e3 * torch.cat(surface).mean().item(),
         'perplexity': entropy.exp().item(),
         'codes_used': int((share > 0).sum()),
     }
 
 
-def load_tokenizer(path: Path) -> FingerTokenizer:
+def load_tokenizer(path: Path) -> Tokenizer:
     """The tokenizer in a checkpoint of this command, with its averaged weights."""
     checkpoint = torch.load(path, map_location='cpu', weights_only=True)
     config = TokenizerConfig(**{**checkpoint['config'], 'levels': tuple(checkpoint['config']['levels'])})
-    model = FingerTokenizer(config)
+    model = make_tokenizer(config)
     model.load_state_dict(checkpoint['ema'])
     return model
 
@@ -107,11 +134,15 @@ def run(args: argparse.Namespace) -> int:
     """Train until the budget is spent."""
     torch.set_num_threads(args.threads)
     args.out.mkdir(parents=True, exist_ok=True)
-    config = TokenizerConfig()
+    config = (paper_config() if args.config == 'paper' else MaskHandConfig()).tokenizer
+    if args.quantizer:
+        config = replace(config, quantizer=args.quantizer)
     hand = TorchHand().to(args.device)
     pool = pose_pool(args.out / 'poses.npy', args.poses, args.seed).to(args.device)
     held_out = pose_pool(args.out / 'held_out.npy', args.held_out, HELD_OUT_SEED).to(args.device)
-    model = FingerTokenizer(config).to(args.device)
+    if config.kind == 'hand':
+        pool, held_out = with_orientation(pool), with_orientation(held_out)
+    model = make_tokenizer(config).to(args.device)
     train = TrainingRun(model, args, {'config': asdict(config)})
     losses = []
     while train.running():
