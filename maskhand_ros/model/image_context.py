@@ -145,7 +145,7 @@ class ShapeHead(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         memory = self.memory(x.flatten(2).transpose(1, 2))
-        query = self.query.expand(memory.shape[0], -1, -1)
+        query = self.query + 0 * memory[:, :1]  # expand would fix the batch in the export
         for layer in self.layers:
             query = layer(query, memory)
         return self.out(self.norm(query[:, 0]))
