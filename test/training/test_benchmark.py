@@ -149,3 +149,23 @@ def test_command_on_a_small_data_set(tmp_path, capsys, boxes):
     error = report['figures']['PA-MPJPE mm']
     assert error > 1 if boxes == 'given' else error is None
     assert NO_MESH in capsys.readouterr().out
+
+
+def test_hint_without_ego4d_reports_the_rest(tmp_path, capsys):
+    pytest.importorskip('onnxruntime')
+    folder = tmp_path / 'HInt_annotation_partial/TEST_newdays_img'
+    folder.mkdir(parents=True)
+    cv2.imwrite(str(folder / 'ND_a_r.jpg'), np.full((480, 640, 3), 90, np.uint8))
+    (tmp_path / 'hamer_evaluation_data').mkdir()
+    for subset in ('all', 'vis', 'occ'):
+        np.savez(
+            tmp_path / f'hamer_evaluation_data/TEST_newdays_img_{subset}.npz',
+            imgname=np.array(['ND_a_r.jpg']),
+            center=np.array([[320.0, 240.0]]),
+            scale=np.array([100.0]),
+            right=np.ones(1),
+            hand_keypoints_2d=np.full((1, 21, 3), 300.0),
+        )
+    assert cli.main(['benchmark', 'hint', '--root', str(tmp_path), '--threads', '1']) == 0
+    said = capsys.readouterr().out
+    assert said.count('1 of 1 hands') == 3 and said.count('is left out') == 6
