@@ -47,9 +47,10 @@ def run(args):
     changes = {'presence_threshold': 0.0} if args.boxes == 'given' else {}
     predictor = Predictor(common.build_pipeline(args, **changes), protocol, args.boxes)
     mesh = ManoMesh(args.hand_model) if predictor.has_mesh else None
-    published = {'vertices': True} if mesh and args.name in ('freihand', 'ho3d') else {}
     splits, report = [args.split] if args.split else protocol.splits, {}
     for split in splits:
+        # FreiHAND's and HO-3D's evaluation pictures come with meshes; elsewhere parameters tell the mesh.
+        published = {'vertices': True} if mesh and split == 'evaluation' else {}
         try:
             hands = itertools.islice(read(args.name, args.root, split, **published), args.limit)
             report[split] = measure_split(hands, predictor, protocol, mesh)
