@@ -32,7 +32,8 @@ TRAIN_COMMANDS = {
     ),
     'tokenizer': ('train the pose tokenizer', 'maskhand_ros.training.train_tokenizer'),
     'model': ('train the masked transformer', 'maskhand_ros.training.train_maskhand'),
-    'evaluate': ('errors on held-out synthetic shards', 'maskhand_ros.training.evaluate_synthetic'),
+    'calibrate': ('bring the stated uncertainty to scale', 'maskhand_ros.training.calibrate'),
+    'evaluate': ('errors and uncertainty on held-out shards', 'maskhand_ros.training.evaluate_synthetic'),
 }
 
 INSTALL = {

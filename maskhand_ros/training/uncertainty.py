@@ -29,10 +29,11 @@ def within_keypoint_spearman(uncertainty, error, mask=None):
     """Mean over keypoints of the rank correlation between hands: uncertainty and error (N, K), mask (N, K)
     which of them count. Free of the trivial part, that tips err more than knuckles."""
     mask = np.ones(np.shape(error), bool) if mask is None else mask
-    each = [
-        spearman(u[m], e[m]) for u, e, m in zip(uncertainty.T, error.T, mask.T, strict=True) if m.sum() > 9
-    ]
-    return float(np.nanmean(each)) if each else float('nan')
+    each = np.array(
+        [spearman(u[m], e[m]) for u, e, m in zip(uncertainty.T, error.T, mask.T, strict=True) if m.sum() > 9]
+    )
+    each = each[np.isfinite(each)]
+    return float(each.mean()) if len(each) else float('nan')
 
 
 def distance_stddev(stddev):
