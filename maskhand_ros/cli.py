@@ -18,6 +18,7 @@ COMMANDS = {
     'video': ('a video to an overlay video and JSON lines', 'maskhand_ros.commands.video'),
     'bench': ('time of every stage on this machine', 'maskhand_ros.commands.bench'),
     'evaluate': ('errors against labelled pictures', 'maskhand_ros.training.evaluate'),
+    'benchmark': ('a public benchmark with its own metrics', 'maskhand_ros.training.benchmark'),
     'train': ('make data, train, measure: `maskhand train --help`', None),
     'export': ('trained checkpoints to ONNX', 'maskhand_ros.model.export'),
     'convert-mano': ("a user's own MANO_RIGHT.pkl to npz", 'maskhand_ros.commands.convert_mano'),
@@ -25,9 +26,14 @@ COMMANDS = {
 
 TRAIN_COMMANDS = {
     'data': ('render synthetic hands into shards', 'maskhand_ros.training.data.shards'),
+    'index': (
+        'a public data set to an index for `maskhand evaluate`',
+        'maskhand_ros.training.datasets.index',
+    ),
     'tokenizer': ('train the pose tokenizer', 'maskhand_ros.training.train_tokenizer'),
     'model': ('train the masked transformer', 'maskhand_ros.training.train_maskhand'),
-    'evaluate': ('errors on held-out synthetic shards', 'maskhand_ros.training.evaluate_synthetic'),
+    'calibrate': ('bring the stated uncertainty to scale', 'maskhand_ros.training.calibrate'),
+    'evaluate': ('errors and uncertainty on held-out shards', 'maskhand_ros.training.evaluate_synthetic'),
 }
 
 INSTALL = {
@@ -35,6 +41,8 @@ INSTALL = {
     'anny': "pip install 'maskhand_ros[train]'",
     'moderngl': "pip install 'maskhand_ros[train]'",
     'onnxruntime': "pip install 'maskhand_ros[cpu]' (or [gpu])",
+    'scipy': "pip install 'maskhand_ros[train]'",
+    'yaml': "pip install 'maskhand_ros[train]'",
     'cv2': 'pip install opencv-python-headless',
     'rclpy': 'source /opt/ros/<distro>/setup.bash, or run `make demo`, which brings its own ROS 2',
     'rosbags': "pip install 'maskhand_ros[demo]'",

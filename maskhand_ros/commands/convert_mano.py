@@ -6,7 +6,6 @@ Use the result with `--hand-model FILE` or the node's parameter `hand_model`.
 from __future__ import annotations
 
 import pathlib
-import pickle
 
 from maskhand_ros.commands.common import CommandError
 
@@ -21,11 +20,12 @@ def run(args):
         raise CommandError(
             f'no file {args.pickle}', 'download it from mano.is.tue.mpg.de with your own licence'
         )
+    from maskhand_ros.hand_model.array_pickle import UnpicklingError
     from maskhand_ros.hand_model.convert_mano import convert
 
     try:
         convert(args.pickle, args.output)
-    except (ValueError, pickle.UnpicklingError, EOFError) as error:
+    except (ValueError, UnpicklingError, EOFError) as error:
         raise CommandError(
             f'{args.pickle}: {error}', 'give MANO_RIGHT.pkl as downloaded (mano_v1_2/models)'
         ) from error

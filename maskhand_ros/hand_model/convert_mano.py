@@ -1,17 +1,13 @@
 """A user's own MANO_RIGHT.pkl to an npz that takes the open hand's place. Runs once, without chumpy and
-scipy.
-
-A pickle can run any code while it loads. This reader knows only arrays: chumpy's and scipy's classes become
-inert holders of their fields, and every other name in the file ends the reading.
-"""
+scipy, and runs no code from the file."""
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 
 import numpy as np
 
+from maskhand_ros.hand_model.array_pickle import dense, load_arrays
 from maskhand_ros.hand_model.keypoint_sets import anatomical_rule
 from maskhand_ros.skeleton import JOINT_PARENTS, JOINT_TO_KEYPOINT, KEYPOINT_SETS, TIP_KEYPOINTS
 
@@ -30,95 +26,20 @@ _SHAPES = {
 }
 
 
-class _Inert:
-    """Stands for an object of chumpy or scipy.sparse: keeps the pickled fields, does nothing."""
-
-    def __init__(self, *_):
-        self.fields = {}
-
-    def __setstate__(self, state):
-        self.fields = dict(state) if isinstance(state, dict) else {}
-
-
-def _new_inert(kind, base, _state):
-    """What `copyreg._reconstructor` does for these files, and no more."""
-    if kind is not _Inert or base is not object:
-        raise pickle.UnpicklingError('the file builds an object that is no array')
-    return _Inert()
-
-
-def _to_bytes(text, encoding):
-    """What `_codecs.encode` does for the bytes of an array, and no more."""
-    if encoding not in ('latin1', 'latin-1'):
-        raise pickle.UnpicklingError(f"the file uses the encoding '{encoding}'")
-    return text.encode('latin1')
-
-
-def _allowed():
-    # numpy has moved its internals; the functions are taken from an array's own pickle, whatever this numpy
-    # calls them.
-    rebuild = np.zeros(1).__reduce__()[0]
-    rebuild_scalar = np.float64(0).__reduce__()[0]
-    names = {('numpy', 'ndarray'): np.ndarray, ('numpy', 'dtype'): np.dtype, ('_codecs', 'encode'): _to_bytes}
-    for module in ('numpy.core.multiarray', 'numpy._core.multiarray'):
-        names[module, '_reconstruct'], names[module, 'scalar'] = rebuild, rebuild_scalar
-    for module, function in (('copy_reg', '_reconstructor'), ('copyreg', '_reconstructor')):
-        names[module, function] = _new_inert
-    for module in ('__builtin__', 'builtins'):
-        names[module, 'object'] = object
-    return names
-
-
-class _ArrayUnpickler(pickle.Unpickler):
-    _names = _allowed()
-
-    def find_class(self, module, name):
-        if module.split('.')[0] == 'chumpy' or (
-            module.startswith('scipy.sparse') and name.startswith('csc_')
-        ):
-            return _Inert
-        if (module, name) not in self._names:
-            raise pickle.UnpicklingError(
-                f'the file asks for {module}.{name}, which no MANO file needs; not loaded'
-            )
-        return self._names[module, name]
-
-
-def _dense(value):
-    """A numpy array from an array, a sparse matrix or a chumpy expression (a leaf, or a selection from
-    one)."""
-    if not isinstance(value, _Inert):
-        return np.asarray(value)
-    fields = value.fields
-    if 'indptr' in fields:
-        shape = fields.get('_shape', fields.get('shape'))
-        matrix = np.zeros(tuple(int(n) for n in shape))
-        columns = np.repeat(np.arange(matrix.shape[1]), np.diff(fields['indptr']))
-        np.add.at(matrix, (np.asarray(fields['indices']), columns), np.asarray(fields['data']))
-        return matrix
-    if 'x' in fields:
-        return _dense(fields['x'])
-    if 'a' in fields and 'idxs' in fields:
-        chosen = _dense(fields['a']).ravel()[np.asarray(fields['idxs'])]
-        shape = fields.get('preferred_shape')
-        return chosen if shape is None else chosen.reshape(tuple(int(n) for n in shape))
-    raise ValueError(f'a chumpy object with the fields {sorted(fields)} is unknown')
-
-
 def load_mano_pickle(path):
     """The arrays of a MANO pickle as {name: array}, in MANO's own shapes.
 
-    Raises pickle.UnpicklingError if the file asks for anything but arrays, ValueError if it is no right MANO
+    Raises UnpicklingError if the file asks for anything but arrays, ValueError if it is no right MANO
     hand.
     """
-    with open(path, 'rb') as file:
-        data = _ArrayUnpickler(file, encoding='latin1').load()
+    data = load_arrays(path)
     missing = sorted(set(_SHAPES) - set(data if isinstance(data, dict) else ()))
     if missing:
         raise ValueError(f'{path} lacks {", ".join(missing)}: give MANO_RIGHT.pkl of mano_v1_2/models')
-    arrays = {name: _dense(data[name]) for name in _SHAPES}
+    shapes = _SHAPES | ({'hands_components': (45, 45)} if 'hands_components' in data else {})
+    arrays = {name: dense(data[name]) for name in shapes}
     arrays['shapedirs'] = arrays['shapedirs'][..., :10]
-    for name, shape in _SHAPES.items():
+    for name, shape in shapes.items():
         if arrays[name].shape != shape or not np.isfinite(np.asarray(arrays[name], float)).all():
             raise ValueError(
                 f'{path}: {name} has shape {arrays[name].shape}, not finite numbers of shape {shape}: '

@@ -25,13 +25,14 @@ class CueNetwork:
 
         landmarks (N, 21, 3) px / 224 - 0.5, z px / 224; world_landmarks (N, 21, 3) metres; presence (N, 1);
         handedness (N, 1), over 0.5 = right; global_feature (N, 1152); the feature maps map_131 (N, 80, 14,
-        14), map_142 (N, 112, 14, 14) and map_157 (N, 192, 7, 7).
+        14), map_142 (N, 112, 14, 14) and map_157 (N, 192, 7, 7). Beside them `image`, the crops themselves.
         """
         images = cv2.dnn.blobFromImages(list(crops), 1 / 255)
         outputs = dict(zip(self._names, self._session.run(None, {'image': images}), strict=True))
         count = len(images)
         landmarks = outputs['landmarks'].reshape(count, 21, 3) / np.float32(CROP_SIZE)
         cues = {name: outputs[name] for name in ('presence', 'handedness', 'global_feature', *MAPS)}
+        cues['image'] = crops
         cues['world_landmarks'] = outputs['world_landmarks'].reshape(count, 21, 3)
         cues['landmarks'] = landmarks - np.array([0.5, 0.5, 0], np.float32)
         return cues

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..geometry import rotation_6d_to_matrix
+from .calibration import Calibration
 from .errors import ModelError
 from .providers import open_session
 from .sampling import sample_tokens
@@ -22,9 +23,10 @@ class HandPrediction:
     """N right hands (left ones mirrored), in the frame of their crop camera; metres.
 
     `camera` is (scale, tx, ty): crop px / 224 - 0.5 = scale * (keypoint xy + (tx, ty)).
-    `keypoint_stddev` is per axis across the viewing ray, and along it; `confidence` is the geometric mean of
-    the probabilities of the tokens. Each hypothesis is a HandPrediction, the most probable one of each hand
-    first.
+    `keypoint_stddev` is per axis across the viewing ray, and along it. `confidence` is the probability that
+    the mean keypoint error is below 20 mm where the model is calibrated for it; else, and in a hypothesis,
+    the geometric mean of the probabilities of the tokens. Each hypothesis is a HandPrediction, the most
+    probable one of each hand first.
     """
 
     global_orient: np.ndarray  # (N, 3, 3)
@@ -80,6 +82,7 @@ class Reconstructor:
     ):
         folder = Path(weights_dir)
         self.description = verify_weights(folder)
+        self.calibration = Calibration.of(self.description)
         self.hand_model = hand_model
         self.iterations, self.hypotheses, self.temperature = iterations, hypotheses, temperature
         self._rng = np.random.default_rng(seed)
@@ -101,13 +104,24 @@ class Reconstructor:
         inputs = {name: np.ascontiguousarray(cues[name], np.float32) for name in self.inputs}
         context = dict(zip(self._context_names, self._context.run(None, inputs), strict=True))
         prediction = self._decode(context, self.iterations, 0.0)
+        drawn = [
+            self._decode(context, max(self.iterations, 3), self.temperature)
+            for _ in range(max(self.hypotheses, self.calibration.samples))
+        ]
+        self._calibrate(prediction, drawn, cues)
         if self.hypotheses:
-            drawn = [
-                self._decode(context, max(self.iterations, 3), self.temperature)
-                for _ in range(self.hypotheses)
-            ]
-            prediction.hypotheses = _ranked(drawn)
+            prediction.hypotheses = _ranked(drawn[: self.hypotheses])
         return prediction
+
+    def _calibrate(self, prediction, drawn, cues):
+        """Bring the spread of a HandPrediction and of the hypotheses `drawn` to scale, and its confidence."""
+        places = np.array([hypothesis.keypoints for hypothesis in drawn])
+        prediction.keypoint_stddev = self.calibration.stddev(prediction.keypoint_stddev, places)
+        for hypothesis in drawn:
+            hypothesis.keypoint_stddev = self.calibration.stddev(hypothesis.keypoint_stddev)
+        confidence = self.calibration.probability(prediction.keypoint_stddev, cues['presence'])
+        if confidence is not None:
+            prediction.confidence = confidence
 
     def _decode(self, context, iterations, temperature):
         values = []

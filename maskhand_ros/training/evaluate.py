@@ -4,38 +4,28 @@ INDEX.json is a list of objects: image (path beside the file), source, sequence 
 right, null), bbox [x, y, w, h], keypoints_2d 21 x [x, y] px, keypoints_valid 21 booleans (optional),
 keypoints_3d_mm 21 x [x, y, z] in the camera frame (optional), camera_K 3 x 3 (optional). Every picture is
 taken on its own. Millimetre figures are over the hands that were found; `found` says how many were, and PCK
-counts the keypoints of a missed hand as wrong. Keypoints are `anatomical`, as in labels made by people; give
-`--keypoints mano` for labels that are fits of MANO.
+counts the keypoints of a missed hand as wrong. [low, high] are 95 % block-bootstrap intervals: pictures of
+one sequence in motion order, pictures in none taken as independent. Keypoints are `anatomical`, as in labels
+made by people; give `--keypoints mano` for labels that are fits of MANO.
+
+--peer mediapipe runs MediaPipe Hands 0.10.14 on the same pictures with its own detector (installed, the first
+time, into a cache folder of its own) and reports ours - its, paired by hand. It is scored twice: with its
+points as they are (raw), and with them moved to the chosen keypoint set by what the sets differ by on our
+hand model (redefined); its world landmarks are taken along the picture's axes.
 """
 
 from __future__ import annotations
 
 import math
 import pathlib
-from dataclasses import dataclass
 
 import numpy as np
 
 from maskhand_ros.commands import common
 from maskhand_ros.geometry import Camera
-from maskhand_ros.perception.types import SIDE_NAMES, Frame
-from maskhand_ros.skeleton import CONVENTION_LIGHT
-from maskhand_ros.training import metrics
+from maskhand_ros.perception.types import Frame
+from maskhand_ros.training.evaluate_scores import FIGURES, differences, score_hand, summarise
 from maskhand_ros.training.labels import match, read_index, roi_of
-
-
-@dataclass
-class Score:
-    """What one labelled hand got; NaN where it cannot be measured."""
-
-    found: bool
-    wrong_side: bool = False
-    pa_mpjpe_mm: float = math.nan
-    pa15_mpjpe_mm: float = math.nan
-    mpjpe_mm: float = math.nan
-    err2d_over_box: float = math.nan
-    relative: np.ndarray | None = None
-    """(21,) 2D errors over the box: NaN not labelled, inf missed."""
 
 
 def add_arguments(parser):
@@ -49,6 +39,12 @@ def add_arguments(parser):
         default='detect',
         help='find the hands, or start at the labelled ones (default detect)',
     )
+    parser.add_argument('--peer', choices=('mediapipe',), help='measure this system in the same run')
+    parser.add_argument(
+        '--sheet',
+        metavar='DIR',
+        help='write contact sheets of random and of the worst hands of each source to this folder',
+    )
     common.add_pipeline_arguments(parser)
     # Labels made by people mark joints where the bones meet.
     parser.set_defaults(max_hands=4, keypoints='anatomical')
@@ -58,43 +54,34 @@ def run(args):
     index = pathlib.Path(args.index)
     pictures = read_index(index)
     pipeline = common.build_pipeline(args)
-    scores = []
+    answers = _peer_answers(args, index, pictures) if args.peer else {}
+    cases, peers = [], {name: [] for name in answers}
     for number, ((_, name), labels) in enumerate(pictures.items(), 1):
         rgb = common.read_picture(index.parent / name)
-        hands = predict(pipeline, rgb, labels, args.boxes)
-        scores += [
-            (name, label, score_hand(label, hand))
-            for label, hand in zip(labels, match(labels, hands), strict=True)
+        hands = match(labels, predict(pipeline, rgb, labels, args.boxes))
+        cases += [
+            (name, label, hand, score_hand(label, hand)) for label, hand in zip(labels, hands, strict=True)
         ]
+        for peer, found in answers.items():
+            hands = match(labels, found[name])
+            peers[peer] += [
+                (label, score_hand(label, hand)) for label, hand in zip(labels, hands, strict=True)
+            ]
         if number % 50 == 0:
             print(f'{number} of {len(pictures)} pictures', flush=True)
-    report = summarise([(label, score) for _, label, score in scores])
+    scored = [(label, score) for _, label, _, score in cases]
+    report = summarise(scored)
+    for peer, theirs in peers.items():
+        figures, gaps = summarise(theirs), differences(scored, theirs)
+        for source, entry in report.items():
+            entry.setdefault('peer', {})[peer] = {**figures[source], 'difference': gaps[source]}
     print(table(report))
+    if args.sheet:
+        from maskhand_ros.training.sheets import write_real_sheets
+
+        write_real_sheets(common.output_folder(args.sheet), cases, index.parent, pipeline.hand_model.faces)
     if args.json:
-        settings = {
-            'boxes': args.boxes,
-            'keypoints': args.keypoints,
-            'model': pipeline.model_name,
-            'device': args.device,
-        }
-        common.write_json(
-            args.json,
-            plain(
-                {
-                    **report,
-                    'settings': settings,
-                    'entries': [
-                        {
-                            'image': name,
-                            'source': label.source,
-                            'side': label.side,
-                            **{k: v for k, v in vars(score).items() if k != 'relative'},
-                        }
-                        for name, label, score in scores
-                    ],
-                }
-            ),
-        )
+        _write_report(args, pipeline.model_name, report, cases, peers)
 
 
 def predict(pipeline, rgb, labels, boxes):
@@ -108,61 +95,33 @@ def predict(pipeline, rgb, labels, boxes):
     return pipeline.process(frame, rois=rois or None)
 
 
-def score_hand(label, hand):
-    """The Score of one label against its hand, or against nothing."""
-    seen = None if label.points_px is None else np.isfinite(label.points_px).all(1)
-    if hand is None:
-        return Score(False, relative=None if seen is None else np.where(seen, np.inf, np.nan))
-    score = Score(True, wrong_side=label.side is not None and SIDE_NAMES[hand.side] != label.side)
-    if seen is not None and seen.any():
-        score.relative = metrics.relative_errors_2d(hand.keypoints_px, label.points_px, seen)
-        score.err2d_over_box = float(np.nanmean(score.relative))
-    if label.points is not None:
-        predicted = hand.keypoints_wrist @ hand.wrist_rotation.T  # camera axes; the root is taken out anyway
-        known = np.isfinite(label.points).all(1)
-        light = np.intersect1d(CONVENTION_LIGHT, np.flatnonzero(known))
-        if known.sum() >= 4:
-            score.pa_mpjpe_mm = 1000 * metrics.pa_mpjpe(predicted[known], label.points[known])
-        if len(light) >= 4:
-            score.pa15_mpjpe_mm = 1000 * metrics.pa_mpjpe(predicted[light], label.points[light])
-        if known[0]:
-            score.mpjpe_mm = 1000 * metrics.mpjpe(predicted[known], label.points[known])
-    return score
+def _peer_answers(args, index, pictures):
+    """{row of the table: {picture: [PeerHand, ...]}}: the peer as it is, and in the chosen keypoint set."""
+    from maskhand_ros.training.peer import ask_mediapipe, redefined
+    from maskhand_ros.training.peer_keypoints import Redefinition
+
+    paths = {name: str((index.parent / name).resolve()) for _, name in pictures}
+    answer, version = ask_mediapipe(list(dict.fromkeys(paths.values())), args.max_hands)
+    redefinition = Redefinition(args.keypoints, args.hand_model)
+    raw = {name: answer[path] for name, path in paths.items()}
+    moved = {name: [redefined(hand, redefinition) for hand in hands] for name, hands in raw.items()}
+    return {f'mediapipe {version} raw': raw, f'mediapipe {version} redefined': moved}
 
 
-FIGURES = ('pa_mpjpe_mm', 'pa15_mpjpe_mm', 'mpjpe_mm', 'err2d_over_box')
+def _write_report(args, model, report, cases, peers):
+    entries = [
+        {'image': name, 'source': label.source, 'side': label.side, **_figures_of(score)}
+        for name, label, _, score in cases
+    ]
+    for peer, theirs in peers.items():
+        for entry, (_, score) in zip(entries, theirs, strict=True):
+            entry.setdefault('peer', {})[peer] = _figures_of(score)
+    settings = {'boxes': args.boxes, 'keypoints': args.keypoints, 'model': model, 'device': args.device}
+    common.write_json(args.json, plain({**report, 'settings': settings, 'entries': entries}))
 
 
-def summarise(scored):
-    """Figures of each source: {source: {hands, found, missed, wrong_side, ..., pck, intervals}}."""
-    report = {}
-    for source in dict.fromkeys(label.source for label, _ in scored):
-        rows = [(label, score) for label, score in scored if label.source == source]
-        scores = [score for _, score in rows]
-        found = sum(score.found for score in scores)
-        entry = {
-            'hands': len(rows),
-            'found': found,
-            'missed': len(rows) - found,
-            'wrong_side': sum(score.wrong_side for score in scores),
-        }
-        intervals = {}
-        for figure in FIGURES:
-            values = np.array([getattr(score, figure) for score in scores])
-            finite = values[np.isfinite(values)]
-            entry[figure] = float(finite.mean()) if len(finite) else None
-            in_motion = np.array([label.sequence is not None for label, _ in rows])
-            if in_motion.any():
-                interval = metrics.block_bootstrap(
-                    values[in_motion], [label.sequence for label, _ in rows if label.sequence is not None]
-                )
-                if interval:
-                    intervals[figure] = interval
-        relative = [score.relative for score in scores if score.relative is not None]
-        entry['pck'] = {f'{t:.2f}': v for t, v in metrics.pck(relative).items()} if relative else None
-        entry['interval95'] = intervals or None
-        report[source] = entry
-    return report
+def _figures_of(score):
+    return {k: v for k, v in vars(score).items() if k not in ('relative', 'standardised')}
 
 
 def plain(value):
@@ -176,36 +135,63 @@ def plain(value):
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+HEAD = (
+    'source',
+    'hands',
+    'found',
+    'missed',
+    'wrong side',
+    'PA-MPJPE mm',
+    'PA15 mm',
+    'MPJPE mm',
+    '2D error / box',
+    'PCK@0.05',
+    'PCK@0.10',
+)
+
+
 def table(report):
-    """The report as text, a row a source; [low, high] are 95 % block-bootstrap intervals."""
-    head = (
-        'source',
-        'hands',
-        'found',
-        'missed',
-        'wrong side',
-        'PA-MPJPE mm',
-        'PA15 mm',
-        'MPJPE mm',
-        '2D error / box',
-        'PCK@0.05',
-        'PCK@0.10',
-    )
-    rows = [head]
+    """The report as text: a row a source, one below for each peer and one for ours - the peer's."""
+    rows = [HEAD]
     for source, entry in report.items():
-        cells = [source, *(str(entry[key]) for key in ('hands', 'found', 'missed', 'wrong_side'))]
-        for figure in FIGURES:
-            factor, unit = (100, ' %') if figure == 'err2d_over_box' else (1, '')
-            value, interval = entry[figure], (entry['interval95'] or {}).get(figure)
-            text = '-' if value is None else f'{value * factor:.2f}{unit}'
-            cells.append(
-                text + (f' [{interval[0] * factor:.2f}, {interval[1] * factor:.2f}]' if interval else '')
-            )
-        cells += [
-            '-' if entry['pck'] is None else f'{100 * entry["pck"][key]:.1f} %' for key in ('0.05', '0.10')
-        ]
-        rows.append(tuple(cells))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
-    return '\n'.join(
+        rows.append(_row(source, entry))
+        for peer, figures in entry.get('peer', {}).items():
+            rows.append(_row(f'  {peer}', figures))
+            gaps = figures['difference']
+            cells = [_cell(f, *_of_gap(gaps.get(f)), '+') for f in FIGURES]
+            rows.append(('  ours - that, paired', *([''] * 4), *cells, '', ''))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
+    lines = [
         '  '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
+    return '\n'.join(lines + [_coverage_line(s, e['coverage']) for s, e in report.items() if e['coverage']])
+
+
+def _row(name, entry):
+    intervals = entry['interval95'] or {}
+    return (
+        name,
+        *(str(entry[key]) for key in ('hands', 'found', 'missed', 'wrong_side')),
+        *(_cell(figure, entry[figure], intervals.get(figure)) for figure in FIGURES),
+        *('-' if entry['pck'] is None else f'{100 * entry["pck"][key]:.1f} %' for key in ('0.05', '0.10')),
     )
+
+
+def _of_gap(gap):
+    return (gap['mean'], gap['interval95']) if gap else (None, None)
+
+
+def _cell(figure, value, interval, sign=''):
+    """A figure with its interval; 2D errors as percentages."""
+    if value is None:
+        return '-'
+    factor, unit = (100, ' %') if figure == 'err2d_over_box' else (1, '')
+    numbers = [f'{number * factor:{sign}.2f}' for number in (value, *(interval or ()))]
+    return f'{numbers[0]}{unit}' + (f' [{numbers[1]}, {numbers[2]}]' if interval else '')
+
+
+def _coverage_line(source, axes):
+    shares = ', '.join(
+        f'{axis} {100 * part["68"]:.0f} % and {100 * part["95"]:.0f} %' for axis, part in axes.items()
+    )
+    return f'{source}: stated 68 % and 95 % intervals hold {shares} of the keypoints'

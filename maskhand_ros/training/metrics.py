@@ -7,7 +7,7 @@ import numpy as np
 from maskhand_ros.geometry import procrustes_align
 
 PCK_THRESHOLDS = (0.05, 0.10, 0.15)
-"""Fractions of the longer side of the tight keypoint box (HInt, Pavlakos et al. 2024)."""
+"""Fractions of the longer side of the hand's box (HInt, Pavlakos et al. 2024)."""
 
 
 def keypoint_errors(predicted, truth, root=None):
@@ -28,6 +28,39 @@ def pa_mpjpe(predicted, truth):
     return float(keypoint_errors(procrustes_align(predicted, truth), truth).mean())
 
 
+def freihand_align(source, target):
+    """The similarity of source (N, 3) that is nearest to target (N, 3), as FreiHAND's eval.py has it.
+
+    HO-3D and DexYCB use the same script. Unlike `procrustes_align` it may mirror, so that its errors are
+    never larger.
+    """
+    source, target = np.asarray(source, float), np.asarray(target, float)
+    centred, goal = source - source.mean(0), target - target.mean(0)
+    u, s, vt = np.linalg.svd(centred.T @ goal)
+    return s.sum() / max((centred**2).sum(), 1e-12) * centred @ u @ vt + target.mean(0)
+
+
+def scale_translation_align(source, target, root=0, end=9):
+    """Source (N, 3) moved and scaled so that `root` and its distance to `end` are target's (HO-3D's eval.py:
+    wrist and middle MCP)."""
+    source, target = np.asarray(source, float), np.asarray(target, float)
+    length = np.linalg.norm(source[end] - source[root])
+    scale = np.linalg.norm(target[end] - target[root]) / max(length, 1e-12)
+    return scale * (source - source[root]) + target[root]
+
+
+def known_root_and_scale(predicted, pixels, K, root_depth, bone_length, root=0, bone=(9, 10)):
+    """Points (N, 3) in the camera frame of a prediction that is told the root's depth and one bone's length.
+
+    So Ge et al. (2019) measure: `predicted` (N, 3) gives depths relative to the root, scaled so that `bone`
+    has `bone_length`; `pixels` (N, 2) and K (3, 3) give the rest.
+    """
+    predicted, pixels, K = (np.asarray(part, float) for part in (predicted, pixels, K))
+    scale = bone_length / max(np.linalg.norm(predicted[bone[1]] - predicted[bone[0]]), 1e-12)
+    depths = root_depth + scale * (predicted[:, 2] - predicted[root, 2])
+    return np.column_stack([(pixels - K[:2, 2]) / K[[0, 1], [0, 1]] * depths[:, None], depths])
+
+
 def tight_box(points):
     """The box (x, y, w, h) around points (N, 2)."""
     points = np.asarray(points, float)
@@ -43,8 +76,9 @@ def box_iou(a, b):
     return float(overlap / max(a[2] * a[3] + b[2] * b[3] - overlap, 1e-9))
 
 
-def relative_errors_2d(predicted_px, truth_px, valid=None):
-    """Pixel errors (N,) over the longer side of the box around the valid true points; NaN where not valid.
+def relative_errors_2d(predicted_px, truth_px, valid=None, side=None):
+    """Pixel errors (N,) over `side` px, by default the longer side of the box around the valid true points;
+    NaN where not valid.
 
     The longer side is at least one pixel, so that a single valid point gives no division by zero.
     """
@@ -52,7 +86,7 @@ def relative_errors_2d(predicted_px, truth_px, valid=None):
     valid = np.ones(len(truth_px), bool) if valid is None else np.asarray(valid, bool)
     if not valid.any():
         return np.full(len(truth_px), np.nan)
-    side = max(tight_box(truth_px[valid])[2:].max(), 1.0)
+    side = max(tight_box(truth_px[valid])[2:].max() if side is None else side, 1.0)
     errors = np.linalg.norm(np.asarray(predicted_px, float) - truth_px, axis=-1) / side
     return np.where(valid, errors, np.nan)
 
@@ -90,6 +124,20 @@ def auc(errors, limit, steps=100):
     thresholds = np.linspace(0, limit, steps)
     curve = (np.asarray(errors, float).ravel()[:, None] <= thresholds).mean(0)
     return float((curve[1:] + curve[:-1]).sum() / 2 / (steps - 1))
+
+
+def mean_over_points(errors):
+    """Mean of the points' means of errors (H, N), NaN = not labelled; points that never are stay out."""
+    errors = np.asarray(errors, float)
+    errors = errors[:, ~np.isnan(errors).all(0)]
+    return float(np.nanmean(errors, 0).mean()) if errors.size else float('nan')
+
+
+def mean_auc(errors, limit, steps=100):
+    """Mean over points of `auc` of errors (H, N), NaN = not labelled, as FreiHAND's EvalUtil has it."""
+    columns = np.asarray(errors, float).T
+    areas = [auc(column[~np.isnan(column)], limit, steps) for column in columns if not np.isnan(column).all()]
+    return float(np.mean(areas)) if areas else float('nan')
 
 
 def block_bootstrap(values, sequences, block=None, rounds=2000, seed=0, level=0.95):

@@ -21,8 +21,17 @@ class ShardStore:
     """The samples of `<folder>/<split>-*.npz`, at most `limit`, on `device`; features in half precision, maps
     in eight bits (50 KB a sample)."""
 
-    def __init__(self, folder: Path, split: str, limit: int = 400_000, device: str = 'cpu') -> None:
-        self.folder, self.split, self.limit, self.device = Path(folder), split, limit, device
+    def __init__(
+        self,
+        folder: Path,
+        split: str,
+        limit: int = 400_000,
+        device: str | torch.device = 'cpu',
+        part: tuple[int, int] = (0, 1),
+    ) -> None:
+        """`part` (k, n) keeps every n-th sample from the k-th on: n processes share the samples."""
+        self.folder, self.split, self.limit = Path(folder), split, limit
+        self.device, self.part = device, part
         self.tensors: dict[str, Tensor] = {}
         self._read: set[str] = set()
         self.refresh()
@@ -42,7 +51,7 @@ class ShardStore:
             if path.name in self._read or count >= self.limit:
                 continue
             try:
-                arrays.append(_read(path, self.limit - count))
+                arrays.append(_read(path, self.limit - count, self.part))
             except (zipfile.BadZipFile, EOFError, OSError):
                 continue  # still being written: read it next time
             self._read.add(path.name)
@@ -67,14 +76,15 @@ class ShardStore:
         return cues, truth
 
 
-def _read(path: Path, limit: int) -> dict[str, np.ndarray]:
+def _read(path: Path, limit: int, part: tuple[int, int]) -> dict[str, np.ndarray]:
+    first, step = part
     with np.load(path, allow_pickle=False) as shard:
         lacking = [name for name in STORED if name not in shard.files]
         if lacking:
             raise ValueError(
                 f'{path} lacks {", ".join(lacking)}. Fix: delete it and run `maskhand train data` again'
             )
-        sample = {name: shard[name][:limit] for name in STORED}
+        sample = {name: shard[name][first::step][:limit] for name in STORED}
     count = len(sample['focal'])
     for name in CUE_SHAPES.keys() - MAP_SHAPES.keys():
         values = np.clip(sample[name], -6e4, 6e4).astype(np.float16)

@@ -24,7 +24,7 @@ from ..model.rotation import matrix_to_rotation_6d, rotation_6d_to_matrix
 from ..model.sampling import random_mask
 from ..model.synthesizer import Synthesis
 from .cue_augmentation import augment
-from .loop import TrainingRun, add_loop_arguments
+from .loop import TrainingRun, add_loop_arguments, start_processes
 from .procrustes import aligned_errors
 from .shard_store import ShardStore
 from .train_tokenizer import load_tokenizer
@@ -64,20 +64,20 @@ def mediapipe_hand() -> TorchHand:
 class Objective(nn.Module):
     """The training loss of a MaskHand on one batch of cues and truth."""
 
-    def __init__(
-        self, model: MaskHand, hand: TorchHand, generator: torch.Generator, bf16: bool = False
-    ) -> None:
+    def __init__(self, model: MaskHand, hand: TorchHand, bf16: bool = False) -> None:
         super().__init__()
-        self.model, self.hand, self.generator, self.bf16 = model, hand, generator, bf16
+        self.model, self.hand, self.bf16 = model, hand, bf16
 
-    def forward(self, cues: dict[str, Tensor], truth: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
+    def forward(
+        self, cues: dict[str, Tensor], truth: dict[str, Tensor], generator: torch.Generator
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss, and what to log.
 
         The first quarter of the batch hides every token. The middle half shows tokens that the model itself
         proposed, as it will at run time, and is asked for all of them. The last quarter shows true tokens and
         is asked for the rest.
         """
-        model, generator, quantizer = self.model, self.generator, self.model.tokenizer.quantizer
+        model, quantizer = self.model, self.model.tokenizer.quantizer
         count, tokens = len(truth['focal']), model.config.tokenizer.tokens
         device = truth['focal'].device
         quarter = count // 4
@@ -90,7 +90,7 @@ class Objective(nn.Module):
         keep = (torch.rand(count, generator=generator) >= WITHHELD_POSE).to(device)
         mask = random_mask(count, tokens, quarter, generator).to(device)
         shown = codes.clone()
-        shown[own] = self._proposals(rows_of(context, own), keep[own])
+        shown[own] = self._proposals(rows_of(context, own), keep[own], generator)
         out = self._synthesize(context, shown, mask, keep)
         asked = mask.clone()
         asked[own] = True
@@ -123,14 +123,14 @@ class Objective(nn.Module):
         return Synthesis(*(value if value is None else value.float() for value in out))
 
     @torch.no_grad()
-    def _proposals(self, context: Context, keep: Tensor) -> Tensor:
+    def _proposals(self, context: Context, keep: Tensor, generator: torch.Generator) -> Tensor:
         """Tokens (B, L, D) as the model gives them from nothing: drawn in one half of the rows, expected in
         the other."""
         quantizer = self.model.tokenizer.quantizer
         blank = keep.new_zeros(len(keep), self.model.config.tokenizer.tokens, quantizer.dimensions).float()
         logits = self._synthesize(context, blank, blank[..., 0] == 0, keep).logits
         half = len(keep) // 2
-        return torch.cat([quantizer.sample(logits[:half], self.generator), quantizer.expected(logits[half:])])
+        return torch.cat([quantizer.sample(logits[:half], generator), quantizer.expected(logits[half:])])
 
 
 def rows_of(context: Context, rows: slice) -> Context:
@@ -163,30 +163,30 @@ def validate(model: MaskHand, hand: TorchHand, store: ShardStore) -> dict[str, f
 
 def run(args: argparse.Namespace) -> int:
     """Train until the budget is spent."""
-    torch.set_num_threads(args.threads)
-    store = ShardStore(args.data, 'train', args.max_samples, args.device)
-    validation = (
-        ShardStore(args.data, 'val', 1024, args.device) if list(args.data.glob('val-*.npz')) else None
-    )
-    hand, cue_hand = TorchHand().to(args.device), mediapipe_hand().to(args.device)
+    fabric = start_processes(args)
+    part = fabric.global_rank, fabric.world_size
+    store = ShardStore(args.data, 'train', args.max_samples, fabric.device, part)
+    validation = None
+    if fabric.is_global_zero and list(args.data.glob('val-*.npz')):
+        validation = ShardStore(args.data, 'val', 1024, fabric.device)
+    hand, cue_hand = TorchHand(), mediapipe_hand().to(fabric.device)
     torch.manual_seed(args.seed)
     tokenizer = load_tokenizer(args.tokenizer)
     model = MaskHand(MaskHandConfig(tokenizer=tokenizer.config))
     model.tokenizer.load_state_dict(tokenizer.state_dict())
     model.context.set_statistics(store.batch(torch.arange(len(store))[:: max(1, len(store) // 4000)])[0])
-    model.to(args.device)
     summary = {}
-    train = TrainingRun(model, args, {'config': model.config.to_dict(), 'summary': summary})
+    extra = {'config': model.config.to_dict(), 'summary': summary}
+    train = TrainingRun(model, Objective(model, hand, args.bf16), args, fabric, extra)
     model.train()
-    objective = Objective(model, hand, train.generator, args.bf16)
     logs: list[dict[str, Tensor]] = []
     while train.running():
-        if train.step % REFRESH_EVERY == 0 and store.refresh():
-            print(f'{len(store)} training samples', flush=True)
+        if train.step % REFRESH_EVERY == 0 and store.refresh() and fabric.is_global_zero:
+            print(f'{len(store)} training samples in each process', flush=True)
         rows = torch.randint(len(store), (args.batch_size,), generator=train.generator)
         cues, truth = store.batch(rows)
-        loss, log = objective(augment(cues, truth, cue_hand, train.generator), truth)
-        train.update(loss)
+        cues = augment(cues, truth, cue_hand, train.generator)
+        loss, log = train.update(cues, truth, train.generator)
         logs.append({'loss': loss.detach(), **log})
         if train.step % LOG_EVERY == 0:
             values = {name: torch.stack([entry[name] for entry in logs]).mean().item() for name in logs[0]}
@@ -197,10 +197,11 @@ def run(args: argparse.Namespace) -> int:
     final = validate(train.averaged(), hand, validation) if validation else {}
     train.log(**final)
     summary.update(
-        samples=len(store),
+        samples=len(store) * fabric.world_size,
         steps=train.step,
-        batch_size=args.batch_size,
+        batch_size=args.batch_size * fabric.world_size,
         device=args.device,
+        devices=args.devices,
         minutes=round(train.seconds / 60, 1),
         seed=args.seed,
         **final,

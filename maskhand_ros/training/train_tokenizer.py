@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..hand_model.numpy_hand import HandModel, HandOutput
 from ..hand_model.torch_hand import TorchHand
@@ -21,7 +21,7 @@ from ..model.config import MaskHandConfig, TokenizerConfig, paper_config
 from ..model.quantizers import code_indices
 from ..model.rotation import matrix_to_rotation_6d, rotation_6d_to_matrix, rotvec_to_matrix
 from ..model.tokenizer import Tokenizer, make_tokenizer
-from .loop import TrainingRun, add_loop_arguments
+from .loop import TrainingRun, add_loop_arguments, start_processes
 from .procrustes import aligned_errors
 
 HELD_OUT_SEED = 10_007
@@ -81,20 +81,28 @@ def skin(hand: TorchHand, pose: Tensor, vertices: bool = True) -> tuple[HandOutp
     return hand(pose.new_zeros(len(pose), 10), orient, matrices[:, -15:], vertices), matrices
 
 
-def tokenizer_loss(model: Tokenizer, hand: TorchHand, pose: Tensor) -> Tensor:
-    """Reconstruction of poses (B, J, 6): rotations (squared), keypoints and vertices (L1); and the
-    quantizer's loss."""
-    encoded = model.encode(pose)
-    codes, loss = model.quantizer(encoded)
-    if model.config.quantizer == 'fsq':
-        smooth = int(UNROUNDED * len(pose))
-        codes = torch.cat([codes[:-smooth], model.quantizer.bound(encoded[-smooth:]).clamp(-1, 1)])
-    out, matrices = skin(hand, model.decode(codes))
-    with torch.no_grad():
-        true, true_matrices = skin(hand, pose)
-    vertices = (out.vertices - true.vertices).abs().mean()
-    keypoints = (out.keypoints - true.keypoints).abs().mean()
-    return loss + 4 * (matrices - true_matrices).square().mean() + 50 * (keypoints + vertices)
+class TokenizerObjective(nn.Module):
+    """The training loss of a tokenizer."""
+
+    def __init__(self, model: Tokenizer, hand: TorchHand) -> None:
+        super().__init__()
+        self.model, self.hand = model, hand
+
+    def forward(self, pose: Tensor) -> tuple[Tensor]:
+        """Reconstruction of poses (B, J, 6): rotations (squared), keypoints and vertices (L1); and the
+        quantizer's loss."""
+        encoded = self.model.encode(pose)
+        codes, loss = self.model.quantizer(encoded)
+        if self.model.config.quantizer == 'fsq':
+            smooth = int(UNROUNDED * len(pose))
+            codes = torch.cat([codes[:-smooth], self.model.quantizer.bound(encoded[-smooth:]).clamp(-1, 1)])
+        out, matrices = skin(self.hand, self.model.decode(codes))
+        with torch.no_grad():
+            true, true_matrices = skin(self.hand, pose)
+        vertices = (out.vertices - true.vertices).abs().mean()
+        keypoints = (out.keypoints - true.keypoints).abs().mean()
+        loss = loss + 4 * (matrices - true_matrices).square().mean() + 50 * (keypoints + vertices)
+        return (loss,)
 
 
 @torch.no_grad()
@@ -132,23 +140,24 @@ def load_tokenizer(path: Path) -> Tokenizer:
 
 def run(args: argparse.Namespace) -> int:
     """Train until the budget is spent."""
-    torch.set_num_threads(args.threads)
+    fabric = start_processes(args)
     args.out.mkdir(parents=True, exist_ok=True)
     config = (paper_config() if args.config == 'paper' else MaskHandConfig()).tokenizer
     if args.quantizer:
         config = replace(config, quantizer=args.quantizer)
-    hand = TorchHand().to(args.device)
-    pool = pose_pool(args.out / 'poses.npy', args.poses, args.seed).to(args.device)
-    held_out = pose_pool(args.out / 'held_out.npy', args.held_out, HELD_OUT_SEED).to(args.device)
+    hand = TorchHand().to(fabric.device)
+    with fabric.rank_zero_first():
+        pool = pose_pool(args.out / 'poses.npy', args.poses, args.seed).to(fabric.device)
+        held_out = pose_pool(args.out / 'held_out.npy', args.held_out, HELD_OUT_SEED).to(fabric.device)
     if config.kind == 'hand':
         pool, held_out = with_orientation(pool), with_orientation(held_out)
-    model = make_tokenizer(config).to(args.device)
-    train = TrainingRun(model, args, {'config': asdict(config)})
+    torch.manual_seed(args.seed)
+    model = make_tokenizer(config)
+    train = TrainingRun(model, TokenizerObjective(model, hand), args, fabric, {'config': asdict(config)})
     losses = []
     while train.running():
-        rows = torch.randint(len(pool), (args.batch_size,), generator=train.generator).to(args.device)
-        loss = tokenizer_loss(model, hand, disturb(pool[rows]))
-        train.update(loss)
+        rows = torch.randint(len(pool), (args.batch_size,), generator=train.generator).to(fabric.device)
+        (loss,) = train.update(disturb(pool[rows]))
         losses.append(loss.detach())
         if train.step % 500 == 0:
             train.log(loss=torch.stack(losses).mean().item(), **round_trip(train.averaged(), hand, held_out))

@@ -48,6 +48,7 @@ def make_shard(maker, cue_network, split, seed, index, count, mix):
         crops, truth = maker.make([KINDS[k] for k in kind], rng)
         cues = [cue_network(crops[i : i + _CUE_BATCH]) for i in range(0, len(crops), _CUE_BATCH)]
         cues = {name: np.concatenate([cue[name] for cue in cues]) for name in cues[0]}
+        del cues['image']
         cues['global_feature'] = cues['global_feature'].astype(np.float16)
         for name in MAPS:
             cues[name], cues[f'{name}_scale'] = pack_map(cues[name])

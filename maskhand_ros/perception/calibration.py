@@ -1,0 +1,96 @@
+"""What the model says of its own errors, brought to scale: fitted by `maskhand train calibrate` on hands that
+it was not trained on, stored in model.json under `calibration`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .errors import ModelError
+
+CONFIDENCE_BELOW = 0.02
+"""Metres of mean keypoint error, from the wrist, below which a hand counts as good."""
+CONFIDENCE_FEATURES = 4
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Factors of the predicted standard deviations, and what turns them into a confidence.
+
+    `samples`: hypotheses whose spread is added to the variance head before scaling; 0: the head alone, in one
+    pass. `confidence` None: the model's own, the probability of its tokens.
+    """
+
+    lateral: np.ndarray
+    """(21,)"""
+    depth: np.ndarray
+    """(21,)"""
+    samples: int = 0
+    confidence: np.ndarray | None = None
+    """(4,) weights of `confidence_features` in a logistic model."""
+
+    @classmethod
+    def identity(cls):
+        """Predictions as the network makes them."""
+        return cls(np.ones(21), np.ones(21))
+
+    @classmethod
+    def of(cls, description):
+        """The Calibration in the content of a model.json, or `identity`. ModelError if it is malformed."""
+        stored = description.get('calibration')
+        if stored is None:
+            return cls.identity()
+        try:
+            lateral, depth = (np.array(stored[axis], float).reshape(21) for axis in ('lateral', 'depth'))
+            weights = stored.get('confidence')
+            if weights is not None:
+                weights = np.array(weights, float).reshape(CONFIDENCE_FEATURES)
+            if min(lateral.min(), depth.min()) <= 0:
+                raise ValueError('a factor is not positive')
+            samples = int(stored.get('samples', 0))
+            if samples == 1:
+                raise ValueError('one sample has no spread')
+            return cls(lateral, depth, samples, weights)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelError(
+                f'`calibration` in model.json is malformed ({error})',
+                'run `maskhand train calibrate` again, or delete the entry',
+            ) from error
+
+    def to_json(self):
+        """What `of` reads."""
+        return {
+            'lateral': np.round(self.lateral, 4).tolist(),
+            'depth': np.round(self.depth, 4).tolist(),
+            'samples': self.samples,
+            'confidence': None if self.confidence is None else np.round(self.confidence, 4).tolist(),
+        }
+
+    def stddev(self, head, keypoints=None):
+        """Standard deviations (N, 21, 2) [lateral, depth], from the network's own `head` (N, 21, 2) and, if
+        `samples`, the keypoints (S, N, 21, 3) of its hypotheses."""
+        variance = np.square(head)
+        if self.samples and keypoints is not None:
+            variance = variance + sample_variance(keypoints)
+        return np.sqrt(variance) * np.stack([self.lateral, self.depth], 1)
+
+    def probability(self, stddev, presence):
+        """Probability (N,) that the mean keypoint error is below CONFIDENCE_BELOW; None if not fitted."""
+        if self.confidence is None:
+            return None
+        return 1 / (1 + np.exp(-np.clip(confidence_features(stddev, presence) @ self.confidence, -30, 30)))
+
+
+def sample_variance(keypoints):
+    """Variance (N, 21, 2) [mean of both lateral axes, depth] among keypoints (S, N, 21, 3)."""
+    x, y, z = np.moveaxis(np.var(keypoints, axis=0, ddof=1), -1, 0)
+    return np.stack([(x + y) / 2, z], -1)
+
+
+def confidence_features(stddev, presence):
+    """(N, 4): one, log of the hand's lateral and depth deviation (root mean square, metres), log odds of the
+    landmark network's presence. stddev (N, 21, 2); presence (N,) or (N, 1)."""
+    spread = np.log(np.sqrt(np.square(stddev[:, 1:]).mean(1)))
+    presence = np.clip(np.reshape(presence, len(spread)), 1e-3, 1 - 1e-3)
+    return np.stack([np.ones(len(spread)), *spread.T, np.log(presence / (1 - presence))], 1)

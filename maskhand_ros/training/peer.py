@@ -1,0 +1,139 @@
+"""MediaPipe Hands as a peer: its own environment, its hands on our pictures, paired differences.
+
+The packages go into a virtual environment in the user's cache folder the first time that they are asked for,
+so that ours stays as it is; peer_mediapipe.py runs there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from maskhand_ros.commands.common import CommandError
+from maskhand_ros.perception.types import LEFT, RIGHT
+
+VERSION = '0.10.14'
+"""The last MediaPipe whose models are those that ours was built on."""
+
+# Without its dependencies: they would bring an OpenCV that needs a display.
+ALONE = (f'mediapipe=={VERSION}',)
+BESIDE = (
+    'absl-py==2.1.0',
+    'attrs==23.2.0',
+    'flatbuffers==24.3.25',
+    'jax==0.4.26',
+    'jaxlib==0.4.26',
+    'matplotlib==3.8.4',
+    'numpy==1.26.4',
+    'opencv-python-headless==4.9.0.80',
+    'protobuf==4.25.3',
+)
+PYTHONS = ((3, 10), (3, 12))
+"""First and last Python that these have wheels for."""
+
+SCRIPT = Path(__file__).with_name('peer_mediapipe.py')
+
+
+@dataclass
+class PeerHand:
+    """A hand as evaluate scores it; `keypoints_wrist` (21, 3) metres is along the picture's axes already."""
+
+    side: int
+    keypoints_px: np.ndarray
+    """(21, 2)"""
+    keypoints_wrist: np.ndarray
+    wrist_rotation: np.ndarray = field(default_factory=lambda: np.eye(3))
+
+
+def environment_folder():
+    """Where the peer's virtual environment lies: XDG_CACHE_HOME or ~/.cache."""
+    cache = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
+    return (
+        Path(cache) / 'maskhand' / f'peer-mediapipe-{VERSION}-py{sys.version_info[0]}.{sys.version_info[1]}'
+    )
+
+
+def environment_python():
+    """The Python of the peer's environment, which is made if it is not there or not complete.
+
+    CommandError if this Python is too new or old for MediaPipe's wheels, or pip fails.
+    """
+    folder = environment_folder()
+    python, complete = folder / 'bin' / 'python', folder / 'complete.txt'
+    recipe = '\n'.join((*ALONE, *BESIDE))
+    if complete.is_file() and complete.read_text() == recipe:
+        return python
+    if not PYTHONS[0] <= sys.version_info[:2] <= PYTHONS[1]:
+        lowest, highest = ('.'.join(map(str, version)) for version in PYTHONS)
+        raise CommandError(
+            f'mediapipe {VERSION} has no wheel for Python {sys.version_info[0]}.{sys.version_info[1]}',
+            f'run this command with Python {lowest} to {highest}',
+        )
+    print(f'installing mediapipe {VERSION} into {folder} (once; 0.9 GB) ...', flush=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    _call([sys.executable, '-m', 'venv', str(folder)], 'python -m venv', 'install the venv module')
+    for options in (('--no-deps', *ALONE), BESIDE):
+        _call(
+            [str(python), '-I', '-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', *options],
+            'pip install',
+            "check the network and pip's settings, then run the command again",
+        )
+    complete.write_text(recipe)
+    return python
+
+
+def _call(command, name, fix):
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        last = (done.stderr.strip() or done.stdout.strip() or 'no message').splitlines()[-1]
+        raise CommandError(f'{name} failed for the peer: {last}', fix)
+
+
+def ask_mediapipe(pictures, max_hands=4, threshold=0.3, python=None):
+    """{path: [PeerHand, ...]} for the `pictures` (paths), and MediaPipe's version, in one subprocess.
+
+    `threshold` is its palm detector's. `python` is the interpreter of an environment that has mediapipe; by
+    default the one in the cache folder.
+    """
+    python = python or environment_python()
+    request = {'pictures': [str(path) for path in pictures], 'max_hands': max_hands, 'threshold': threshold}
+    with tempfile.TemporaryDirectory() as folder:
+        asked, answered = Path(folder) / 'request.json', Path(folder) / 'reply.json'
+        asked.write_text(json.dumps(request))
+        # -I: no module of ours or of a sourced ROS gets in.
+        _call(
+            [str(python), '-I', str(SCRIPT), str(asked), str(answered)],
+            'MediaPipe',
+            f'remove {environment_folder()} and run the command again',
+        )
+        reply = json.loads(answered.read_text())
+    lacking = [path for path in request['pictures'] if path not in reply['hands']]
+    if lacking:
+        raise CommandError(f'MediaPipe gave no answer for {lacking[0]}', 'check that the picture can be read')
+    return {path: [_hand(entry) for entry in reply['hands'][str(path)]] for path in pictures}, reply[
+        'version'
+    ]
+
+
+def _hand(entry):
+    points, pixels = np.array(entry['world_landmarks'], float), np.array(entry['keypoints_px'], float)
+    if points.shape != (21, 3) or pixels.shape != (21, 2):
+        raise CommandError(f'MediaPipe answered with points of shape {points.shape}', 'report this')
+    return PeerHand({'left': LEFT, 'right': RIGHT}[entry['side']], pixels, points - points[0])
+
+
+def redefined(hand, redefinition):
+    """The PeerHand with its points where `redefinition` (peer_keypoints.Redefinition) puts them."""
+    left = hand.side == LEFT
+    points = redefinition(hand.keypoints_wrist, left)
+    pixels = redefinition.in_picture(hand.keypoints_px, hand.keypoints_wrist, left)
+    return PeerHand(hand.side, pixels, points - points[0])

@@ -1,0 +1,77 @@
+"""MediaPipe Hands on pictures: runs in an environment of its own (see peer.py), without maskhand_ros.
+
+    python peer_mediapipe.py REQUEST.json REPLY.json
+
+REQUEST: {"pictures": [path, ...], "max_hands": n, "threshold": palm detector's}. REPLY: {"version": text,
+"hands": {path: [hand, ...]}}; a hand has side ("left" or "right"), score, keypoints_px (21 x 2, pixels of the
+picture) and world_landmarks (21 x 3, metres, along the picture's axes: x right, y down, z away).
+"""
+
+import json
+import sys
+
+SMALL = 400
+"""A picture whose longer side is at most this many pixels is taken for a crop of a hand: it is framed and
+enlarged, since the palm detector looks for hands that are small in a whole picture."""
+
+SIDES = {'Left': 'right', 'Right': 'left'}
+"""MediaPipe's Python solution names sides as in a mirror image."""
+
+
+def framed(cv2, rgb):
+    """The picture as the detector gets it, its enlargement, and the (x, y) at which the original starts."""
+    height, width = rgb.shape[:2]
+    if max(height, width) > SMALL:
+        return rgb, 1, (0, 0)
+    y, x = height // 2, width // 2
+    large = cv2.copyMakeBorder(rgb, y, y, x, x, cv2.BORDER_CONSTANT)
+    return cv2.resize(large, None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR), 2, (x, y)
+
+
+def describe(result, shape, enlargement, start):
+    """The hands of a MediaPipe result on a framed picture of `shape`."""
+    hands = []
+    for handedness, landmarks, world in zip(
+        result.multi_handedness or (),
+        result.multi_hand_landmarks or (),
+        result.multi_hand_world_landmarks or (),
+        strict=True,
+    ):
+        category = handedness.classification[0]
+        hands.append(
+            {
+                'side': SIDES[category.label],
+                'score': category.score,
+                'keypoints_px': [
+                    [p.x * shape[1] / enlargement - start[0], p.y * shape[0] / enlargement - start[1]]
+                    for p in landmarks.landmark
+                ],
+                'world_landmarks': [[p.x, p.y, p.z] for p in world.landmark],
+            }
+        )
+    return hands
+
+
+def main(request_path, reply_path):
+    import cv2
+    import mediapipe
+
+    with open(request_path) as file:
+        request = json.load(file)
+    hands = {}
+    with mediapipe.solutions.hands.Hands(
+        static_image_mode=True,
+        model_complexity=1,
+        max_num_hands=request['max_hands'],
+        min_detection_confidence=request['threshold'],
+    ) as solution:
+        for path in request['pictures']:
+            picture = cv2.cvtColor(cv2.imread(path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+            large, enlargement, start = framed(cv2, picture)
+            hands[path] = describe(solution.process(large), large.shape, enlargement, start)
+    with open(reply_path, 'w') as file:
+        json.dump({'version': mediapipe.__version__, 'hands': hands}, file)
+
+
+if __name__ == '__main__':
+    main(*sys.argv[1:])
