@@ -188,8 +188,8 @@ class TrainingRun:
         self.ema = state['ema']
         rank = self.fabric.global_rank
         if rank < len(state['generator']):  # with more processes than before, the new ones keep their seeds
-            self.generator.set_state(state['generator'][rank].cpu())
-            torch.set_rng_state(state['torch_rng'][rank].cpu())
+            self.generator.set_state(state['generator'][rank].cpu().clone())
+            torch.set_rng_state(state['torch_rng'][rank].cpu().clone())
         self.step, self.seconds, self.curve = state['step'], state['seconds'], state['curve']
         if self.fabric.is_global_zero:
             print(f'continuing {self.path} at step {self.step}, {self.seconds / 60:.1f} min', flush=True)
