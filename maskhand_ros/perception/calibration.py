@@ -76,9 +76,7 @@ class Calibration:
         return np.sqrt(variance) * np.stack([self.lateral, self.depth], 1)
 
     def probability(self, stddev, presence):
-        """Probability (N,) that the mean keypoint error is below CONFIDENCE_BELOW; None if not fitted."""
-        if self.confidence is None:
-            return None
+        """Probability (N,) that the mean keypoint error is below CONFIDENCE_BELOW; needs `confidence`."""
         return 1 / (1 + np.exp(-np.clip(confidence_features(stddev, presence) @ self.confidence, -30, 30)))
 
 

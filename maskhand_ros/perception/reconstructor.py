@@ -119,9 +119,8 @@ class Reconstructor:
         prediction.keypoint_stddev = self.calibration.stddev(prediction.keypoint_stddev, places)
         for hypothesis in drawn:
             hypothesis.keypoint_stddev = self.calibration.stddev(hypothesis.keypoint_stddev)
-        confidence = self.calibration.probability(prediction.keypoint_stddev, cues['presence'])
-        if confidence is not None:
-            prediction.confidence = confidence
+        if self.calibration.confidence is not None:
+            prediction.confidence = self.calibration.probability(prediction.keypoint_stddev, cues['presence'])
 
     def _decode(self, context, iterations, temperature):
         values = []

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from maskhand_ros.perception.calibration import CONFIDENCE_BELOW
 from maskhand_ros.perception.types import SIDE_NAMES
 from maskhand_ros.skeleton import CONVENTION_LIGHT
 from maskhand_ros.training import metrics
-from maskhand_ros.training.uncertainty import Z68, Z95, coverage
+from maskhand_ros.training.uncertainty import Z68, Z95, coverage, distance_stddev, spearman
 
 FIGURES = ('pa_mpjpe_mm', 'pa15_mpjpe_mm', 'mpjpe_mm', 'err2d_over_box')
 
@@ -30,6 +31,9 @@ class Score:
     standardised: np.ndarray | None = None
     """(20, 3) errors from the wrist over their stated standard deviation: two axes across the viewing ray,
     then along it; NaN where not labelled."""
+    confidence: float = math.nan
+    stated_mm: float = math.nan
+    """The hand's mean keypoint error as its standard deviations state it."""
 
 
 def score_hand(label, hand):
@@ -53,6 +57,9 @@ def score_hand(label, hand):
             score.mpjpe_mm = 1000 * metrics.mpjpe(predicted[known], label.points[known])
             if getattr(hand, 'keypoint_stddev', None) is not None:
                 score.standardised = standardised_errors(predicted, label.points, hand)
+                score.confidence = hand.confidence
+                stddev = np.stack([hand.keypoint_stddev, hand.keypoint_stddev_depth], 1)
+                score.stated_mm = 1000 * float(distance_stddev(stddev[1:]).mean())
     return score
 
 
@@ -77,7 +84,7 @@ def blocks_of(labels):
 
 def summarise(scored):
     """Figures of each source of (Label, Score) pairs: {source: {hands, found, missed, wrong_side, ..., pck,
-    interval95, coverage}}."""
+    interval95, uncertainty}}."""
     return {
         source: _figures([(label, score) for label, score in scored if label.source == source])
         for source in dict.fromkeys(label.source for label, _ in scored)
@@ -104,21 +111,30 @@ def _figures(rows):
     relative = [score.relative for score in scores if score.relative is not None]
     entry['pck'] = {f'{t:.2f}': v for t, v in metrics.pck(relative).items()} if relative else None
     entry['interval95'] = intervals or None
-    entry['coverage'] = _coverage([s.standardised for s in scores if s.standardised is not None])
+    entry['uncertainty'] = _uncertainty([score for score in scores if score.standardised is not None])
     return entry
 
 
-def _coverage(standardised):
-    """Shares of the true keypoints inside the stated 68 and 95 % intervals, by axis; None without any."""
-    if not standardised:
-        return None
-    values = np.concatenate(standardised)
+def _uncertainty(scores):
+    """What the stated uncertainty is worth: shares of the true keypoints inside the stated 68 and 95 %
+    intervals by axis, rank correlation with the error hand by hand, mean confidence beside the share of hands
+    that it speaks of (error below 20 mm). None without any."""
+    values = np.concatenate([np.empty((0, 3)), *(score.standardised for score in scores)])
     values = values[np.isfinite(values).all(1)]
+    if not len(values):
+        return None
     parts = {'lateral': values[:, :2], 'depth': values[:, 2]}
+    error, stated, confidence = (
+        np.array([getattr(score, name) for score in scores])
+        for name in ('mpjpe_mm', 'stated_mm', 'confidence')
+    )
     return {
-        axis: {'68': coverage(part, Z68), '95': coverage(part, Z95)}
-        for axis, part in parts.items()
-        if part.size
+        'coverage': {
+            axis: {'68': coverage(part, Z68), '95': coverage(part, Z95)} for axis, part in parts.items()
+        },
+        'hand_spearman': spearman(stated, error),
+        'confidence': float(confidence.mean()),
+        'share_below_20_mm': float((error < 1000 * CONFIDENCE_BELOW).mean()),
     }
 
 

@@ -19,16 +19,15 @@ import torch
 
 from ..hand_model.numpy_hand import HandModel
 from ..hand_model.torch_hand import TorchHand
-from ..model.rotation import matrix_to_rotation_6d, rotation_6d_to_matrix
+from ..model.rotation import matrix_to_rotation_6d
 from ..perception.providers import providers_for
 from ..perception.reconstructor import Reconstructor
-from .metrics import pa_mpjpe
 from .train_tokenizer import load_tokenizer, round_trip
 from .uncertainty_predictions import Predictions, collect, shard_batches
 from .uncertainty_report import report_on
 
 TOKENIZER_POSES = 2000
-"""Poses whose meshes are compared after the round trip."""
+"""Poses of each split that go through the tokenizer and back."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -71,22 +70,6 @@ def errors_of(hands: Predictions) -> dict[str, float]:
     }
 
 
-@torch.no_grad()
-def tokenizer_errors(tokenizer, pose: np.ndarray) -> dict[str, float]:
-    """Round trip of poses (N, 15, 3, 3) through hard tokens: PA-MPVPE (mm, mean shape), and what
-    train_tokenizer.round_trip measures."""
-    sixd = matrix_to_rotation_6d(torch.from_numpy(np.asarray(pose, np.float32)))
-    back = rotation_6d_to_matrix(tokenizer(sixd)).numpy()
-    hand, errors = HandModel.load(), []
-    for rows in np.array_split(np.arange(min(len(pose), TOKENIZER_POSES)), 10):
-        still = np.zeros((len(rows), 10)), np.tile(np.eye(3), (len(rows), 1, 1))
-        errors += [
-            pa_mpjpe(*pair)
-            for pair in zip(hand(*still, back[rows]).vertices, hand(*still, pose[rows]).vertices, strict=True)
-        ]
-    return {'pa_mpvpe_mm': 1e3 * float(np.mean(errors)), **round_trip(tokenizer, TorchHand(), sixd)}
-
-
 def table(results: dict[str, dict]) -> str:
     """One row a figure, one column a split."""
     lines = [f'{"":44}' + ''.join(f'{split:>26}' for split in results)]
@@ -124,9 +107,9 @@ def run(args: argparse.Namespace) -> int:
         if hands.visible is None:
             print(f'{split}: the shards hold no `visible`: visible and occluded keypoints are not told apart')
         if tokenizer:
-            batches = shard_batches(args.data, split, args.limit)
-            pose = np.concatenate([truth['hand_pose'] for _, truth in batches])
-            measured = tokenizer_errors(tokenizer, pose)
+            batches = shard_batches(args.data, split, min(args.limit, TOKENIZER_POSES))
+            pose = torch.from_numpy(np.concatenate([truth['hand_pose'] for _, truth in batches]))
+            measured = round_trip(tokenizer, TorchHand(), matrix_to_rotation_6d(pose))
             results[split].update({f'tokenizer_{name}': value for name, value in measured.items()})
     print(table(results))
     if args.json:

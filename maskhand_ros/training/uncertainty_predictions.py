@@ -7,42 +7,48 @@ from pathlib import Path
 
 import numpy as np
 
-from ..perception.reconstructor import CUES, HandPrediction, Reconstructor
+from ..commands.common import CommandError
+from ..perception.reconstructor import HandPrediction, Reconstructor
 from .metrics import mpjpe, pa_mpjpe
 
 BATCH = 200
 POSE = ('betas', 'global_orient', 'hand_pose')
+TRUTH = (*POSE, 'wrist', 'focal', 'keypoints', 'keypoints_px', 'visible', 'kind')
+"""What a shard holds besides cues."""
 
 
-def shard_batches(folder: Path, split: str, limit: int, wanted=(), batch: int = BATCH):
+def shard_batches(folder: Path, split: str, limit: int, batch: int = BATCH):
     """Yields cues and truth (two dicts of arrays (B, ...)) of at most `limit` samples of
     `<folder>/<split>-*.npz`, one shard in memory at a time.
 
-    Truth holds POSE, keypoints, keypoints_px and those of `wanted` that the shards have.
-    FileNotFoundError with the fix if there are none.
+    Cues are all that is not TRUTH, float32; those that were packed with a scale (name_scale) are unpacked.
+    CommandError with the fix if there are none.
     """
     paths = sorted(Path(folder).glob(f'{split}-*.npz'))
     if not paths:
-        raise FileNotFoundError(
-            f'no {split}-*.npz in {folder}. Fix: maskhand train data --out {folder} --split {split} '
-            '--samples N'
+        raise CommandError(
+            f'no {split}-*.npz in {folder}',
+            f'maskhand train data --out {folder} --split {split} --samples N',
         )
-    names = (*CUES, *POSE, 'keypoints', 'keypoints_px')
     for path in paths:
         if limit <= 0:
             return
         with np.load(path, allow_pickle=False) as shard:
-            lacking = [name for name in names if name not in shard.files]
-            if lacking:
-                raise ValueError(f'{path} lacks {", ".join(lacking)}. Fix: delete it and make the data again')
-            arrays = {name: shard[name] for name in (*names, *wanted) if name in shard.files}
+            arrays = {name: shard[name] for name in shard.files}
         count = min(limit, len(arrays['keypoints']))
         limit -= count
         for start in range(0, count, batch):
-            rows = slice(start, min(start + batch, count))
-            part = {name: array[rows] for name, array in arrays.items()}
-            cues = {name: part[name].astype(np.float32) for name in CUES}
-            yield cues, {name: array for name, array in part.items() if name not in CUES}
+            part = {name: array[start : min(start + batch, count)] for name, array in arrays.items()}
+            truth = {name: part.pop(name) for name in TRUTH if name in part}
+            yield {name: _unpacked(part, name) for name in part if not name.endswith('_scale')}, truth
+
+
+def _unpacked(part, name):
+    values = part[name].astype(np.float32)
+    scale = part.get(f'{name}_scale')
+    if scale is not None:
+        values *= scale.astype(np.float32).reshape(*scale.shape, *[1] * (values.ndim - scale.ndim))
+    return values
 
 
 @dataclass
@@ -87,8 +93,13 @@ def collect(
     """Run the model on a split; `iterations` are further numbers of decoding steps to measure beside the
     reconstructor's own, `vertices` measures PA-MPVPE too."""
     parts, errors, default = [], [], reconstructor.iterations
-    for cues, truth in shard_batches(data, split, limit, ('visible',)):
-        prediction = reconstructor(cues)
+    for cues, truth in shard_batches(data, split, limit):
+        try:
+            prediction = reconstructor(cues)
+        except KeyError as error:
+            raise CommandError(
+                f'{split} shards in {data} lack {error}', 'delete and make them anew'
+            ) from error
         meshes = _meshes(reconstructor, truth) if vertices else None
         measured = _other_errors(prediction, truth, cues)
         measured.update(_shape_errors(reconstructor, prediction, truth, meshes))

@@ -15,7 +15,7 @@ from maskhand_ros.perception.errors import ModelError
 from maskhand_ros.perception.reconstructor import Reconstructor, verify_weights
 from maskhand_ros.perception.weights import SHIPPED
 from maskhand_ros.training import calibrate, uncertainty
-from maskhand_ros.training.uncertainty_predictions import Predictions
+from maskhand_ros.training.uncertainty_predictions import Predictions, shard_batches
 
 stats = pytest.importorskip('scipy.stats')
 
@@ -199,7 +199,12 @@ def _write_shard(path, cues, count, seed, visible):
     }
     if visible:
         truth['visible'] = rng.random((count, 21)) < 0.7
-    np.savez(path, **{name: value[rows] for name, value in cues.items()}, **truth)
+    stored = {name: value[rows] for name, value in cues.items()}
+    feature = stored['global_feature']  # packed with a scale, as shards may hold any cue
+    stored['global_feature_scale'] = (np.abs(feature).max(1) / 127 + 1e-6).astype(np.float16)
+    packed = np.rint(feature / stored['global_feature_scale'].astype(np.float32)[:, None])
+    stored['global_feature'] = np.clip(packed, -127, 127).astype(np.int8)
+    np.savez(path, **stored, **truth)
 
 
 def test_commands_calibrate_and_evaluate_on_shards(weights, cues, tmp_path, capsys):
@@ -240,3 +245,9 @@ def test_commands_calibrate_and_evaluate_on_shards(weights, cues, tmp_path, caps
     assert low <= stress['occluded_energy_score_gain'] <= high
     assert cli.main(['train', 'evaluate', *words, '--splits', 'nothing']) == 1
     assert 'Fix: maskhand train data' in capsys.readouterr().err
+    read = np.concatenate(
+        [part['global_feature'] for part, _ in shard_batches(tmp_path, 'cal', 45, batch=20)]
+    )
+    rows = np.concatenate([np.random.default_rng(seed).integers(0, 3, 30) for seed in range(2)])[:45]
+    expected = cues['global_feature'][rows]
+    assert read == pytest.approx(expected, abs=float(np.abs(expected).max()) / 127)
