@@ -111,13 +111,14 @@ def autostart(node):
             event=ChangeState(lifecycle_node_matcher=matches_action(node), transition_id=transition)
         )
 
-    # From 'configuring' only: a node that somebody deactivates by hand stays inactive.
+    # From 'configuring' only, and once: a node that somebody configures or deactivates by hand stays so.
     activate = RegisterEventHandler(
         OnStateTransition(
             target_lifecycle_node=node,
             start_state='configuring',
             goal_state='inactive',
             entities=[change(Transition.TRANSITION_ACTIVATE)],
+            handle_once=True,
         )
     )
     return [activate, change(Transition.TRANSITION_CONFIGURE)]

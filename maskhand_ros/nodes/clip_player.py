@@ -14,6 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import rclpy
+from rclpy.duration import Duration
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -64,6 +65,7 @@ class ClipPlayer(Node):
             if not rclpy.ok() or (self.seconds and time.monotonic() - begin > self.seconds):
                 break
             self._publish(picture)
+        self._images.wait_for_all_acked(Duration(seconds=1))  # or the last picture ends with this process
         self._write_report()
 
     def _open(self):

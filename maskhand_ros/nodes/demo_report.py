@@ -227,4 +227,8 @@ def _distance(found, true):
 
 
 def _percent(fraction):
-    return 'never' if fraction is None else f'{fraction * 100:.1f} % of the pictures with both in view'
+    return (
+        'never in view together'
+        if fraction is None
+        else f'{fraction * 100:.1f} % of the pictures with both in view'
+    )

@@ -60,6 +60,7 @@ class Diagnostics:
     """Collects what the worker does and reports it as three statuses: images, calibration, model."""
 
     def __init__(self, name):
+        self._seen = 0, 0
         self._name = name
         self.images, self.calibration, self.faults = Faults(), Faults(), Faults()
         self._lock = threading.Lock()
@@ -124,8 +125,15 @@ class Diagnostics:
                 ('publishers', publishers),
                 ('received', frames.received),
                 ('dropped', frames.dropped),
+                ('lost', frames.lost),
             ]
-            text = f'{self.rate():.1f} Hz, {frames.dropped} of {frames.received} dropped for newer ones'
+            text = (
+                f'{self.rate():.1f} Hz; of {frames.received}: {frames.dropped} dropped for newer ones, '
+                f'{frames.lost} lost on the way'
+            )
+            if self._losing(frames):
+                level = WARN
+                text += '. Use config/fastdds.xml on both sides, or a reliable camera'
             if age > timeout:
                 level = ERROR
                 text = f'no images on {image.topic}: ' + (
@@ -137,6 +145,12 @@ class Diagnostics:
         if recent and level == OK:
             level, text = WARN, f'{recent[0][0]}. {recent[0][1]}'
         return self._status('images', level, text, values + self.images.values())
+
+    def _losing(self, frames):
+        """Whether the middleware lost over a tenth of the pictures since the last status."""
+        received, lost = frames.received - self._seen[0], frames.lost - self._seen[1]
+        self._seen = frames.received, frames.lost
+        return lost > max(received / 10, 2)
 
     def _calibration_status(self):
         recent = self.calibration.recent()

@@ -7,6 +7,7 @@ The executor's thread only receives; one worker thread sees the newest picture, 
 
 from __future__ import annotations
 
+import signal
 import sys
 import traceback
 
@@ -183,7 +184,12 @@ def main(args=None):
         pass
     except InvalidParameterValueException as error:
         sys.exit(f'hand_node: {error}')
+    except Exception:
+        if rclpy.ok():  # else it is a callback that the shutdown cut off
+            raise
     finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)  # a second one must not kill what is ending already
         if node is not None:
             node.destroy_node()
         rclpy.try_shutdown()

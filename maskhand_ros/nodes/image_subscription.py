@@ -72,8 +72,8 @@ class NewestFrame:
     """A mailbox with one slot between the receiving and the working thread: a frame that is not fetched in
     time is dropped.
 
-    `received` counts frames sent to us, `dropped` those that a newer one replaced, here or already in the
-    middleware (seen as gaps in the publisher's sequence numbers).
+    `received` counts frames sent to us; `dropped` those that a newer one replaced here; `lost` those that the
+    middleware replaced or lost (seen as gaps in the publisher's sequence numbers).
     """
 
     def __init__(self):
@@ -81,14 +81,14 @@ class NewestFrame:
         self._slot = None
         self._last_sequence = {}
         self._last_arrival = time.monotonic()
-        self.received = self.dropped = 0
+        self.received = self.dropped = self.lost = 0
 
     def put(self, msg, info=None):
         """Takes a message (subscription callback) with its MessageInfo; the one that waited is dropped."""
         with self._condition:
             missed = self._missed(info or {})
             self.received += 1 + missed
-            self.dropped += missed
+            self.lost += missed
             if self._slot is not None:
                 self.dropped += 1
             self._last_arrival = time.monotonic()

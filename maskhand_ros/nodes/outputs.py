@@ -60,10 +60,11 @@ class Outputs:
             hands, lost_ids, header, width, height, 0.0, self._hand_model.name, vertices
         )
         array.processing_time = messages.to_duration(processing_time())
-        self._hands.publish(array)
+        # TF goes first: who gets the hands may look up their frames at once.
         self._names.forget(lost_ids)
         if self._node.get_parameter('publish_tf').value:
             self._publish_tf(hands, header)
+        self._hands.publish(array)
         for hand in hands:
             if hand.operator and hand.wrist_position is not None:
                 self._wrists[hand.side].publish(messages.wrist_msg(hand, header))

@@ -13,6 +13,9 @@ from maskhand_ros.nodes.inputs import camera_for, depth_for
 from maskhand_ros.nodes.messages import is_finite, stamp_to_ns
 from maskhand_ros.perception.types import Frame
 
+DISCOVERY = 1.0
+"""Seconds after activation in which CameraInfo may be missing without a warning: it is being discovered."""
+
 
 class Worker:
     """Runs the pipeline on the newest frame for as long as the node is active; a bad picture is counted."""
@@ -23,6 +26,7 @@ class Worker:
         self._decode = decode_compressed if node.get_parameter('compressed').value else decode_image
         self._running, self._start_afresh = threading.Event(), threading.Event()
         self._last_stamp = 0
+        self._begun = time.monotonic()
         self._running.set()
         self._thread = threading.Thread(target=self._work, name='worker', daemon=True)
         self._thread.start()
@@ -96,7 +100,8 @@ class Worker:
         try:
             return camera_for(self._inputs.infos, stamp, width, height, self._value('image_rectified'))
         except BadInput as error:
-            self._count(self._diagnostics.calibration, error)
+            if error.reason != 'no CameraInfo' or time.monotonic() - self._begun > DISCOVERY:
+                self._count(self._diagnostics.calibration, error)
             return None
 
     def _depth(self, frame):

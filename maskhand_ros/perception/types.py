@@ -56,7 +56,7 @@ class Hand:
     score: float
     """Probability that this is a hand."""
     confidence: float
-    """Of the decoded pose: geometric mean of the tokens' probabilities."""
+    """Probability that the mean keypoint error from the wrist is below 20 mm."""
     roi: tuple
     """x, y, w, h: whole pixels of the upright box around the keypoints, inside the picture."""
     scale_source: int

@@ -11,4 +11,4 @@ def test_only_the_newest_frame_and_every_drop_counted():
     assert frames.take(timeout=0)[0] == 'third'
     frames.put('restarted', {'publication_sequence_number': 1, 'publisher_gid': 'another camera'})
     assert frames.take(timeout=0)[0] == 'restarted'
-    assert (frames.received, frames.dropped) == (6, 4)
+    assert (frames.received, frames.dropped, frames.lost) == (6, 2, 2)
