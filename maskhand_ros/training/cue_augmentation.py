@@ -1,7 +1,8 @@
 """Cues as real pictures have them: on renders the landmark network does far worse than on photographs.
 
 So that the model learns to trust good cues, half of each batch gets the truth plus correlated noise in place
-of the network's landmarks.
+of the network's landmarks. And so that it does not trust them blindly (of a real fist the network is sure,
+and wrong), some of these get noise as large as fingers.
 """
 
 from __future__ import annotations
@@ -15,8 +16,11 @@ REPLACED = 0.5
 SIGMA = (0.004, 0.020)
 """Range of the landmark noise in metres (log-uniform, one value per sample)."""
 
+MISLED, MISLED_SIGMA = 0.2, (0.020, 0.060)
+"""Share of the replaced ones with noise of this range."""
+
 TURN = 10.0
-"""Rotation noise of the 3D landmarks as a whole, radians per metre of SIGMA: a few degrees up to 11."""
+"""Rotation noise of the 3D landmarks as a whole, radians per metre of it: up to 11 degrees within SIGMA."""
 
 FINGER_OF_KEYPOINT = torch.tensor([0] + [1 + k // 4 for k in range(20)])
 CROP_CENTRE, CROP_SIZE = 111.5, 224
@@ -43,7 +47,8 @@ def replaced_cues(
     (B,) px.
     """
     count = len(focal)
-    low, high = SIGMA
+    misled = torch.rand(count, 1, 1, generator=generator) < MISLED
+    low, high = (torch.where(misled, wrong, good) for wrong, good in zip(MISLED_SIGMA, SIGMA, strict=True))
     sigma = low * (high / low) ** torch.rand(count, 1, 1, generator=generator)
     noise = landmark_noise(sigma, generator)
     turn = rotvec_to_matrix(TURN * sigma[:, 0] * torch.randn(count, 3, generator=generator))
