@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..model.config import MAP_SHAPES
 from ..model.rotation import rotvec_to_matrix
 
 REPLACED = 0.5
@@ -19,8 +20,20 @@ SIGMA = (0.004, 0.020)
 MISLED, MISLED_SIGMA = 0.2, (0.020, 0.060)
 """Share of the replaced ones with noise of this range."""
 
+MIXED, STYLE_NOISE = 0.5, 0.2
+"""Share of rows whose maps take statistics of another; noise of gain and level, in spreads of the channel."""
+
 TURN = 10.0
 """Rotation noise of the 3D landmarks as a whole, radians per metre of it: up to 11 degrees within SIGMA."""
+
+JITTER = (0.02, 0.05)
+"""Range of the 2D noise of `paper`'s pose cues, over the longer side of the hand's box."""
+JOINTS_DROPPED = (0.2, 0.3)
+"""Range of the share of landmarks that are missing."""
+POSES_DROPPED = 0.1
+"""Share of the poses made from the truth that are missing as a whole."""
+COLOUR = 0.2
+"""A colour channel is made up to this much brighter or darker."""
 
 FINGER_OF_KEYPOINT = torch.tensor([0] + [1 + k // 4 for k in range(20)])
 CROP_CENTRE, CROP_SIZE = 111.5, 224
@@ -71,10 +84,39 @@ def replaced_cues(
     }
 
 
+def change_style(cues: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
+    """Cues whose features have other statistics: what the network is to read from them is how they vary over
+    the picture, for their level and contrast differ between renders and photographs.
+
+    In half of the rows every channel of a map takes its mean and spread in part from another row (MixStyle,
+    Zhou et al. 2021); in all of them each channel's gain and level, and the global feature, get noise."""
+    count, device = len(cues['global_feature']), cues['global_feature'].device
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator).to(device)
+
+    other = torch.randperm(count, generator=generator).to(device)
+    share = torch.rand(count, 1, 1, 1, generator=generator).to(device)
+    share = share * (torch.rand(count, 1, 1, 1, generator=generator) < MIXED).to(device)
+    changed = dict(cues)
+    for name in MAP_SHAPES:
+        values = cues[name]
+        channels = values.shape[1]
+        mean, std = values.mean((2, 3), keepdim=True), values.std((2, 3), keepdim=True) + 1e-3
+        level, spread = (part + share * (part[other] - part) for part in (mean, std))
+        level = level + STYLE_NOISE * std * normal(count, channels, 1, 1)
+        spread = spread * (STYLE_NOISE * normal(count, channels, 1, 1)).exp()
+        changed[name] = (values - mean) * (spread / std) + level
+    feature = cues['global_feature']
+    changed['global_feature'] = feature + STYLE_NOISE * feature.std(0) * normal(*feature.shape)
+    return changed
+
+
 def augment(
     cues: dict[str, Tensor], truth: dict[str, Tensor], hand, generator: torch.Generator
 ) -> dict[str, Tensor]:
-    """Cues with the landmarks of REPLACED of the rows replaced and a little noise on the others.
+    """Cues with the landmarks of REPLACED of the rows replaced and a little noise on the others, and the
+    features restyled.
 
     `hand` is the TorchHand whose keypoints lie where MediaPipe puts them.
     """
@@ -84,9 +126,39 @@ def augment(
     with torch.no_grad():
         keypoints = hand.keypoints(truth['betas'], truth['global_orient'], truth['hand_pose'])
     good = replaced_cues(keypoints, truth['wrist'], truth['focal'], generator)
-    cues = dict(cues)
+    cues = change_style(cues, generator)
     for name, spread in (('landmarks', 0.004), ('world_landmarks', 0.003)):
         cues[name] = cues[name] + spread * torch.randn(cues[name].shape, generator=generator).to(device)
     for name, value in good.items():
         cues[name] = torch.where(replace.view(-1, *[1] * (value.ndim - 1)), value, cues[name])
     return cues
+
+
+def augment_pictures(
+    cues: dict[str, Tensor], truth: dict[str, Tensor], generator: torch.Generator
+) -> dict[str, Tensor]:
+    """Cues of `paper` in training: pictures in other colours, and in REPLACED of the rows, in place of the
+    detected 2D pose, the true one with noise, missing landmarks, and now and then nothing.
+
+    `presence` becomes (B, 21), of each landmark. Where a landmark is missing its place is not used.
+    """
+    count, device = len(truth['focal']), truth['focal'].device
+
+    def uniform(*shape: int, of: tuple[float, float] = (0.0, 1.0)) -> Tensor:
+        return (of[0] + (of[1] - of[0]) * torch.rand(shape, generator=generator)).to(device)
+
+    pixels = truth['keypoints_px']
+    side = (pixels.amax(1) - pixels.amin(1)).amax(-1)[:, None, None] / CROP_SIZE
+    noise = torch.randn(count, 21, 2, generator=generator).to(device)
+    good = pixels / CROP_SIZE - 0.5 + uniform(count, 1, 1, of=JITTER) * side * noise
+    found = uniform(count, 21) >= uniform(count, 1, of=JOINTS_DROPPED)
+    found = found & (uniform(count, 1) >= POSES_DROPPED)
+    replace = uniform(count, 1) < REPLACED
+    landmarks = cues['landmarks'].clone()
+    landmarks[..., :2] = torch.where(replace[..., None], good, landmarks[..., :2])
+    gain = uniform(count, 1, 1, 3, of=(1 - COLOUR, 1 + COLOUR))
+    return {
+        'image': (cues['image'].float() * gain).clamp(0, 255),
+        'landmarks': landmarks,
+        'presence': torch.where(replace, found.float(), cues['presence'].expand(-1, 21)),
+    }
