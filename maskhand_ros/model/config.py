@@ -74,9 +74,10 @@ class ViTConfig:
 class MaskHandConfig:
     """`width`: of a transformer token. `points`: places that a head looks at in each feature map.
 
-    `multi_scale` False leaves the coarsest map only. `trunk_*`, `context_tokens` and `dropout` are of the MLP
-    that `compact` has beside the paper's parts; `vit` and `shape_layers` of the picture encoder that `paper`
-    has."""
+    `multi_scale` False leaves the coarsest map only. `head` 'regression' gives the joints in 6D straight from
+    the token queries: the ablations' baseline, which has no tokens to sample and is not exported. `trunk_*`,
+    `context_tokens` and `dropout` are of the MLP that `compact` has beside the paper's parts; `vit` and
+    `shape_layers` of the picture encoder that `paper` has."""
 
     name: str = 'compact'
     tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
@@ -87,6 +88,7 @@ class MaskHandConfig:
     refinement_blocks: int = 2
     multi_scale: bool = True
     pose_cues: bool = True
+    head: str = 'tokens'
     trunk_width: int = 768
     trunk_blocks: int = 3
     context_tokens: int = 6

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import tempfile
 import warnings
 from hashlib import sha256
 from pathlib import Path
@@ -42,7 +43,7 @@ class _SynthesizerGraph(nn.Module):
     def forward(self, codes: Tensor, mask: Tensor, *context: Tensor) -> tuple[Tensor, ...]:
         fixed = len(Context._fields) - 1
         out = self.synthesizer(Context(*context[:fixed], context[fixed:]), codes, mask)
-        return joint_logits(out.logits), *(value for value in out[1:] if value is not None)
+        return joint_logits(out.logits), *(value for value in out[2:] if value is not None)
 
 
 class _TokenizerGraph(nn.Module):
@@ -77,20 +78,21 @@ def _export(
     module: nn.Module, inputs: tuple[Tensor, ...], names: list[str], outputs: list[str], path: Path
 ) -> None:
     axes = {name: {0: 'N'} for name in names + outputs}
-    with warnings.catch_warnings():
+    # In a folder of its own: over 2 GB, torch writes every weight beside the graph into a file of its own.
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder, warnings.catch_warnings():
         # The exporter by tracing needs no further package and gives the operator set asked for.
         warnings.simplefilter('ignore')
         torch.onnx.export(
             module.eval(),
             inputs,
-            str(path),
+            f'{folder}/{path.name}',
             input_names=names,
             output_names=outputs,
             dynamic_axes=axes,
             opset_version=OPSET,
             dynamo=False,
         )
-    model = onnx.load(path)
+        model = onnx.load(f'{folder}/{path.name}')
     store_half(model)
     onnx.checker.check_model(model)
     onnx.save(model, path)
@@ -101,9 +103,11 @@ def export_model(model: MaskHand, folder: Path, training: dict) -> None:
 
     model.json lists the SHA-256 of every .onnx and .npz file there; `training` (plain values) is kept in it.
     """
+    config = model.config
+    if config.head != 'tokens':
+        raise ValueError(f"a model with the head '{config.head}' is for ablations: only tokens are exported")
     folder.mkdir(parents=True, exist_ok=True)
     model = model.cpu().eval()
-    config = model.config
     shape = config.tokenizer
     count = 2
     cues = {name: torch.rand(count, *size) for name, size in model.input_shapes.items()}

@@ -18,10 +18,11 @@ from .context import CAMERA_START, Context
 from .graph import LandmarkGraph
 
 IMAGE_SHAPES = {'image': (224, 224, 3), 'landmarks': (21, 3), 'presence': (1,)}
-"""What `paper` reads of a crop: RGB 0..255, 2D landmarks px / 224 - 0.5, and whether there is a hand."""
+"""What `paper` reads of a crop: RGB 0..255, 2D landmarks px / 224 - 0.5, and whether there is a hand. In
+training `presence` may be (21,), of each landmark."""
 
 MISSING = 0.1
-"""Presence under which the 2D pose counts as not found."""
+"""Presence under which the 2D pose, or a landmark of it, counts as not found."""
 _MEAN, _STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 """Of ImageNet, which the backbones were trained with."""
 
@@ -91,10 +92,14 @@ class ViT(nn.Module):
 
 class Pyramid(nn.Module):
     """ViTDet's simple feature pyramid: one map (B, C, h, w) to maps (B, d, .., ..) four times, twice and once
-    as fine."""
+    as fine; to the last alone without `multi_scale`."""
 
-    def __init__(self, channels: int, width: int) -> None:
+    def __init__(self, channels: int, width: int, multi_scale: bool = True) -> None:
         super().__init__()
+        self.coarse = nn.Conv2d(channels, width, 1)
+        self.multi_scale = multi_scale
+        if not multi_scale:
+            return
         half, quarter = channels // 2, channels // 4
         self.fine = nn.Sequential(
             nn.ConvTranspose2d(channels, half, 2, 2),
@@ -104,9 +109,10 @@ class Pyramid(nn.Module):
             nn.Conv2d(quarter, width, 1),
         )
         self.middle = nn.Sequential(nn.ConvTranspose2d(channels, half, 2, 2), nn.Conv2d(half, width, 1))
-        self.coarse = nn.Conv2d(channels, width, 1)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        if not self.multi_scale:
+            return (self.coarse(x),)
         return self.fine(x), self.middle(x), self.coarse(x)
 
 
@@ -159,7 +165,7 @@ class ImageContext(nn.Module):
         self.config = config
         vit = config.vit
         self.backbone = ViT(vit)
-        self.pyramid = Pyramid(vit.dimensions, config.width)
+        self.pyramid = Pyramid(vit.dimensions, config.width, config.multi_scale)
         self.shape_head = ShapeHead(vit.dimensions, config.shape_layers)
         self.graph = LandmarkGraph(3, config.width)
         self.missing = nn.Parameter(torch.randn(21, config.width) * 0.02)
@@ -173,18 +179,18 @@ class ImageContext(nn.Module):
         margin = (vit.height - vit.width) // 2
         image = image[..., margin : vit.height - margin]
         features = self.backbone((image - self.mean) / self.std)
-        maps = self.pyramid(features) if self.config.multi_scale else (self.pyramid.coarse(features),)
         places = cues['landmarks'][..., :2] + 0.5
         x = (places[..., :1] * vit.height - margin) / vit.width
-        references = torch.cat([x, places[..., 1:]], -1)
-        found = cues['presence'][:, None]
-        nodes = self.graph(torch.cat([2 * references - 1, found.expand(-1, 21, -1)], -1))
-        lost = (found < MISSING).to(nodes.dtype)
+        found = cues['presence'][..., None]
+        lost = (found < MISSING).to(x.dtype)
         if not self.config.pose_cues:
-            lost, references = torch.ones_like(lost), 0 * references + 0.5
+            lost = torch.ones_like(lost)
+        # A landmark that was not found is nowhere: its place must not reach its neighbours in the graph.
+        references = torch.cat([x, places[..., 1:]], -1) * (1 - lost) + 0.5 * lost
+        nodes = self.graph(torch.cat([2 * references - 1, (found * (1 - lost)).expand(-1, 21, -1)], -1))
         nodes = nodes * (1 - lost) + self.missing * lost
         extra = nodes[:, :0]
-        return Context(nodes, extra, references, self.shape_head(features), maps)
+        return Context(nodes, extra, references, self.shape_head(features), self.pyramid(features))
 
 
 def load_backbone(model: ImageContext, path: Path) -> tuple[list[str], list[str]]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from .config import CUE_SHAPES, POSE_SIZE, MaskHandConfig
-from .context import CueContext
+from .context import Context, CueContext
 from .image_context import IMAGE_SHAPES, ImageContext
 from .sampling import decode_expected
 from .synthesizer import Synthesis, Synthesizer, positive_scale
@@ -43,9 +43,10 @@ class MaskHand(nn.Module):
         self.tokenizer.eval()
         return self
 
-    def parameters_of(self, codes: Tensor, out: Synthesis) -> HandParameters:
-        """The hand that codes (B, L, D) and a Synthesis describe."""
-        pose, orient = self.tokenizer.decode(codes), out.global_orient
+    def parameters_of(self, codes: Tensor | None, out: Synthesis) -> HandParameters:
+        """The hand that codes (B, L, D) and a Synthesis describe; with the head 'regression', the Synthesis
+        alone."""
+        pose, orient = self.tokenizer.decode(codes) if out.pose is None else out.pose, out.global_orient
         if orient is None:
             orient, pose = pose[:, 0], pose[:, 1:]
         return HandParameters(pose, orient, out.betas, out.camera)
@@ -54,6 +55,9 @@ class MaskHand(nn.Module):
     def forward(self, cues: dict[str, Tensor], iterations: int = 1) -> tuple[HandParameters, Synthesis]:
         """The point estimate for cues (shapes in `input_shapes`), and the last step's outputs."""
         context = self.context(cues)
+        if self.config.head == 'regression':
+            out = self.synthesizer(context, *self.nothing_shown(context))
+            return self.parameters_of(None, out), out
         codes, out = decode_expected(
             lambda codes, mask: self.synthesizer(context, codes, mask),
             self.tokenizer.quantizer,
@@ -63,6 +67,12 @@ class MaskHand(nn.Module):
             device=context.nodes.device,
         )
         return self.parameters_of(codes, out), out
+
+    def nothing_shown(self, context: Context) -> tuple[Tensor, Tensor]:
+        """Codes (B, L, D) and mask (B, L) of which every token is hidden."""
+        shape = len(context.nodes), self.config.tokenizer.tokens
+        codes = context.nodes.new_zeros(*shape, self.tokenizer.quantizer.dimensions).float()
+        return codes, codes.new_ones(shape, dtype=torch.bool)
 
     @staticmethod
     def regressed(first: Tensor) -> HandParameters:

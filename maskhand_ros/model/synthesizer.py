@@ -13,6 +13,7 @@ from .context import Context
 from .graph import query_adjacency, token_keypoints
 from .layers import DecoderLayer, RefinementBlock
 from .quantizers import make_quantizer
+from .tokenizer import IDENTITY_6D
 
 LOG_VARIANCE_START = -9.2
 """(10 mm)^2 in metres, as a logarithm."""
@@ -21,11 +22,13 @@ LOG_VARIANCE_RANGE = (-14.0, -4.0)
 
 
 class Synthesis(NamedTuple):
-    """`logits` (B, L, groups, size) of the tokens' digits; `global_orient` (B, 6), None where the tokens hold
-    it; `betas` (B, 10); `camera` (B, 3) as scale and offset (see `losses.project`); `log_variance` (B, 21, 2)
-    of wrist-relative keypoints in m^2, across and along the viewing ray."""
+    """`logits` (B, L, groups, size) of the tokens' digits, or with the head 'regression' `pose` (B, J,
+    6), the other one None; `global_orient` (B, 6), None where the tokens hold it; `betas` (B, 10);
+    `camera` (B, 3) as scale and offset (see `losses.project`); `log_variance` (B, 21, 2) of wrist-
+    relative keypoints in m^2, across and along the viewing ray."""
 
-    logits: Tensor
+    logits: Tensor | None
+    pose: Tensor | None
     global_orient: Tensor | None
     betas: Tensor
     camera: Tensor
@@ -70,9 +73,15 @@ class Synthesizer(nn.Module):
             DecoderLayer(width, config.heads, config.map_levels, config.points) for _ in range(config.layers)
         )
         self.norm = nn.LayerNorm(width)
-        self.token_head = nn.Linear(width, self.groups * self.group_size)
+        if config.head == 'tokens':
+            self.token_head = nn.Linear(width, self.groups * self.group_size)
+        elif config.head == 'regression':
+            self.pose_head = nn.Linear(width * tokenizer.tokens // tokenizer.joints, 6)
+            self.register_buffer('identity', torch.tensor(IDENTITY_6D), persistent=False)
+        else:
+            raise ValueError(f"head '{config.head}' is unknown: use 'tokens' or 'regression'")
         self.variance_head = nn.Sequential(nn.Linear(2 * width, width), nn.GELU(), nn.Linear(width, 2))
-        small = [self.variance_head[-1]]
+        small = [self.variance_head[-1], *([self.pose_head] if config.head == 'regression' else ())]
         if self.has_heads:
             self.embed_pose = nn.Linear(POSE_SIZE // FINGERS, width)
             self.embed_heads = nn.Linear(6 + BETAS + 3, 2 * width)
@@ -103,8 +112,18 @@ class Synthesizer(nn.Module):
         for layer in self.layers:
             x = layer(x, self.looking, references, context.maps)
         x = self.norm(x)
-        logits = self.token_head(x[:, 21 : 21 + count]).unflatten(-1, (self.groups, self.group_size))
-        return Synthesis(logits, *self._continuous(context.first, x[:, 21 + count :]), self._log_variance(x))
+        return Synthesis(
+            *self._articulation(x[:, 21 : 21 + count]),
+            *self._continuous(context.first, x[:, 21 + count :]),
+            self._log_variance(x),
+        )
+
+    def _articulation(self, queries: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """Logits, or the pose, from the token queries (B, L, d); each joint has L / J of them."""
+        if self.config.head == 'tokens':
+            return self.token_head(queries).unflatten(-1, (self.groups, self.group_size)), None
+        joints = queries.reshape(len(queries), self.config.tokenizer.joints, -1)
+        return None, self.identity + self.pose_head(joints)
 
     def _continuous(self, first: Tensor, heads: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
         """Global orientation, betas and camera: the first regression's, changed by the head queries (B, 2+,

@@ -52,11 +52,22 @@ def start_processes(args: argparse.Namespace) -> Fabric:
     return fabric
 
 
+def _parameter_groups(model: nn.Module, rates: dict[str, float]) -> dict[float, list[nn.Parameter]]:
+    """Trained parameters by the factor of their learning rate; those of no prefix in `rates` have 1."""
+    groups: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            factor = next((rates[prefix] for prefix in rates if name.startswith(prefix)), 1.0)
+            groups.setdefault(factor, []).append(parameter)
+    return groups
+
+
 class TrainingRun:
     """Steps an optimiser with a warm-up and a cosine to the end of the budget; keeps EMA weights; saves and
     resumes.
 
     `objective` is called with a batch and gives the loss first; `model` is the part of it that is kept.
+    `rates` {prefix: factor} multiplies the learning rate of the parameters whose names begin so.
     Resuming with the same arguments gives the same steps as never having stopped where the budget is in
     steps: weights, optimiser and random state are all in the checkpoint.
     """
@@ -68,13 +79,19 @@ class TrainingRun:
         args: argparse.Namespace,
         fabric: Fabric,
         extra: dict | None = None,
+        rates: dict[str, float] | None = None,
     ) -> None:
         self.model, self.args, self.fabric, self.extra = model, args, fabric, extra or {}
         self.objective = fabric.setup_module(objective.to(fabric.device))
-        trained = [p for p in model.parameters() if p.requires_grad]
+        groups = _parameter_groups(model, rates or {})
+        self._factors = list(groups)
         self.optimizer = fabric.setup_optimizers(
             torch.optim.AdamW(
-                trained, lr=args.learning_rate, weight_decay=0.02, betas=(0.9, 0.98), fused=True
+                [{'params': parameters} for parameters in groups.values()],
+                lr=args.learning_rate,
+                weight_decay=0.02,
+                betas=(0.9, 0.98),
+                fused=True,
             )
         )
         self.ema = {name: value.detach().clone() for name, value in model.state_dict().items()}
@@ -120,8 +137,8 @@ class TrainingRun:
         """One optimiser step on the objective's loss of this process's batch; what the objective gave."""
         rate = self.args.learning_rate * min(1, (self.step + 1) / 100)
         rate *= 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * self.progress))
-        for group in self.optimizer.param_groups:
-            group['lr'] = rate
+        for group, factor in zip(self.optimizer.param_groups, self._factors, strict=True):
+            group['lr'] = factor * rate
         result = self.objective(*batch)
         self.optimizer.zero_grad(set_to_none=True)
         self.fabric.backward(result[0])
@@ -130,6 +147,14 @@ class TrainingRun:
         self.step += 1
         self._average()
         return result
+
+    @torch.no_grad()
+    def disagreement(self) -> float:
+        """How far the processes' weights are apart: the largest difference in the sum of a parameter, 0 where
+        all is well. Every process takes part."""
+        sums = torch.stack([p.double().sum() for p in self.model.parameters()])
+        sums = self.fabric.all_gather(sums).view(self.fabric.world_size, -1)
+        return (sums.amax(0) - sums.amin(0)).max().item()
 
     @torch.no_grad()
     def _average(self) -> None:

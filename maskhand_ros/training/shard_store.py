@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,10 @@ class ShardStore:
             old = [self.tensors.pop(name)] if name in self.tensors else []
             self.tensors[name] = torch.cat(old + parts)
         return len(self) - before
+
+    def once(self, size: int) -> Iterator[tuple[dict[str, Tensor], dict[str, Tensor]]]:
+        """All samples in their order, `size` at a time."""
+        return map(self.batch, torch.arange(len(self)).split(size))
 
     def batch(self, rows: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Cues (shapes in CUE_SHAPES) and truth of the samples `rows` (B,), float32."""

@@ -16,7 +16,7 @@ from maskhand_ros.model.maskhand import MaskHand
 from maskhand_ros.model.rotation import rotation_6d_to_matrix, rotvec_to_matrix
 from maskhand_ros.perception.errors import ModelError
 from maskhand_ros.perception.reconstructor import Reconstructor
-from maskhand_ros.training.train_maskhand import Objective
+from maskhand_ros.training.objective import Objective
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from maskhand_ros.model.losses import variance_loss
 from maskhand_ros.model.rotation import matrix_to_rotation_6d
 from maskhand_ros.training.cue_augmentation import augment
 from maskhand_ros.training.loop import TrainingRun
+from maskhand_ros.training.objective import Objective
 from maskhand_ros.training.procrustes import aligned_errors
 from maskhand_ros.training.shard_store import ShardStore
-from maskhand_ros.training.train_maskhand import Objective
 from maskhand_ros.training.train_tokenizer import TokenizerObjective
 
 

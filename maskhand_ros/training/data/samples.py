@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 
@@ -25,6 +27,16 @@ _SMOOTH = 0.15
 _FLESH = np.full(21, 0.022)
 _FLESH[[0, 1, 2, 5, 9, 13, 17]] = 0.032
 """A keypoint this far (m) or more behind the nearest surface is hidden: its own flesh is thinner there."""
+
+
+def jittered_roi(keypoints_px, kind, rng, side='right'):
+    """The HandRoi of a hand that is being tracked, keypoints (21, 2) px: the run time's rule around the true
+    keypoints, and its errors in a sample of `kind`."""
+    scale, shift, roll = _JITTER[kind]
+    roi = roi_from_keypoints(keypoints_px, side)
+    size = roi.size_px * np.exp(np.clip(scale * rng.standard_normal(), -0.35, 0.35))
+    centre = roi.center_px + np.clip(shift * rng.standard_normal(2), -0.18, 0.18) * roi.size_px
+    return replace(roi, center_px=centre, size_px=size, roll=roi.roll + roll * rng.standard_normal())
 
 
 class SampleMaker:
@@ -111,11 +123,8 @@ class SampleMaker:
 
     def _crop_camera(self, kind, camera, keypoints, rng):
         """The CropCamera of a tracked hand: the run time's rule around keypoints (21, 3), and its errors."""
-        scale, shift, roll = _JITTER[kind]
-        roi = roi_from_keypoints(camera.project(keypoints), 'right')
-        size = roi.size_px * np.exp(np.clip(scale * rng.standard_normal(), -0.35, 0.35))
-        centre = roi.center_px + np.clip(shift * rng.standard_normal(2), -0.18, 0.18) * roi.size_px
-        return crop_camera_for(camera, centre, size, roi.roll + roll * rng.standard_normal())
+        roi = jittered_roi(camera.project(keypoints), kind, rng)
+        return crop_camera_for(camera, roi.center_px, roi.size_px, roi.roll)
 
     def _second_hand(self, other, place, material, rng):
         """A left hand (Mesh) beside, before or behind the right one at `place` (21, 3), crop camera frame."""
