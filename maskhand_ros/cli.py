@@ -46,6 +46,7 @@ INSTALL = {
     'anny': "pip install 'maskhand_ros[train]'",
     'moderngl': "pip install 'maskhand_ros[train]'",
     'onnxruntime': "pip install 'maskhand_ros[cpu]' (or [gpu])",
+    'safetensors': "pip install 'maskhand_ros[train]'",
     'scipy': "pip install 'maskhand_ros[train]'",
     'webdataset': "pip install 'maskhand_ros[train]'",
     'yaml': "pip install 'maskhand_ros[train]'",

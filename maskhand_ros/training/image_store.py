@@ -99,6 +99,15 @@ class ImageShards:
         )
         return map(self._on_device, pipeline)
 
+    def poses(self, limit: int) -> np.ndarray:
+        """hand_pose (n, 15, 3, 3) float32 of the first `limit` samples; no picture is decoded."""
+        pipeline = webdataset.DataPipeline(
+            webdataset.SimpleShardList(self.paths),
+            webdataset.tarfile_to_samples(select_files=lambda name: name.endswith('.npz')),
+            webdataset.slice(limit),
+        )
+        return np.stack([_arrays_of(sample, ('hand_pose',))['hand_pose'] for sample in pipeline])
+
     def _on_device(self, batch: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         tensors = {name: values.to(self.device) for name, values in batch.items()}
         return tuple({name: tensors[name] for name in names} for names in (('image', *CUES), TRUTH))
@@ -112,11 +121,14 @@ def _hand_of(path: str) -> str:
             return str(arrays['hand'])
 
 
-def _decoded(sample: dict[str, bytes]) -> dict[str, np.ndarray]:
+def _arrays_of(sample: dict[str, bytes], names: tuple[str, ...]) -> dict[str, np.ndarray]:
     with np.load(io.BytesIO(sample['npz']), allow_pickle=False) as arrays:
-        values = {name: arrays[name].astype(np.float32) for name in (*CUES, *TRUTH)}
+        return {name: arrays[name].astype(np.float32) for name in names}
+
+
+def _decoded(sample: dict[str, bytes]) -> dict[str, np.ndarray]:
     bgr = cv2.imdecode(np.frombuffer(sample['jpg'], np.uint8), cv2.IMREAD_COLOR)
-    return {'image': np.ascontiguousarray(bgr[..., ::-1]), **values}
+    return {'image': np.ascontiguousarray(bgr[..., ::-1]), **_arrays_of(sample, (*CUES, *TRUTH))}
 
 
 def _stacked(samples: list[dict[str, np.ndarray]]) -> dict[str, Tensor]:

@@ -1,6 +1,9 @@
 """Train the pose tokenizer on poses from the pose sampler (minutes on one core).
 
     maskhand train tokenizer --out runs/tokenizer --minutes 5
+    maskhand train tokenizer --config paper --data images --hand-model mano.npz --out runs/vq_mano
+
+The second learns the poses of image shards (`maskhand train images`, splits train and val) of your own MANO.
 
 Writes checkpoint.pt (continued if it exists), curve.json and poses.npy (the pool) into --out.
 """
@@ -8,6 +11,7 @@ Writes checkpoint.pt (continued if it exists), curve.json and poses.npy (the poo
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -37,7 +41,12 @@ axes."""
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `maskhand train tokenizer`."""
     add_loop_arguments(parser)
-    parser.add_argument('--data', type=Path, help='not needed: the poses come from the sampler')
+    parser.add_argument(
+        '--data', type=Path, help="image shards whose poses to learn (default: the sampler's)"
+    )
+    parser.add_argument(
+        '--hand-model', type=Path, help='npz of the hand that the shards are of (default: the open hand)'
+    )
     parser.add_argument('--poses', type=int, default=200_000, help='size of the pose pool (default 200000)')
     parser.add_argument('--held-out', type=int, default=5_000)
     parser.add_argument('--config', choices=('compact', 'paper'), default='compact')
@@ -45,14 +54,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(batch_size=512, learning_rate=1.5e-3)
 
 
-def pose_pool(path: Path, count: int, seed: int) -> Tensor:
-    """`count` sampled poses (count, 15, 6) float32, kept at `path` between runs."""
-    from .data.poses import sample_poses
-
+def pose_pool(path: Path, count: int, sample: Callable[[int], np.ndarray]) -> Tensor:
+    """`count` poses (count, 15, 6) float32 of `sample(count)`, kept at `path` between runs."""
     if not path.exists():
-        matrices = sample_poses(HandModel.load(), count, np.random.default_rng(seed))
+        matrices = sample(count)
         np.save(path, np.concatenate([matrices[..., 0], matrices[..., 1]], -1).astype(np.float32))
     return torch.from_numpy(np.load(path))
+
+
+def _sampler(args: argparse.Namespace, hand: HandModel, split: str, seed: int) -> Callable[[int], np.ndarray]:
+    """What gives n poses (n, 15, 3, 3): the shards in --data, else the pose sampler."""
+    if args.data:
+        from .image_store import ImageShards
+
+        return ImageShards(args.data, split, hand.name).poses
+
+    from .data.poses import sample_poses
+
+    return lambda count: sample_poses(hand, count, np.random.default_rng(seed))
 
 
 def disturb(pose: Tensor) -> Tensor:
@@ -145,10 +164,13 @@ def run(args: argparse.Namespace) -> int:
     config = (paper_config() if args.config == 'paper' else MaskHandConfig()).tokenizer
     if args.quantizer:
         config = replace(config, quantizer=args.quantizer)
-    hand = TorchHand().to(fabric.device)
+    hand_model = HandModel.load(args.hand_model)
+    hand = TorchHand(hand_model).to(fabric.device)
     with fabric.rank_zero_first():
-        pool = pose_pool(args.out / 'poses.npy', args.poses, args.seed).to(fabric.device)
-        held_out = pose_pool(args.out / 'held_out.npy', args.held_out, HELD_OUT_SEED).to(fabric.device)
+        pool = pose_pool(args.out / 'poses.npy', args.poses, _sampler(args, hand_model, 'train', args.seed))
+        sampler = _sampler(args, hand_model, 'val', HELD_OUT_SEED)
+        held_out = pose_pool(args.out / 'held_out.npy', args.held_out, sampler)
+    pool, held_out = pool.to(fabric.device), held_out.to(fabric.device)
     if config.kind == 'hand':
         pool, held_out = with_orientation(pool), with_orientation(held_out)
     torch.manual_seed(args.seed)

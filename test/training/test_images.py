@@ -202,6 +202,7 @@ def test_processes_share_the_shards_and_see_them_all(shards):
     first = ImageShards(shards, 'train', 'mano').batches(2, seed=5)
     orders = [torch.cat([next(batches)[1]['wrist'] for _ in range(6)]) for batches in (first, again, other)]
     assert torch.equal(orders[0], orders[1]) and not torch.equal(orders[0], orders[2])
+    assert ImageShards(shards, 'train', 'mano').poses(5).shape == (5, 15, 3, 3)
     assert sum(len(t['focal']) for _, t in ImageShards(shards, 'train', 'mano').once(3, 7)) == 7
 
 
