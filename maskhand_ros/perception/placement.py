@@ -113,10 +113,7 @@ class Placement:
         sizes = [self._size(shape) for shape in betas]
         posed, fits = self._landmark_model(betas, orient, pose, vertices=False), []
         for k, view in enumerate(views):
-            pixels = (view.landmarks[:, :2] + 0.5) * CROP_SIZE - (CROP_SIZE - 1) / 2
-            fit, pose[k], change = self._fit(
-                pose[k], posed, k, sizes[k], pixels.astype(float), view.crop_camera.focal
-            )
+            fit, pose[k], change = self._fit(pose[k], posed, k, sizes[k], view)
             betas[k] += change
             orient[k] = fit.turn @ orient[k]
             # The shape that the fit found has a length of its own: scaled about the camera, the picture
@@ -129,11 +126,12 @@ class Placement:
             for k, view in enumerate(views)
         ]
 
-    def _fit(self, pose, posed, k, size, pixels, focal):
+    def _fit(self, pose, posed, k, size, view):
         """Fit of hand `k`, its pose (15, 3, 3) and change of betas (10,): first as a rigid body, then with
         its fingers."""
         joints, keypoints = size * posed.joints[k].astype(float), size * posed.keypoints[k].astype(float)
-        fit = fit_pose(keypoints, pixels, focal)
+        pixels = ((view.landmarks[:, :2] + 0.5) * CROP_SIZE - (CROP_SIZE - 1) / 2).astype(float)
+        fit = fit_pose(keypoints, pixels, view.crop_camera.focal)
         pose, turn, translation, change = refine(
             pose,
             fit.turn @ posed.joint_rotations[k],
@@ -141,7 +139,8 @@ class Placement:
             keypoints @ fit.turn.T,
             fit.translation,
             pixels,
-            focal,
+            view.cues['world_landmarks'][0].astype(float),
+            view.crop_camera.focal,
             [size * part for part in self._growth],
         )
         return Fit(turn @ fit.turn, translation, fit.covariance), pose, change
