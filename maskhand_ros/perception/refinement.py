@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from maskhand_ros.geometry import C_RIGHT, procrustes_align, rotvec_to_matrix
+from maskhand_ros.geometry import C_RIGHT, procrustes_align, rotvec_to_matrix, unit_crosses
 from maskhand_ros.skeleton import JOINT_PARENTS, KEYPOINT_JOINT
 
 SIGMA_PX = 6.0
@@ -70,9 +70,9 @@ def _shape_only(moves, keypoints, measured):
     """Rows (63, 61) and residuals (63,) of keypoints (21, 3), which `moves` (21, 61, 3) change, against
     `measured` (21, 3), whose place, turn and size count for nothing."""
     centred = keypoints - keypoints.mean(0)
-    similarity = [np.broadcast_to(axis, (21, 3)) for axis in np.eye(3)]
-    similarity += [np.cross(axis, centred) for axis in np.eye(3)] + [centred]
-    basis = np.linalg.qr(np.stack(similarity, -1).reshape(63, 7))[0]
+    shifts = np.broadcast_to(np.eye(3), (21, 3, 3))
+    similarity = np.concatenate([shifts, unit_crosses(centred), centred[:, None]], 1)  # (21, 7, 3)
+    basis = np.linalg.qr(similarity.transpose(0, 2, 1).reshape(63, 7))[0]
     rows = moves.transpose(0, 2, 1).reshape(63, -1)
     residual = (procrustes_align(measured, keypoints) - keypoints).reshape(63)
     return rows - basis @ (basis.T @ rows), residual - basis @ (basis.T @ residual)
@@ -101,8 +101,8 @@ def refine(hand_pose, rotations, joints, keypoints, translation, pixels, measure
         rotations, joints, points = _chain(local, bones, riders)
         by_shape, keypoints, joints = points[..., :10], points[..., 10], joints[..., 10]
         axes = (rotations @ C_RIGHT)[1:].transpose(0, 2, 1)  # rows: twist, bend, spread
-        by_joint = np.cross(axes[None], (keypoints[:, None] - joints[None, 1:])[:, :, None]) * _MOVES
-        by_turn = np.cross(np.eye(3)[None], keypoints[:, None])
+        by_joint = axes @ unit_crosses(keypoints[:, None] - joints[1:]) * _MOVES
+        by_turn = unit_crosses(keypoints)
         by_shift = np.broadcast_to(np.eye(3), (21, 3, 3))
         moves = np.concatenate(
             [by_shift, by_turn, by_joint.reshape(21, 45, 3), by_shape.transpose(0, 2, 1)], 1
