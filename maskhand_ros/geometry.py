@@ -24,6 +24,14 @@ C_LEFT = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
 _MIRROR = np.diag([-1.0, 1.0, 1.0])
 
 
+def unit_crosses(points):
+    """(..., 3, 3) whose row i is the cross product of axis i with points (..., 3): `a @ unit_crosses(p)` is a
+    x p."""
+    x, y, z = np.moveaxis(points, -1, 0)
+    zero = np.zeros_like(x)
+    return np.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).reshape(*x.shape, 3, 3)
+
+
 def rotvec_to_matrix(rotvec):
     """Axis-angle (..., 3) in radians to rotation matrices (..., 3, 3) (Rodrigues' formula)."""
     rotvec = np.asarray(rotvec)

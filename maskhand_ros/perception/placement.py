@@ -17,6 +17,7 @@ from maskhand_ros.geometry import (
     matrix_to_rotvec,
     mirror_rotation,
     rotvec_to_matrix,
+    unit_crosses,
 )
 from maskhand_ros.perception.refinement import refine, shape_growth
 from maskhand_ros.perception.types import (
@@ -77,7 +78,7 @@ def fit_pose(points, pixels, focal, sigma_px=LANDMARK_SIGMA_PX, orientation_sigm
         by_point = np.zeros((len(points), 2, 3))
         by_point[:, 0, 0] = by_point[:, 1, 1] = focal / z
         by_point[:, 0, 2], by_point[:, 1, 2] = -focal * x / z**2, -focal * y / z**2
-        jacobian = np.concatenate([by_point, np.cross(turned[:, None], by_point)], -1)
+        jacobian = np.concatenate([by_point, -by_point @ unit_crosses(turned)], -1)
         residual = pixels - focal * np.stack([x, y], 1) / z[:, None]
         information = np.einsum('nij,nik,n->jk', jacobian, jacobian, weight) + np.diag(prior)
         gradient = np.einsum('nij,ni,n->j', jacobian, residual, weight)
@@ -113,10 +114,7 @@ class Placement:
         sizes = [self._size(shape) for shape in betas]
         posed, fits = self._landmark_model(betas, orient, pose, vertices=False), []
         for k, view in enumerate(views):
-            pixels = (view.landmarks[:, :2] + 0.5) * CROP_SIZE - (CROP_SIZE - 1) / 2
-            fit, pose[k], change = self._fit(
-                pose[k], posed, k, sizes[k], pixels.astype(float), view.crop_camera.focal
-            )
+            fit, pose[k], change = self._fit(pose[k], posed, k, sizes[k], view)
             betas[k] += change
             orient[k] = fit.turn @ orient[k]
             # The shape that the fit found has a length of its own: scaled about the camera, the picture
@@ -129,11 +127,12 @@ class Placement:
             for k, view in enumerate(views)
         ]
 
-    def _fit(self, pose, posed, k, size, pixels, focal):
+    def _fit(self, pose, posed, k, size, view):
         """Fit of hand `k`, its pose (15, 3, 3) and change of betas (10,): first as a rigid body, then with
         its fingers."""
         joints, keypoints = size * posed.joints[k].astype(float), size * posed.keypoints[k].astype(float)
-        fit = fit_pose(keypoints, pixels, focal)
+        pixels = ((view.landmarks[:, :2] + 0.5) * CROP_SIZE - (CROP_SIZE - 1) / 2).astype(float)
+        fit = fit_pose(keypoints, pixels, view.crop_camera.focal)
         pose, turn, translation, change = refine(
             pose,
             fit.turn @ posed.joint_rotations[k],
@@ -141,7 +140,8 @@ class Placement:
             keypoints @ fit.turn.T,
             fit.translation,
             pixels,
-            focal,
+            view.cues['world_landmarks'][0].astype(float),
+            view.crop_camera.focal,
             [size * part for part in self._growth],
         )
         return Fit(turn @ fit.turn, translation, fit.covariance), pose, change

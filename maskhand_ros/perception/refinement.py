@@ -1,15 +1,22 @@
-"""Bends a placed hand's fingers a little towards its 2D landmarks, as far as the network's pose leaves
-room."""
+"""Bends a placed hand's fingers a little towards its 2D and 3D landmarks, as far as the network's pose leaves
+room.
+
+On photographs the landmark network's own 3D errs about as much as our network's pose, but otherwise; on
+renders, where ours learned how far to trust it, it is far worse. So it comes in here, as a measurement of the
+hand's shape."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from maskhand_ros.geometry import C_RIGHT, rotvec_to_matrix
+from maskhand_ros.geometry import C_RIGHT, procrustes_align, rotvec_to_matrix, unit_crosses
 from maskhand_ros.skeleton import JOINT_PARENTS, KEYPOINT_JOINT
 
 SIGMA_PX = 6.0
 """Standard deviation of one 2D landmark against the fingers' own, crop pixels."""
+SIGMA_3D = 0.014
+"""Standard deviation of one coordinate of a 3D landmark, metres: 6 mm, and as the errors of a hand's 21
+landmarks go together, they are worth about four."""
 _BEND, _SPREAD, _TWIST, _THUMB = 0.2, 0.12, 0.02, 0.1
 """Standard deviation of the network's joint angles, radians: bending, sideways, about the bone; the thumb
 about any axis."""
@@ -59,16 +66,27 @@ def _chain(local, bones, riders):
     return rotations, joints, joints[KEYPOINT_JOINT] + rotations[KEYPOINT_JOINT] @ riders
 
 
-def refine(hand_pose, rotations, joints, keypoints, translation, pixels, focal, growth, steps=3):
+def _shape_only(moves, keypoints, measured):
+    """Rows (63, 61) and residuals (63,) of keypoints (21, 3), which `moves` (21, 61, 3) change, against
+    `measured` (21, 3), whose place, turn and size count for nothing."""
+    centred = keypoints - keypoints.mean(0)
+    shifts = np.broadcast_to(np.eye(3), (21, 3, 3))
+    similarity = np.concatenate([shifts, unit_crosses(centred), centred[:, None]], 1)  # (21, 7, 3)
+    basis = np.linalg.qr(similarity.transpose(0, 2, 1).reshape(63, 7))[0]
+    rows = moves.transpose(0, 2, 1).reshape(63, -1)
+    residual = (procrustes_align(measured, keypoints) - keypoints).reshape(63)
+    return rows - basis @ (basis.T @ rows), residual - basis @ (basis.T @ residual)
+
+
+def refine(hand_pose, rotations, joints, keypoints, translation, pixels, measured, focal, growth, steps=3):
     """Gauss-Newton on all joints and the shape: (hand_pose (15, 3, 3), turn (3, 3), translation (3,), change
     of betas (10,)); all but the last with the change applied.
 
     `rotations` (16, 3, 3), `joints` (16, 3) and `keypoints` (21, 3) are the posed right hand's, wrist at the
     origin, in the frame of the crop; `hand_pose` (15, 3, 3) its local rotations; `translation` (3,) its
-    place. `pixels` (21, 2) are relative to the principal point; `growth` is shape_growth in the same size.
-    `turn` is to be applied to the hand on the left. Each keypoint is taken to ride on one joint, which is
-    nearly so.
-    """
+    place. `pixels` (21, 2) are relative to the principal point; `measured` (21, 3) are 3D landmarks, their
+    place, turn and size open; `growth` is shape_growth in the same size. `turn` is to be applied to the hand
+    on the left. Each keypoint is taken to ride on one joint, which is nearly so."""
     prior, total = _prior(), np.zeros(61)
     local = np.concatenate([rotations[:1], hand_pose])
     bones = np.einsum('jba,jb->ja', rotations[JOINT_PARENTS[1:]], joints[1:] - joints[JOINT_PARENTS[1:]])
@@ -83,8 +101,8 @@ def refine(hand_pose, rotations, joints, keypoints, translation, pixels, focal, 
         rotations, joints, points = _chain(local, bones, riders)
         by_shape, keypoints, joints = points[..., :10], points[..., 10], joints[..., 10]
         axes = (rotations @ C_RIGHT)[1:].transpose(0, 2, 1)  # rows: twist, bend, spread
-        by_joint = np.cross(axes[None], (keypoints[:, None] - joints[None, 1:])[:, :, None]) * _MOVES
-        by_turn = np.cross(np.eye(3)[None], keypoints[:, None])
+        by_joint = axes @ unit_crosses(keypoints[:, None] - joints[1:]) * _MOVES
+        by_turn = unit_crosses(keypoints)
         by_shift = np.broadcast_to(np.eye(3), (21, 3, 3))
         moves = np.concatenate(
             [by_shift, by_turn, by_joint.reshape(21, 45, 3), by_shape.transpose(0, 2, 1)], 1
@@ -96,6 +114,9 @@ def refine(hand_pose, rotations, joints, keypoints, translation, pixels, focal, 
         )
         jacobian = (rows * (focal / z)[:, None, None]).reshape(42, 61) / SIGMA_PX
         residual = (pixels - focal * np.stack([u, v], 1)).reshape(42) / SIGMA_PX
+        rows, apart = _shape_only(moves, keypoints, measured)
+        jacobian = np.concatenate([jacobian, rows / SIGMA_3D])
+        residual = np.concatenate([residual, apart / SIGMA_3D])
         change = np.linalg.solve(
             jacobian.T @ jacobian + np.diag(prior), jacobian.T @ residual - prior * total
         )

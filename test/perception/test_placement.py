@@ -52,7 +52,11 @@ def scene(hand, side, turned=0.0):
     model = hand(np.zeros((1, 10)), in_crop[None], pose[None])
     place = crop_camera.rotation @ POSITION * flip
     pixels = project(model.keypoints[0] + place, crop_camera.matrix) / CROP_SIZE - 0.5
-    cues = {'landmarks': np.concatenate([pixels, np.zeros((21, 1))], 1)[None], 'presence': np.ones((1, 1))}
+    cues = {
+        'landmarks': np.concatenate([pixels, np.zeros((21, 1))], 1)[None],
+        'world_landmarks': 1.1 * model.keypoints @ rotvec_to_matrix(np.array([0.1, 0, 0.2])),
+        'presence': np.ones((1, 1)),
+    }
     back = crop_camera.rotation.T * flip
     truth = [points[0] @ back.T + POSITION for points in (model.keypoints, model.vertices)]
     prediction = SimpleNamespace(
