@@ -17,7 +17,13 @@ import numpy as np
 
 from maskhand_ros.training.data.scenes import KINDS
 
-SPLITS = {'train': (0, None), 'val': (1, None), 'test_stress': (2, 0.0), 'test_camera': (3, 1.0)}
+SPLITS = {
+    'train': (0, None),
+    'val': (1, None),
+    'test_stress': (2, 0.0),
+    'test_camera': (3, 1.0),
+    'cal': (4, None),
+}
 """Each split's own part of the seed, and its share of `camera` samples where that is fixed."""
 
 _HALF = ('global_feature', 'f142', 'f131')
