@@ -1,6 +1,6 @@
 """Makes the README's pictures: `python docs/make_figures.py` (needs the package, no ROS).
 
-axes.png: the frames, drawn on the hand model. output.png: one frame of the bundled clip through the whole
+axes.png: the frames, drawn on the hand model. output.jpg: one frame of the bundled clip through the whole
 pipeline.
 """
 

@@ -44,6 +44,7 @@ TRAIN_COMMANDS = {
 INSTALL = {
     'torch': "pip install 'maskhand_ros[train]'",
     'anny': "pip install 'maskhand_ros[train]'",
+    'onnx': "pip install 'maskhand_ros[train]'",
     'moderngl': "pip install 'maskhand_ros[train]'",
     'onnxruntime': "pip install 'maskhand_ros[cpu]' (or [gpu])",
     'safetensors': "pip install 'maskhand_ros[train]'",

@@ -1,4 +1,4 @@
-"""Pictures to hands: NAME_overlay.png, NAME.json with every field of Hand.msg, NAME_handI.ply mesh a hand.
+"""Pictures to hands: NAME_overlay.png, NAME.json with what Hand.msg holds, NAME_handI.ply mesh a hand.
 
 Meshes are in the wrist frame, metres: x to the fingers, z out of the back of the hand. Pictures are taken
 one by one, without tracking from one to the next.

@@ -1,4 +1,4 @@
-"""A video to hands: an overlay video, and one JSON line a frame with every field of Hand.msg.
+"""A video to hands: an overlay video, and one JSON line a frame with what Hand.msg holds.
 
 The mesh is in the lines only with --vertices.
 """
