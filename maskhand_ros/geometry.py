@@ -24,9 +24,9 @@ C_LEFT = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
 _MIRROR = np.diag([-1.0, 1.0, 1.0])
 
 
-def unit_crosses(points):
-    """(..., 3, 3) whose row i is the cross product of axis i with points (..., 3): `a @ unit_crosses(p)` is a
-    x p."""
+def cross_matrix(points):
+    """Matrices (..., 3, 3) of cross products with points (..., 3): `cross_matrix(p) @ v` is p x v, and
+    `v @ cross_matrix(p)` is v x p."""
     x, y, z = np.moveaxis(points, -1, 0)
     zero = np.zeros_like(x)
     return np.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).reshape(*x.shape, 3, 3)
@@ -37,9 +37,7 @@ def rotvec_to_matrix(rotvec):
     rotvec = np.asarray(rotvec)
     angle = np.linalg.norm(rotvec, axis=-1)[..., None, None]
     safe = np.maximum(angle[..., 0], 1e-12)
-    x, y, z = np.moveaxis(rotvec / safe, -1, 0)
-    zero = np.zeros_like(x)
-    cross = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).reshape(*x.shape, 3, 3)
+    cross = cross_matrix(rotvec / safe)
     return np.eye(3, dtype=cross.dtype) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
 
 
