@@ -27,19 +27,18 @@ _MIRROR = np.diag([-1.0, 1.0, 1.0])
 def unit_crosses(points):
     """(..., 3, 3) whose row i is the cross product of axis i with points (..., 3): `a @ unit_crosses(p)` is a
     x p."""
-    x, y, z = np.moveaxis(points, -1, 0)
-    zero = np.zeros_like(x)
-    return np.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).reshape(*x.shape, 3, 3)
+    points = np.asarray(points)
+    crosses = np.zeros((*points.shape, 3), points.dtype)
+    for i, j, k in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
+        crosses[..., j, i], crosses[..., i, j] = points[..., k], -points[..., k]
+    return crosses
 
 
 def rotvec_to_matrix(rotvec):
     """Axis-angle (..., 3) in radians to rotation matrices (..., 3, 3) (Rodrigues' formula)."""
     rotvec = np.asarray(rotvec)
-    angle = np.linalg.norm(rotvec, axis=-1)[..., None, None]
-    safe = np.maximum(angle[..., 0], 1e-12)
-    x, y, z = np.moveaxis(rotvec / safe, -1, 0)
-    zero = np.zeros_like(x)
-    cross = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).reshape(*x.shape, 3, 3)
+    angle = np.sqrt((rotvec * rotvec).sum(-1))[..., None, None]
+    cross = unit_crosses(rotvec / np.maximum(angle[..., 0], 1e-12))
     return np.eye(3, dtype=cross.dtype) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
 
 

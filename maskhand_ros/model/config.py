@@ -89,6 +89,7 @@ class MaskHandConfig:
     multi_scale: bool = True
     pose_cues: bool = True
     head: str = 'tokens'
+    trunk_rank: int = 128
     trunk_width: int = 768
     trunk_blocks: int = 3
     context_tokens: int = 6
@@ -117,7 +118,7 @@ def paper_config(**changes) -> MaskHandConfig:
     """The published system; what the paper leaves open is as TokenHMR and HaMeR, its ancestors, have it."""
     values = {
         'name': 'paper',
-        'tokenizer': TokenizerConfig('hand', 'ema', tokens=64, codes=2048, dimensions=256, width=512),
+        'tokenizer': TokenizerConfig('hand', 'ema', tokens=64, codes=2048, dimensions=256),
         'width': 512,
         'layers': 6,
         'heads': 8,

@@ -123,7 +123,14 @@ def export_model(model: MaskHand, folder: Path, training: dict) -> None:
         _SynthesizerGraph(model),
         (codes, mask, *context),
         ['token_embeddings', 'mask', *names],
-        ['logits', *(['global_orient'] * model.regresses_hand), 'betas', 'camera', 'log_variance'],
+        [
+            'logits',
+            *(['global_orient'] * model.regresses_hand),
+            'betas',
+            'camera',
+            'log_variance',
+            *(['orient_log_variance'] * model.regresses_hand),
+        ],
         folder / 'synthesizer.onnx',
     )
     _export(_TokenizerGraph(model), (codes,), ['embeddings'], ['hand_pose'], folder / 'tokenizer.onnx')

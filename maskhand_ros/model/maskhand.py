@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from .config import CUE_SHAPES, POSE_SIZE, MaskHandConfig
 from .context import Context, CueContext
 from .image_context import IMAGE_SHAPES, ImageContext
-from .sampling import decode_expected
+from .rotation import matrix_to_rotation_6d, rotation_6d_to_matrix, rotvec_to_matrix
+from .sampling import decode
 from .synthesizer import Synthesis, Synthesizer, positive_scale
 from .tokenizer import make_tokenizer
 
@@ -58,15 +59,45 @@ class MaskHand(nn.Module):
         if self.config.head == 'regression':
             out = self.synthesizer(context, *self.nothing_shown(context))
             return self.parameters_of(None, out), out
-        codes, out = decode_expected(
+        codes, out = self._decode(context, iterations)
+        return self.parameters_of(codes, out), out
+
+    @torch.no_grad()
+    def draw(
+        self,
+        context: Context,
+        iterations: int = 3,
+        temperature: float = 1.0,
+        generator: torch.Generator | None = None,
+    ) -> HandParameters:
+        """One hypothesis for each row of a Context: tokens drawn as they are shown, and where they do not
+        hold the global orientation, that drawn from its spread."""
+        codes, out = self._decode(context, iterations, temperature, generator)
+        hand = self.parameters_of(codes, out)
+        if out.orient_log_variance is None:
+            return hand
+        spread = (out.orient_log_variance / 2).exp() * temperature**0.5
+        noise = torch.randn(spread.shape, generator=generator).to(spread.device)
+        orient = rotvec_to_matrix(spread * noise) @ rotation_6d_to_matrix(hand.global_orient)
+        return hand._replace(global_orient=matrix_to_rotation_6d(orient))
+
+    def _decode(
+        self,
+        context: Context,
+        iterations: int,
+        temperature: float = 0.0,
+        generator: torch.Generator | None = None,
+    ) -> tuple[Tensor, Synthesis]:
+        return decode(
             lambda codes, mask: self.synthesizer(context, codes, mask),
             self.tokenizer.quantizer,
             len(context.nodes),
             self.config.tokenizer.tokens,
             iterations,
+            temperature=temperature,
+            generator=generator,
             device=context.nodes.device,
         )
-        return self.parameters_of(codes, out), out
 
     def nothing_shown(self, context: Context) -> tuple[Tensor, Tensor]:
         """Codes (B, L, D) and mask (B, L) of which every token is hidden."""

@@ -19,13 +19,17 @@ LOG_VARIANCE_START = -9.2
 """(10 mm)^2 in metres, as a logarithm."""
 
 LOG_VARIANCE_RANGE = (-14.0, -4.0)
+ORIENT_LOG_VARIANCE_START = -4.0
+"""(0.14 rad)^2, as a logarithm."""
+ORIENT_LOG_VARIANCE_RANGE = (-10.0, 2.0)
 
 
 class Synthesis(NamedTuple):
     """`logits` (B, L, groups, size) of the tokens' digits, or with the head 'regression' `pose` (B, J,
     6), the other one None; `global_orient` (B, 6), None where the tokens hold it; `betas` (B, 10);
     `camera` (B, 3) as scale and offset (see `losses.project`); `log_variance` (B, 21, 2) of wrist-
-    relative keypoints in m^2, across and along the viewing ray."""
+    relative keypoints in m^2, across and along the viewing ray; `orient_log_variance` (B, 3) of the turn
+    from `global_orient` to the true one about the camera's axes in rad^2, None where that is None."""
 
     logits: Tensor | None
     pose: Tensor | None
@@ -33,6 +37,7 @@ class Synthesis(NamedTuple):
     betas: Tensor
     camera: Tensor
     log_variance: Tensor
+    orient_log_variance: Tensor | None
 
 
 def positive_scale(camera: Tensor) -> Tensor:
@@ -86,7 +91,10 @@ class Synthesizer(nn.Module):
             self.embed_pose = nn.Linear(POSE_SIZE // FINGERS, width)
             self.embed_heads = nn.Linear(6 + BETAS + 3, 2 * width)
             self.orient_head, self.shape_head = nn.Linear(width, 6 + 3), nn.Linear(width, BETAS)
-            small += [self.orient_head, self.shape_head]
+            self.orient_variance_head = nn.Sequential(
+                nn.Linear(2 * width, width), nn.GELU(), nn.Linear(width, 3)
+            )
+            small += [self.orient_head, self.shape_head, self.orient_variance_head[-1]]
         for head in small:
             nn.init.trunc_normal_(head.weight, std=0.002)
             nn.init.zeros_(head.bias)
@@ -100,11 +108,13 @@ class Synthesizer(nn.Module):
         tokens = torch.where(mask[..., None], self.mask_token, self.embed(codes))
         further = [context.extra]
         if self.has_heads:
-            pose = self.embed_pose(context.first[:, :POSE_SIZE].unflatten(1, (FINGERS, -1)))
+            pose = self.embed_pose(context.first[:, :POSE_SIZE].reshape(-1, FINGERS, POSE_SIZE // FINGERS))
             if keep_pose is not None:
                 pose = pose * keep_pose[:, None, None]
             tokens = tokens + pose.repeat_interleave(count // FINGERS, 1)
-            further.insert(0, self.embed_heads(context.first[:, POSE_SIZE:]).unflatten(1, (2, -1)))
+            further.insert(
+                0, self.embed_heads(context.first[:, POSE_SIZE:]).reshape(-1, 2, self.config.width)
+            )
         x = torch.cat([context.nodes, torch.cat([tokens, *further], 1) + self.position], 1)
         for block in self.refinement:
             x = block(x)
@@ -116,12 +126,14 @@ class Synthesizer(nn.Module):
             *self._articulation(x[:, 21 : 21 + count]),
             *self._continuous(context.first, x[:, 21 + count :]),
             self._log_variance(x),
+            self._orient_log_variance(x, 21 + count) if self.has_heads else None,
         )
 
     def _articulation(self, queries: Tensor) -> tuple[Tensor | None, Tensor | None]:
         """Logits, or the pose, from the token queries (B, L, d); each joint has L / J of them."""
         if self.config.head == 'tokens':
-            return self.token_head(queries).unflatten(-1, (self.groups, self.group_size)), None
+            logits = self.token_head(queries)
+            return logits.reshape(-1, queries.shape[1], self.groups, self.group_size), None
         joints = queries.reshape(len(queries), self.config.tokenizer.joints, -1)
         return None, self.identity + self.pose_head(joints)
 
@@ -144,3 +156,8 @@ class Synthesizer(nn.Module):
         spread = spread.clamp(*LOG_VARIANCE_RANGE)
         wrist = 0 * spread[:, :1] + LOG_VARIANCE_RANGE[0]  # full_like would fix the batch in the export
         return torch.cat([wrist, spread], 1)
+
+    def _orient_log_variance(self, x: Tensor, query: int) -> Tensor:
+        """From the orientation's query and the mean of all."""
+        spread = self.orient_variance_head(torch.cat([x[:, query], x.mean(1)], -1))
+        return (ORIENT_LOG_VARIANCE_START + spread).clamp(*ORIENT_LOG_VARIANCE_RANGE)

@@ -15,6 +15,7 @@ from geometry_msgs.msg import Point, Pose, PoseWithCovariance, PoseWithCovarianc
 from sensor_msgs.msg import PointCloud2, PointField, RegionOfInterest
 
 from maskhand_ros.geometry import matrix_to_quaternion, rotvec_to_matrix, wrist_frame
+from maskhand_ros.hand_model.numpy_hand import forward_kinematics
 from maskhand_ros.msg import Hand as HandMsg
 from maskhand_ros.msg import HandArray, HandTopology
 from maskhand_ros.perception.types import SIDE_NAMES, Hand
@@ -232,7 +233,4 @@ def _points(points):
 def _global_rotations(pose):
     """MANO pose (48,) to the joints' rotations (16, 3, 3) in the camera frame, down the tree."""
     local = rotvec_to_matrix(pose.reshape(16, 3))
-    rotations = [local[0]]
-    for joint in range(1, 16):
-        rotations.append(rotations[JOINT_PARENTS[joint]] @ local[joint])
-    return np.stack(rotations)
+    return forward_kinematics(local[None], np.zeros((1, 16, 3)))[0][0]

@@ -19,7 +19,7 @@ from maskhand_ros.geometry import (
     rotvec_to_matrix,
     unit_crosses,
 )
-from maskhand_ros.perception.refinement import refine, shape_growth
+from maskhand_ros.perception.refinement import LANDMARK_SIGMA_PX, refine, seen_shift, shape_growth
 from maskhand_ros.perception.types import (
     LEFT,
     RIGHT,
@@ -31,8 +31,6 @@ from maskhand_ros.perception.types import (
     Hand,
 )
 
-LANDMARK_SIGMA_PX = 4.0
-"""Standard deviation of one 2D landmark, crop pixels, with the difference in joint definition."""
 _INDEPENDENT = 4
 """The errors of 21 landmarks of one hand go together: they are worth about this many independent ones."""
 ORIENTATION_SIGMA = 0.1
@@ -63,11 +61,11 @@ def fit_pose(points, pixels, focal, sigma_px=LANDMARK_SIGMA_PX, orientation_sigm
     `pixels` are relative to the principal point of a pinhole camera with `focal`; `sigma_px` scalar or (N,).
     The prior says that the points are turned already, up to `orientation_sigma` rad about each axis.
     """
-    weight = np.broadcast_to(_INDEPENDENT / len(points) / np.square(sigma_px), len(points))
+    root = np.broadcast_to(np.sqrt(_INDEPENDENT / len(points)) / sigma_px, len(points))
     spread = np.sqrt(np.var(pixels, 0).sum())
     z = focal * np.sqrt(np.var(points[:, :2], 0).sum()) / max(spread, 1e-6)
     translation = np.append(pixels.mean(0) * z / focal - points[:, :2].mean(0), z - points[:, 2].mean())
-    turn = np.eye(3)
+    turn, turned_by = np.eye(3), np.zeros(3)
     prior = np.zeros(6)
     prior[3:] = 1 / np.square(orientation_sigma)
     for _ in range(steps):
@@ -80,14 +78,15 @@ def fit_pose(points, pixels, focal, sigma_px=LANDMARK_SIGMA_PX, orientation_sigm
         by_point[:, 0, 2], by_point[:, 1, 2] = -focal * x / z**2, -focal * y / z**2
         jacobian = np.concatenate([by_point, -by_point @ unit_crosses(turned)], -1)
         residual = pixels - focal * np.stack([x, y], 1) / z[:, None]
-        information = np.einsum('nij,nik,n->jk', jacobian, jacobian, weight) + np.diag(prior)
-        gradient = np.einsum('nij,ni,n->j', jacobian, residual, weight)
-        gradient[3:] -= prior[3:] * matrix_to_rotvec(turn)
+        jacobian = (jacobian * root[:, None, None]).reshape(-1, 6)
+        information = jacobian.T @ jacobian + np.diag(prior)
+        gradient = jacobian.T @ (residual * root[:, None]).ravel()
+        gradient[3:] -= prior[3:] * turned_by
         change = np.linalg.solve(information, gradient)
         # A step in depth that would pass the camera is shortened.
         translation = translation + change[:3] * min(1, 0.5 * abs(translation[2]) / max(abs(change[2]), 1e-9))
-        turn = rotvec_to_matrix(change[3:]) @ turn
-        if np.abs(change).max() < 1e-6:
+        turn, turned_by = rotvec_to_matrix(change[3:]) @ turn, turned_by + change[3:]
+        if np.abs(change).max() < 1e-4:
             break
     return Fit(turn, translation, np.linalg.inv(information))
 
@@ -111,29 +110,33 @@ class Placement:
             np.array(part, float)
             for part in (prediction.global_orient, prediction.hand_pose, prediction.betas)
         )
-        sizes = [self._size(shape) for shape in betas]
+        sizes = np.array([self._size(shape) for shape in betas])
         posed, fits = self._landmark_model(betas, orient, pose, vertices=False), []
+        shifts = np.zeros((len(views), 21, 3))
         for k, view in enumerate(views):
-            fit, pose[k], change = self._fit(pose[k], posed, k, sizes[k], view)
+            stddev = np.asarray(prediction.keypoint_stddev[k, :, 0], float)
+            fit, pose[k], change, shifts[k] = self._fit(pose[k], posed, k, sizes[k], view, stddev)
             betas[k] += change
             orient[k] = fit.turn @ orient[k]
             # The shape that the fit found has a length of its own: scaled about the camera, the picture
             # stays.
             before, sizes[k] = sizes[k], self._size(betas[k])
             fits.append(Fit(fit.turn, fit.translation * sizes[k] / before, fit.covariance))
+            shifts[k] *= sizes[k] / before
         skinned = self._model(betas, orient, pose)
+        skinned.keypoints[:] += shifts / sizes[:, None, None]
         return [
             self._place(prediction, skinned, pose[k], betas[k], sizes[k], fits[k], k, view, frame, camera)
             for k, view in enumerate(views)
         ]
 
-    def _fit(self, pose, posed, k, size, view):
+    def _fit(self, pose, posed, k, size, view, stddev):
         """Fit of hand `k`, its pose (15, 3, 3) and change of betas (10,): first as a rigid body, then with
-        its fingers."""
+        its fingers; and how far its keypoints are seen beside it (21, 3)."""
         joints, keypoints = size * posed.joints[k].astype(float), size * posed.keypoints[k].astype(float)
         pixels = ((view.landmarks[:, :2] + 0.5) * CROP_SIZE - (CROP_SIZE - 1) / 2).astype(float)
         fit = fit_pose(keypoints, pixels, view.crop_camera.focal)
-        pose, turn, translation, change = refine(
+        pose, turn, translation, change, keypoints = refine(
             pose,
             fit.turn @ posed.joint_rotations[k],
             joints @ fit.turn.T,
@@ -144,7 +147,8 @@ class Placement:
             view.crop_camera.focal,
             [size * part for part in self._growth],
         )
-        return Fit(turn @ fit.turn, translation, fit.covariance), pose, change
+        shift = seen_shift(keypoints, translation, pixels, view.crop_camera.focal, stddev)
+        return Fit(turn @ fit.turn, translation, fit.covariance), pose, change, shift
 
     def _size(self, betas):
         """What the hand model with `betas` (10,) is to be multiplied by."""
@@ -217,7 +221,7 @@ class Placement:
             keypoints_px=pixels,
             joint_rotations=rotations @ frame_axes,
             joints_wrist=joints @ wrist,
-            mano_pose=np.concatenate([matrix_to_rotvec(rotations[:1]), matrix_to_rotvec(pose)]).reshape(48),
+            mano_pose=matrix_to_rotvec(np.concatenate([rotations[:1], pose])).reshape(48),
             betas=betas,
             vertices=vertices @ wrist,
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..geometry import rotation_6d_to_matrix
+from ..geometry import rotation_6d_to_matrix, rotvec_to_matrix
 from .calibration import Calibration
 from .errors import ModelError
 from .providers import open_session
@@ -145,7 +145,7 @@ class Reconstructor:
         betas, camera, log_variance = (heads[name] for name in ('betas', 'camera', 'log_variance'))
         pose = rotation_6d_to_matrix(self._tokenizer.run(None, {'embeddings': codes})[0])
         # Where the tokens hold the global orientation, it comes first.
-        orient = rotation_6d_to_matrix(heads['global_orient']) if 'global_orient' in heads else pose[:, 0]
+        orient = self._orientation(heads, temperature) if 'global_orient' in heads else pose[:, 0]
         pose = pose[:, -15:]
         keypoints = self.hand_model(betas, orient, pose, vertices=False).keypoints
         confidence = np.exp(np.log(np.maximum(probability, 1e-9)).mean(1))
@@ -159,6 +159,15 @@ class Reconstructor:
             confidence,
             np.exp(log_variance / 2),
         )
+
+    def _orientation(self, heads, temperature):
+        """(N, 3, 3): the one predicted, or at a temperature one drawn from its spread about the camera's
+        axes."""
+        orient = rotation_6d_to_matrix(heads['global_orient'])
+        if temperature == 0:
+            return orient
+        spread = np.exp(heads['orient_log_variance'] / 2) * np.sqrt(temperature)
+        return rotvec_to_matrix(spread * self._rng.standard_normal(spread.shape)) @ orient
 
 
 def _ranked(drawn):

@@ -10,8 +10,11 @@ from __future__ import annotations
 import numpy as np
 
 from maskhand_ros.geometry import C_RIGHT, procrustes_align, rotvec_to_matrix, unit_crosses
-from maskhand_ros.skeleton import JOINT_PARENTS, KEYPOINT_JOINT
+from maskhand_ros.skeleton import JOINT_LEVELS, JOINT_PARENTS, KEYPOINT_JOINT
 
+LANDMARK_SIGMA_PX = 4.0
+"""Standard deviation of one 2D landmark, crop pixels, with the difference in joint definition."""
+_FREEDOM = 4
 SIGMA_PX = 6.0
 """Standard deviation of one 2D landmark against the fingers' own, crop pixels."""
 SIGMA_3D = 0.014
@@ -59,10 +62,9 @@ def _chain(local, bones, riders):
     """Rotations (16, 3, 3), joints (16, 3, C) and riding points (21, 3, C) of local rotations (16, 3, 3),
     with bones (15, 3, C) and riders (21, 3, C) in the frames they are in."""
     rotations, joints = local.copy(), np.zeros((16, *bones.shape[1:]))
-    for joint in range(1, 16):
-        parent = JOINT_PARENTS[joint]
-        rotations[joint] = rotations[parent] @ local[joint]
-        joints[joint] = joints[parent] + rotations[parent] @ bones[joint - 1]
+    for level, parents in JOINT_LEVELS:
+        rotations[level] = rotations[parents] @ local[level]
+        joints[level] = joints[parents] + rotations[parents] @ bones[level.start - 1 :: 3]
     return rotations, joints, joints[KEYPOINT_JOINT] + rotations[KEYPOINT_JOINT] @ riders
 
 
@@ -78,9 +80,9 @@ def _shape_only(moves, keypoints, measured):
     return rows - basis @ (basis.T @ rows), residual - basis @ (basis.T @ residual)
 
 
-def refine(hand_pose, rotations, joints, keypoints, translation, pixels, measured, focal, growth, steps=3):
+def refine(hand_pose, rotations, joints, keypoints, translation, pixels, measured, focal, growth, steps=2):
     """Gauss-Newton on all joints and the shape: (hand_pose (15, 3, 3), turn (3, 3), translation (3,), change
-    of betas (10,)); all but the last with the change applied.
+    of betas (10,), keypoints (21, 3)); all but the betas with the change applied.
 
     `rotations` (16, 3, 3), `joints` (16, 3) and `keypoints` (21, 3) are the posed right hand's, wrist at the
     origin, in the frame of the crop; `hand_pose` (15, 3, 3) its local rotations; `translation` (3,) its
@@ -127,4 +129,21 @@ def refine(hand_pose, rotations, joints, keypoints, translation, pixels, measure
         local[1:] = local[1:] @ rotvec_to_matrix(change[6:51].reshape(15, 3) @ C_RIGHT.T)
         bones[..., 10] += bones[..., :10] @ change[51:]
         riders[..., 10] += riders[..., :10] @ change[51:]
-    return local[1:], turn, translation, total[51:]
+    return local[1:], turn, translation, total[51:], _chain(local, bones, riders)[2][..., 10]
+
+
+def seen_shift(keypoints, translation, pixels, focal, stddev):
+    """(21, 3) metres, across the viewing ray: from where `keypoints` at `translation` project to where their
+    landmarks `pixels` are seen, as far as these are to be trusted beside a hand whose keypoints have the
+    lateral `stddev` (21,) metres.
+
+    A mesh cannot take on every hand's shape, and on photographs a landmark tells a keypoint's place better
+    than the fit. A landmark's error is taken to be Student's t with _FREEDOM degrees of freedom, so that one
+    far off counts less. Arguments as in `refine`."""
+    x, y, z = (keypoints + translation).T
+    metres = z[:, None] / focal
+    apart = pixels * metres - np.stack([x, y], 1)
+    spread = _FREEDOM * (LANDMARK_SIGMA_PX * metres) ** 2 + np.square(apart).mean(1, keepdims=True)
+    variance = stddev[:, None] ** 2
+    trust = variance / (variance + spread / (_FREEDOM + 1))
+    return np.concatenate([trust * apart, np.zeros((21, 1))], 1)

@@ -7,7 +7,9 @@ Every variant is trained with every seed into a folder of its own; what is finis
 what was interrupted goes on. Prints a table and writes ablation.json into --out. Errors are PA-MPJPE (the
 table) and root-aligned MPJPE in mm of the point estimate: mean and standard deviation over seeds, and against
 `full` the mean difference over seeds, its 95 % bootstrap interval over hands (not over seeds), and in how
-many seeds it is worse. `T = 3` and `T = 5` are `full` decoded in more steps, by the same estimator.
+many seeds it is worse. `T = 3` and `T = 5` are `full` decoded in more steps, by the same estimator. A second
+table sets 8 hypotheses of `full` against 8 draws of `regression` (its deviations calibrated on `val`), over
+occluded keypoints: energy score, and mean error of the best.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from ..commands.common import CommandError
 from ..hand_model.numpy_hand import HandModel
 from ..hand_model.torch_hand import TorchHand
 from ..model.tokenizer import Tokenizer
+from .draws import deviations_of, scores_of_draws
 from .loop import add_loop_arguments, start_processes
 from .shard_store import ShardStore
 from .sources import CueSource
@@ -42,7 +45,10 @@ VARIANTS = {
 }
 """What each changes in the configuration `compact`."""
 ITERATIONS = (1, 3, 5)
-MEASURES = {'pa_mm': 'PA-MPJPE', 'mpjpe_mm': 'MPJPE'}
+MEASURES = ('pa_mm', 'mpjpe_mm')
+DRAWN = ('full', 'regression')
+"""Variants whose draws are scored on occluded keypoints (see draws.py)."""
+DRAWN_MEASURES = {'energy_mm': 'energy score', 'best_of_8_mm': 'best of 8'}
 RESULT = 'errors.npz'
 
 
@@ -92,6 +98,11 @@ def train_cell(
             for steps in ITERATIONS if name == 'full' else ITERATIONS[:1]:
                 found = measure(model, hand, store.once(256), steps)
                 errors.update({f'{split}/{m}@{steps}': found[m].cpu().numpy() for m in MEASURES})
+        if name in DRAWN:
+            factors = deviations_of(model, hand, source.held_out())
+            for split, store in tests.items():
+                found = scores_of_draws(model, hand, store.once(256), factors)
+                errors.update({f'{split}/{m}@1': values for m, values in found.items()})
         part = args.out / f'{RESULT}.part'
         with open(part, 'wb') as file:
             np.savez(file, **errors)
@@ -159,6 +170,22 @@ def table(results: dict[str, dict[str, dict]]) -> str:
     return '\n'.join(lines)
 
 
+def drawn_table(results: dict[str, dict[str, dict]]) -> str:
+    """Hypotheses against the regressor's draws: figures of both, and the share by which ours are better."""
+    ours, theirs = (results.get(name, {}) for name in DRAWN)
+    lines = [f'{"occluded keypoints, mm":34}{"full":>10}{"regression":>12}{"better by":>12}  95 %']
+    for key, found in theirs.items():
+        split, measure = key.split('/')
+        if measure in DRAWN_MEASURES and 'difference' in found:
+            mean = found['mean']
+            gain = [f'{100 * value / mean:+.1f} %' for value in (found['difference'], *found['interval95'])]
+            row = f'{split}, {DRAWN_MEASURES[measure]}'
+            lines.append(
+                f'{row:34}{ours[key]["mean"]:10.2f}{mean:12.2f}{gain[0]:>12}  [{gain[1]}, {gain[2]}]'
+            )
+    return '\n'.join(lines)
+
+
 def _difference(found: dict) -> str:
     if found.get('interval95') is None:
         return '-'
@@ -189,4 +216,6 @@ def run(args: argparse.Namespace) -> int:
         results = compare(collect(args.out, args.variants, args.seeds))
         (args.out / 'ablation.json').write_text(json.dumps(results, indent=1) + '\n')
         print(table(results))
+        if all(name in args.variants for name in DRAWN):
+            print(drawn_table(results))
     return 0

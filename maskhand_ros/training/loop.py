@@ -34,6 +34,11 @@ def add_loop_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--learning-rate', type=float)
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--threads', type=int, default=1, help='CPU threads of each process (default 1)')
+    parser.add_argument(
+        '--bf16',
+        action='store_true',
+        help='networks in bfloat16: several times faster on GPUs and on CPUs with avx512_bf16',
+    )
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
     parser.add_argument(
         '--devices', type=int, default=1, help='GPUs, or CPU processes, to train on (default 1)'

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from ..hand_model.torch_hand import TorchHand
 from ..model.context import Context
-from ..model.losses import geometry_terms, token_loss, variance_loss, weighted
+from ..model.losses import geometry_terms, orient_variance_loss, token_loss, variance_loss, weighted
 from ..model.maskhand import MaskHand
 from ..model.rotation import matrix_to_rotation_6d
 from ..model.sampling import random_mask
@@ -72,7 +72,7 @@ class Objective(nn.Module):
         terms['tokens'] = token_loss(out.logits, digits, asked.float())
         blind = torch.ones(count, device=device)
         blind[true] = 0
-        terms['variance'] = variance_loss(out.log_variance, keypoints, truth['keypoints'], blind)
+        self._add_spread(terms, out, keypoints, truth, blind)
         return terms
 
     def _of_regression(
@@ -82,8 +82,18 @@ class Objective(nn.Module):
         out = self._synthesize(context, *self.model.nothing_shown(context), keep)
         terms, keypoints = geometry_terms(self.hand, self.model.parameters_of(None, out), truth)
         every = torch.ones(len(keep), device=keep.device)
-        terms['variance'] = variance_loss(out.log_variance, keypoints, truth['keypoints'], every)
+        self._add_spread(terms, out, keypoints, truth, every)
         return terms
+
+    @staticmethod
+    def _add_spread(
+        terms: dict[str, Tensor], out: Synthesis, keypoints: Tensor, truth: dict[str, Tensor], counted: Tensor
+    ) -> None:
+        terms['variance'] = variance_loss(out.log_variance, keypoints, truth['keypoints'], counted)
+        if out.orient_log_variance is not None:
+            terms['orient_variance'] = orient_variance_loss(
+                out.orient_log_variance, out.global_orient, truth['global_orient'], counted
+            )
 
     def _tokenised_pose(self, truth: dict[str, Tensor]) -> Tensor:
         """What the tokens describe (B, J, 6)."""

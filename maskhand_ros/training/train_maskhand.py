@@ -74,11 +74,6 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
         '--hand-model', type=Path, help='npz of the hand that the shards are of (default: the open hand)'
     )
     parser.add_argument('--max-samples', type=int, default=400_000, help='samples kept in memory, 50 KB each')
-    parser.add_argument(
-        '--bf16',
-        action='store_true',
-        help='networks in bfloat16: several times faster on GPUs and on CPUs with avx512_bf16',
-    )
 
 
 def configuration(name: str, tokenizer: TokenizerConfig, changes: Iterable[str] = ()) -> MaskHandConfig:

@@ -103,19 +103,23 @@ def skin(hand: TorchHand, pose: Tensor, vertices: bool = True) -> tuple[HandOutp
 class TokenizerObjective(nn.Module):
     """The training loss of a tokenizer."""
 
-    def __init__(self, model: Tokenizer, hand: TorchHand) -> None:
+    def __init__(self, model: Tokenizer, hand: TorchHand, bf16: bool = False) -> None:
         super().__init__()
-        self.model, self.hand = model, hand
+        self.model, self.hand, self.bf16 = model, hand, bf16
 
     def forward(self, pose: Tensor) -> tuple[Tensor]:
         """Reconstruction of poses (B, J, 6): rotations (squared), keypoints and vertices (L1); and the
         quantizer's loss."""
-        encoded = self.model.encode(pose)
+        with torch.autocast(pose.device.type, torch.bfloat16, enabled=self.bf16):
+            encoded = self.model.encode(pose)
+        encoded = encoded.float()
         codes, loss = self.model.quantizer(encoded)
         if self.model.config.quantizer == 'fsq':
             smooth = int(UNROUNDED * len(pose))
             codes = torch.cat([codes[:-smooth], self.model.quantizer.bound(encoded[-smooth:]).clamp(-1, 1)])
-        out, matrices = skin(self.hand, self.model.decode(codes))
+        with torch.autocast(pose.device.type, torch.bfloat16, enabled=self.bf16):
+            decoded = self.model.decode(codes)
+        out, matrices = skin(self.hand, decoded.float())
         with torch.no_grad():
             true, true_matrices = skin(self.hand, pose)
         vertices = (out.vertices - true.vertices).abs().mean()
@@ -175,7 +179,9 @@ def run(args: argparse.Namespace) -> int:
         pool, held_out = with_orientation(pool), with_orientation(held_out)
     torch.manual_seed(args.seed)
     model = make_tokenizer(config)
-    train = TrainingRun(model, TokenizerObjective(model, hand), args, fabric, {'config': asdict(config)})
+    train = TrainingRun(
+        model, TokenizerObjective(model, hand, args.bf16), args, fabric, {'config': asdict(config)}
+    )
     losses = []
     while train.running():
         rows = torch.randint(len(pool), (args.batch_size,), generator=train.generator).to(fabric.device)

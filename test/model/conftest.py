@@ -45,7 +45,7 @@ def write_shard(path, count=64, seed=0):
         'focal': focal,
         'keypoints': keypoints,
         'keypoints_px': pixels,
-        'visible': np.ones((count, 21)),
+        'visible': rng.random((count, 21)) < 0.7,
     }
     arrays = {name: np.asarray(value, np.float32) for name, value in arrays.items()}
     for name, shape in MAP_SHAPES.items():

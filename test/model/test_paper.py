@@ -205,6 +205,7 @@ def test_ablation_resumes_and_compares(shards, tmp_path, capsys, monkeypatch):
     assert (tmp_path / 'out/full-1/errors.npz').stat().st_mtime_ns == kept, 'finished: not done again'
     printed = capsys.readouterr().out
     assert 'full, T = 5' in printed and 'regression, seed 1' in printed and 'full, seed' not in printed
+    assert 'val, energy score' in printed and 'val, best of 8' in printed
     rows = json.loads((tmp_path / 'out/ablation.json').read_text())
     assert set(rows) == {'full', 'full, T = 3', 'full, T = 5', 'regression'}
     means = [np.load(tmp_path / f'out/full-{seed}/errors.npz')['val/pa_mm@1'].mean() for seed in (0, 1)]

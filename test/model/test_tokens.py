@@ -6,7 +6,7 @@ import torch
 
 from maskhand_ros.model.config import CUE_SHAPES, TokenizerConfig
 from maskhand_ros.model.quantizers import code_indices, joint_logits, make_quantizer
-from maskhand_ros.model.sampling import cosine_schedule, decode_expected, random_mask
+from maskhand_ros.model.sampling import cosine_schedule, decode, random_mask
 from maskhand_ros.model.synthesizer import Synthesis
 from maskhand_ros.model.tokenizer import make_tokenizer
 from maskhand_ros.perception import sampling
@@ -112,7 +112,7 @@ def test_numpy_and_torch_decoding_agree(tiny_model):
     quantizer = tiny_model.tokenizer.quantizer
     codebook = quantizer.codebook.numpy()
     for iterations in (1, 3, 5):
-        ours, _ = decode_expected(step, quantizer, 3, 15, iterations)
+        ours, _ = decode(step, quantizer, 3, 15, iterations)
         theirs, probability = sampling.sample_tokens(numpy_step, codebook, 3, 15, iterations)
         assert np.allclose(ours.numpy(), theirs, atol=1e-5)
         assert ((probability > 0) & (probability <= 1)).all()
