@@ -42,6 +42,13 @@ def add_pipeline_arguments(parser):
         default=KEYPOINT_SETS[0],
         help='where the 21 keypoints sit (default %(default)s)',
     )
+    group.add_argument('--iterations', type=int, default=1, help='steps of decoding (default 1)')
+    group.add_argument(
+        '--hypotheses',
+        type=int,
+        default=0,
+        help='poses to draw beside the estimate, most probable first (default 0)',
+    )
     group.add_argument('--max-hands', type=int, default=2)
     group.add_argument(
         '--hand-length',
@@ -74,6 +81,8 @@ def build_pipeline(args, **changes):
         hand_model=args.hand_model,
         keypoint_set=args.keypoints,
         max_hands=args.max_hands,
+        iterations=args.iterations,
+        hypotheses=args.hypotheses,
         hand_length=args.hand_length,
     )
     return HandPipeline(PipelineConfig(**{**values, **changes}))
@@ -122,14 +131,12 @@ def hand_to_dict(hand, vertices=True):
 
     `vertices` False leaves the mesh out. Units and frames are those of Hand.msg.
     """
-    values = {}
+    values = {'hypotheses': [{k: _plain(v) for k, v in vars(drawn).items()} for drawn in hand.hypotheses]}
     for field in dataclasses.fields(hand):
         value = getattr(hand, field.name)
-        if field.name == 'vertices' and not vertices:
+        if field.name == 'hypotheses' or (field.name == 'vertices' and not vertices):
             continue
-        if isinstance(value, (np.ndarray, np.generic)):
-            value = np.round(np.asarray(value, float), 6).tolist()
-        values[field.name] = value
+        values[field.name] = _plain(value)
     values.update(
         side=SIDE_NAMES[hand.side],
         state=STATE_NAMES[hand.state],
@@ -137,6 +144,12 @@ def hand_to_dict(hand, vertices=True):
         scale_source=SCALE_NAMES[hand.scale_source],
     )
     return values
+
+
+def _plain(value):
+    if isinstance(value, (np.ndarray, np.generic)):
+        return np.round(np.asarray(value, float), 6).tolist()
+    return value
 
 
 def write_json(path, value):

@@ -29,6 +29,7 @@ from maskhand_ros.perception.types import (
     SCALE_POPULATION,
     TENTATIVE,
     Hand,
+    Hypothesis,
 )
 
 _INDEPENDENT = 4
@@ -188,8 +189,8 @@ class Placement:
             )
             if ratio is not None:
                 source, along = SCALE_DEPTH, _DEPTH_SIGMA
-                position, vertices, joints, keypoints = (
-                    ratio * part for part in (position, vertices, joints, keypoints)
+                size, position, vertices, joints, keypoints = (
+                    ratio * part for part in (size, position, vertices, joints, keypoints)
                 )
         ray = position / np.linalg.norm(position)
         axial = back * (-mirror if left else mirror)  # a mirror turns rotation vectors the other way
@@ -224,7 +225,26 @@ class Placement:
             mano_pose=matrix_to_rotvec(np.concatenate([rotations[:1], pose])).reshape(48),
             betas=betas,
             vertices=vertices @ wrist,
+            hypotheses=[
+                _hypothesis(drawn, index, size, left, back, wrist) for drawn in prediction.hypotheses or ()
+            ],
         )
+
+
+def _hypothesis(drawn, index, size, left, back, wrist):
+    """Hypothesis of hand `index` of a HandPrediction, `size` times as large, turned from the crop to the
+    camera by `back` (3, 3) and told in the frame `wrist` (3, 3)."""
+    rotations = np.concatenate([drawn.global_orient[index, None], drawn.hand_pose[index]]).astype(float)
+    keypoints = size * drawn.keypoints[index].astype(float)
+    if left:
+        rotations, keypoints = mirror_rotation(rotations), keypoints * _MIRROR
+    rotations[0] = back @ rotations[0]
+    return Hypothesis(
+        probability=float(drawn.confidence[index]),
+        keypoints_wrist=keypoints @ back.T @ wrist,
+        mano_pose=matrix_to_rotvec(rotations).reshape(48),
+        betas=np.asarray(drawn.betas[index], float),
+    )
 
 
 def _depth_ratio(depth, pixels, z):

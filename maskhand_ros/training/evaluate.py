@@ -5,8 +5,8 @@ right, null), bbox [x, y, w, h], keypoints_2d 21 x [x, y] px, keypoints_valid 21
 keypoints_3d_mm 21 x [x, y, z] in the camera frame (optional), camera_K 3 x 3 (optional). Every picture is
 taken on its own. Millimetre figures are over the hands that were found; `found` says how many were, and PCK
 counts the keypoints of a missed hand as wrong. [low, high] are 95 % block-bootstrap intervals: pictures of
-one sequence in motion order, pictures in none taken as independent. Keypoints are `anatomical`, as in labels
-made by people; give `--keypoints mano` for labels that are fits of MANO.
+one sequence in motion order, pictures in none taken as independent. Keypoints are `mediapipe`, which people
+label much alike; give `--keypoints mano` for labels that are fits of MANO.
 
 --peer mediapipe runs MediaPipe Hands 0.10.14 on the same pictures with its own detector (installed, the first
 time, into a cache folder of its own) and reports ours - its, paired by hand. It is scored twice: with its
@@ -46,8 +46,7 @@ def add_arguments(parser):
         help='write contact sheets of random and of the worst hands of each source to this folder',
     )
     common.add_pipeline_arguments(parser)
-    # Labels made by people mark joints where the bones meet.
-    parser.set_defaults(max_hands=4, keypoints='anatomical')
+    parser.set_defaults(max_hands=4, keypoints='mediapipe')
 
 
 def run(args):
