@@ -24,21 +24,21 @@ C_LEFT = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
 _MIRROR = np.diag([-1.0, 1.0, 1.0])
 
 
-def unit_crosses(points):
-    """(..., 3, 3) whose row i is the cross product of axis i with points (..., 3): `a @ unit_crosses(p)` is a
-    x p."""
+def cross_matrix(points):
+    """Matrices (..., 3, 3) of cross products with points (..., 3): `cross_matrix(p) @ v` is p x v, and
+    `v @ cross_matrix(p)` is v x p."""
     points = np.asarray(points)
-    crosses = np.zeros((*points.shape, 3), points.dtype)
+    matrix = np.zeros((*points.shape, 3), points.dtype)
     for i, j, k in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
-        crosses[..., j, i], crosses[..., i, j] = points[..., k], -points[..., k]
-    return crosses
+        matrix[..., j, i], matrix[..., i, j] = points[..., k], -points[..., k]
+    return matrix
 
 
 def rotvec_to_matrix(rotvec):
     """Axis-angle (..., 3) in radians to rotation matrices (..., 3, 3) (Rodrigues' formula)."""
     rotvec = np.asarray(rotvec)
     angle = np.sqrt((rotvec * rotvec).sum(-1))[..., None, None]
-    cross = unit_crosses(rotvec / np.maximum(angle[..., 0], 1e-12))
+    cross = cross_matrix(rotvec / np.maximum(angle[..., 0], 1e-12))
     return np.eye(3, dtype=cross.dtype) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import nnls
 
+from maskhand_ros.geometry import cross_matrix
 from maskhand_ros.hand_model.keypoint_sets import anatomical_rule
 from maskhand_ros.skeleton import JOINT_NAMES, JOINT_PARENTS, JOINT_TO_KEYPOINT, KEYPOINT_NAMES
 
@@ -124,8 +125,7 @@ def kabsch(source, target):
 
 def shortest_rotation(source, target):
     """The rotation (3, 3) that turns the unit vector `source` into `target` without twist."""
-    x, y, z = np.cross(source, target)
-    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    cross = cross_matrix(np.cross(source, target))
     return np.eye(3) + cross + cross @ cross / (1 + source @ target)
 
 

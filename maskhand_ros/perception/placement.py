@@ -14,10 +14,10 @@ from maskhand_ros.geometry import (
     C_LEFT,
     C_RIGHT,
     CROP_SIZE,
+    cross_matrix,
     matrix_to_rotvec,
     mirror_rotation,
     rotvec_to_matrix,
-    unit_crosses,
 )
 from maskhand_ros.perception.refinement import LANDMARK_SIGMA_PX, refine, seen_shift, shape_growth
 from maskhand_ros.perception.types import (
@@ -77,7 +77,7 @@ def fit_pose(points, pixels, focal, sigma_px=LANDMARK_SIGMA_PX, orientation_sigm
         by_point = np.zeros((len(points), 2, 3))
         by_point[:, 0, 0] = by_point[:, 1, 1] = focal / z
         by_point[:, 0, 2], by_point[:, 1, 2] = -focal * x / z**2, -focal * y / z**2
-        jacobian = np.concatenate([by_point, -by_point @ unit_crosses(turned)], -1)
+        jacobian = np.concatenate([by_point, -by_point @ cross_matrix(turned)], -1)
         residual = pixels - focal * np.stack([x, y], 1) / z[:, None]
         jacobian = (jacobian * root[:, None, None]).reshape(-1, 6)
         information = jacobian.T @ jacobian + np.diag(prior)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from maskhand_ros.geometry import C_RIGHT, procrustes_align, rotvec_to_matrix, unit_crosses
+from maskhand_ros.geometry import C_RIGHT, cross_matrix, procrustes_align, rotvec_to_matrix
 from maskhand_ros.skeleton import JOINT_LEVELS, JOINT_PARENTS, KEYPOINT_JOINT
 
 LANDMARK_SIGMA_PX = 4.0
@@ -47,6 +47,9 @@ def _prior():
     return 1 / np.square(np.concatenate([_PLACE, joints.ravel(), np.full(10, _SHAPE)]))
 
 
+_PRIOR = _prior()
+
+
 def shape_growth(model):
     """How the bones (15, 3, 10) of a HandModel and the keypoints that ride on its joints (21, 3, 10) grow
     with each of its betas, metres, in the joints' own frames."""
@@ -69,11 +72,9 @@ def _chain(local, bones, riders):
 
 
 def _shape_only(moves, keypoints, measured):
-    """Rows (63, 61) and residuals (63,) of keypoints (21, 3), which `moves` (21, 61, 3) change, against
-    `measured` (21, 3), whose place, turn and size count for nothing."""
-    centred = keypoints - keypoints.mean(0)
-    shifts = np.broadcast_to(np.eye(3), (21, 3, 3))
-    similarity = np.concatenate([shifts, unit_crosses(centred), centred[:, None]], 1)  # (21, 7, 3)
+    """Rows (63, 61) and residuals (63,) of keypoints (21, 3), which `moves` (21, 61, 3), shifts and turns
+    first, change, against `measured` (21, 3), whose place, turn and size count for nothing."""
+    similarity = np.concatenate([moves[:, :6], keypoints[:, None]], 1)  # (21, 7, 3): shift, turn, growth
     basis = np.linalg.qr(similarity.transpose(0, 2, 1).reshape(63, 7))[0]
     rows = moves.transpose(0, 2, 1).reshape(63, -1)
     residual = (procrustes_align(measured, keypoints) - keypoints).reshape(63)
@@ -88,8 +89,9 @@ def refine(hand_pose, rotations, joints, keypoints, translation, pixels, measure
     origin, in the frame of the crop; `hand_pose` (15, 3, 3) its local rotations; `translation` (3,) its
     place. `pixels` (21, 2) are relative to the principal point; `measured` (21, 3) are 3D landmarks, their
     place, turn and size open; `growth` is shape_growth in the same size. `turn` is to be applied to the hand
-    on the left. Each keypoint is taken to ride on one joint, which is nearly so."""
-    prior, total = _prior(), np.zeros(61)
+    on the left. Each keypoint is taken to ride on one joint, which is nearly so.
+    """
+    total = np.zeros(61)
     local = np.concatenate([rotations[:1], hand_pose])
     bones = np.einsum('jba,jb->ja', rotations[JOINT_PARENTS[1:]], joints[1:] - joints[JOINT_PARENTS[1:]])
     riders = np.einsum('kba,kb->ka', rotations[KEYPOINT_JOINT], keypoints - joints[KEYPOINT_JOINT])
@@ -103,8 +105,8 @@ def refine(hand_pose, rotations, joints, keypoints, translation, pixels, measure
         rotations, joints, points = _chain(local, bones, riders)
         by_shape, keypoints, joints = points[..., :10], points[..., 10], joints[..., 10]
         axes = (rotations @ C_RIGHT)[1:].transpose(0, 2, 1)  # rows: twist, bend, spread
-        by_joint = axes @ unit_crosses(keypoints[:, None] - joints[1:]) * _MOVES
-        by_turn = unit_crosses(keypoints)
+        by_joint = axes @ cross_matrix(keypoints[:, None] - joints[1:]) * _MOVES
+        by_turn = cross_matrix(keypoints)
         by_shift = np.broadcast_to(np.eye(3), (21, 3, 3))
         moves = np.concatenate(
             [by_shift, by_turn, by_joint.reshape(21, 45, 3), by_shape.transpose(0, 2, 1)], 1
@@ -120,7 +122,7 @@ def refine(hand_pose, rotations, joints, keypoints, translation, pixels, measure
         jacobian = np.concatenate([jacobian, rows / SIGMA_3D])
         residual = np.concatenate([residual, apart / SIGMA_3D])
         change = np.linalg.solve(
-            jacobian.T @ jacobian + np.diag(prior), jacobian.T @ residual - prior * total
+            jacobian.T @ jacobian + np.diag(_PRIOR), jacobian.T @ residual - _PRIOR * total
         )
         total += change
         translation = translation + change[:3]

@@ -9,7 +9,7 @@ positive out of the palm and counts from rest.
 
 import numpy as np
 
-from maskhand_ros.geometry import rotvec_to_matrix
+from maskhand_ros.geometry import cross_matrix, rotvec_to_matrix
 from maskhand_ros.skeleton import TIP_KEYPOINTS
 
 FINGER_TIPS = (*TIP_KEYPOINTS[1:3], TIP_KEYPOINTS[4], TIP_KEYPOINTS[3], TIP_KEYPOINTS[0])
@@ -21,12 +21,6 @@ _DORSAL, _FINGERS = np.array([0.0, 1, 0]), np.array([-1.0, 0, 0])
 
 def _unit(vector):
     return vector / np.linalg.norm(vector, axis=-1, keepdims=True)
-
-
-def _cross_matrix(axis):
-    x, y, z = np.moveaxis(axis, -1, 0)
-    zero = np.zeros_like(x)
-    return np.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).reshape(*x.shape, 3, 3)
 
 
 def _about(cross, angle):
@@ -60,7 +54,7 @@ class Anatomy:
         self.rest = np.zeros((5, 5))
         self.rest[:, :3] = np.arctan2((np.cross(flat, bones) * flexion).sum(-1), (flat * bones).sum(-1))
         self.rest[:4, 3] = np.arctan2(bones[:4, 0, 2], -bones[:4, 0, 0])
-        self._axes = _cross_matrix(np.concatenate([flexion, spread[:, None], bones[:, :1]], 1))
+        self._axes = cross_matrix(np.concatenate([flexion, spread[:, None], bones[:, :1]], 1))
 
     def finger_rotations(self, angles, finger=None):
         """Angles (B, 5, 5), or (B, 5) of `finger` (B,) each, to rotations of joints (B, [5,] 3, 3, 3)."""
