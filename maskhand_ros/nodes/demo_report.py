@@ -32,7 +32,7 @@ class Recording(NamedTuple):
     latency_s: np.ndarray
     """Image stamp to HandArray received."""
     dropped: int
-    """By the node's own count."""
+    """By the node's own count, with those lost on the way."""
     transforms: int
     camera: object
     """Camera of the pictures, None if no CameraInfo came."""
@@ -65,9 +65,8 @@ def read_recording(path):
         elif topic == '/tf':
             transforms += len(msg.transforms)
         elif topic == '/diagnostics':
-            dropped = next(
-                (int(v.value) for s in msg.status for v in s.values if v.key == 'dropped'), dropped
-            )
+            counts = [v.value for s in msg.status for v in s.values if v.key in ('dropped', 'lost')]
+            dropped = sum(map(int, counts)) if counts else dropped
         elif topic.endswith('/camera_info') and camera is None:
             camera = decode_camera_info(msg, msg.width, msg.height)
     return Recording(hands, np.array(latency), dropped, transforms, camera)
@@ -124,7 +123,7 @@ def print_table(summary, recording, folder):
     rows = [
         ('pictures sent', summary['frames_in']),
         ('looked at', summary['frames_processed']),
-        ('dropped for newer ones', summary['frames_dropped']),
+        ('dropped, or lost on the way', summary['frames_dropped']),
         ('hands per picture', f'{np.mean(per_frame):.2f}' if per_frame else 'none'),
         ('both hands found', _percent(summary['both_hands_fraction'])),
         ('rate', f'{summary["rate_hz"]:.1f} Hz'),
