@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import tempfile
 import warnings
 from hashlib import sha256
@@ -16,6 +17,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
+from ..perception.weights import SHIPPED
 from .config import MaskHandConfig
 from .context import Context
 from .maskhand import MaskHand
@@ -150,6 +152,14 @@ def export_model(model: MaskHand, folder: Path, training: dict) -> None:
     )
 
 
+def add_shipped_networks(folder: Path) -> None:
+    """Copy what finds hands and their landmarks into `folder` where it lacks them: a folder of models is
+    whole."""
+    for name in ('palm_detector.onnx', 'landmarks.onnx'):
+        if not (folder / name).exists():
+            shutil.copyfile(SHIPPED / name, folder / name)
+
+
 def write_description(folder: Path, description: dict) -> None:
     """model.json: `description` and the SHA-256 of each .onnx and .npz file in `folder`."""
     files = sorted(path for path in folder.iterdir() if path.suffix in ('.onnx', '.npz'))
@@ -163,7 +173,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--out',
         type=Path,
-        default=Path(__file__).parents[1] / 'weights',
+        default=SHIPPED,
         help='folder for the exported files (default: the weights of this package)',
     )
 
@@ -173,6 +183,8 @@ def run(args: argparse.Namespace) -> int:
     checkpoint = torch.load(args.checkpoint, map_location='cpu', weights_only=True)
     model = MaskHand(MaskHandConfig.from_dict(checkpoint['config']))
     model.load_state_dict(checkpoint['ema'])
+    args.out.mkdir(parents=True, exist_ok=True)
+    add_shipped_networks(args.out)
     export_model(model, args.out, checkpoint['summary'])
     for path in sorted(args.out.iterdir()):
         print(f'{path.name:24} {path.stat().st_size / 1e6:6.2f} MB')

@@ -7,15 +7,19 @@ import onnx
 import pytest
 import torch
 
+from maskhand_ros.commands.clip import read_clip
+from maskhand_ros.geometry import Camera
 from maskhand_ros.hand_model.numpy_hand import HandModel
 from maskhand_ros.hand_model.torch_hand import TorchHand
 from maskhand_ros.model.config import CUE_SHAPES, MaskHandConfig, TokenizerConfig, ViTConfig, paper_config
-from maskhand_ros.model.export import export_model
+from maskhand_ros.model.export import add_shipped_networks, export_model
 from maskhand_ros.model.image_context import load_backbone
 from maskhand_ros.model.maskhand import MaskHand
 from maskhand_ros.model.rotation import rotation_6d_to_matrix, rotvec_to_matrix
 from maskhand_ros.perception.errors import ModelError
+from maskhand_ros.perception.pipeline import HandPipeline, PipelineConfig
 from maskhand_ros.perception.reconstructor import Reconstructor
+from maskhand_ros.perception.types import Frame
 from maskhand_ros.training.objective import Objective
 
 
@@ -147,6 +151,14 @@ def test_paper_trains_and_runs_exported(small_paper, tmp_path):
     prediction = Reconstructor(tmp_path, HandModel.load(), iterations=5)(cues)
     assert np.allclose(prediction.global_orient, rotation_6d_to_matrix(answer.global_orient), atol=5e-3)
     assert np.allclose(prediction.hand_pose, rotation_6d_to_matrix(answer.hand_pose), atol=5e-3)
+
+    # What the node loads with model:=FOLDER.
+    add_shipped_networks(tmp_path)
+    pipeline = HandPipeline(PipelineConfig(weights_dir=str(tmp_path), hypotheses=2))
+    clip = read_clip()
+    hands = pipeline.process(Frame(next(iter(clip.frames())), 0, Camera(clip.K, 640, 480)))
+    assert hands and pipeline.model_name.startswith('maskhand-paper')
+    assert all(np.isfinite(hand.keypoints).all() and len(hand.hypotheses) == 2 for hand in hands)
 
 
 def test_a_vitpose_backbone_loads_and_what_does_not_fit_is_reported(small_paper, tmp_path):
