@@ -49,6 +49,10 @@ def add_pipeline_arguments(parser):
         default=0,
         help='poses to draw beside the estimate, most probable first (default 0)',
     )
+    group.add_argument('--temperature', type=float, default=1.0, help='of the drawing (default 1)')
+    group.add_argument(
+        '--top-k', type=int, default=0, help='draw among this many most probable tokens (default 0: all)'
+    )
     group.add_argument('--max-hands', type=int, default=2)
     group.add_argument(
         '--hand-length',
@@ -83,6 +87,8 @@ def build_pipeline(args, **changes):
         max_hands=args.max_hands,
         iterations=args.iterations,
         hypotheses=args.hypotheses,
+        temperature=args.temperature,
+        top_k=args.top_k,
         hand_length=args.hand_length,
     )
     return HandPipeline(PipelineConfig(**{**values, **changes}))

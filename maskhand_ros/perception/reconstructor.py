@@ -66,7 +66,8 @@ class Reconstructor:
     """Cues -> HandPrediction, with the model in `weights_dir` and the hand mesh `hand_model`.
 
     `iterations`: decoding steps of the point estimate (1: one pass). `hypotheses`: sampled hands beside it,
-    each decoded in at least three steps at `temperature`, reproducible by `seed`.
+    each decoded in at least three steps at `temperature` among the `top_k` most probable tokens (0: all),
+    reproducible by `seed`.
     """
 
     def __init__(
@@ -78,13 +79,15 @@ class Reconstructor:
         iterations=1,
         hypotheses=0,
         temperature=1.0,
+        top_k=0,
         seed=0,
     ):
         folder = Path(weights_dir)
         self.description = verify_weights(folder)
         self.calibration = Calibration.of(self.description)
         self.hand_model = hand_model
-        self.iterations, self.hypotheses, self.temperature = iterations, hypotheses, temperature
+        self.iterations, self.hypotheses = iterations, hypotheses
+        self.temperature, self.top_k = temperature, top_k
         self._rng = np.random.default_rng(seed)
         with np.load(folder / 'codebook.npz', allow_pickle=False) as codebook:
             self.codebook = codebook['codebook'].astype(np.float32)
@@ -139,6 +142,7 @@ class Reconstructor:
             self.length,
             iterations,
             temperature=temperature,
+            top_k=self.top_k,
             rng=self._rng,
         )
         heads = dict(zip(self._heads, values, strict=True))

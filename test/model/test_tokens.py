@@ -98,6 +98,20 @@ def test_a_sampled_token_stays_once_shown():
     assert np.abs(final[..., None, :] - codebook).sum(-1).min(-1).max() == 0
 
 
+def test_top_k_draws_among_the_most_probable_only():
+    rng = np.random.default_rng(0)
+    codebook = make_quantizer(TokenizerConfig()).codebook.numpy()
+    logits = rng.normal(size=(200, 15, 512))
+    for top_k, ranks in ((1, 1), (3, 3), (0, 512)):
+        codes, _ = sampling.sample_tokens(
+            lambda *_: logits, codebook, 200, 15, 1, temperature=1.0, top_k=top_k, rng=rng
+        )
+        drawn = np.abs(codes[:, :, None] - codebook).sum(-1).argmin(-1)
+        rank = (logits > np.take_along_axis(logits, drawn[..., None], -1)).sum(-1)
+        assert rank.max() < ranks and (top_k or rank.max() > 100)
+        assert top_k != 3 or set(np.unique(rank)) == {0, 1, 2}
+
+
 def test_numpy_and_torch_decoding_agree(tiny_model):
     torch.nn.init.normal_(tiny_model.synthesizer.token_head.weight)
     cues = {name: torch.randn(3, *shape) for name, shape in CUE_SHAPES.items()}
