@@ -107,14 +107,16 @@ def wrist_frame(rotation, side):
 
 
 def procrustes_align(source, target):
-    """The similarity (rotation with det +1, scale, translation) of source (N, 3) that is nearest to target
-    (N, 3)."""
+    """The similarity (rotation with det +1, scale, translation) of source (..., N, 3) that is nearest to
+    target (..., N, 3)."""
     source, target = np.asarray(source, float), np.asarray(target, float)
-    centred, goal = source - source.mean(0), target - target.mean(0)
-    u, s, vt = np.linalg.svd(centred.T @ goal)
-    sign = np.array([1, 1, np.sign(np.linalg.det(u @ vt))])
-    scale = (s * sign).sum() / max((centred**2).sum(), 1e-12)
-    return scale * centred @ (u * sign) @ vt + target.mean(0)
+    middle = target.mean(-2, keepdims=True)
+    centred, goal = source - source.mean(-2, keepdims=True), target - middle
+    u, s, vt = np.linalg.svd(np.swapaxes(centred, -1, -2) @ goal)
+    sign = np.ones_like(s)
+    sign[..., 2] = np.sign(np.linalg.det(u @ vt))
+    scale = (s * sign).sum(-1) / np.maximum((centred**2).sum((-1, -2)), 1e-12)
+    return scale[..., None, None] * centred @ (u * sign[..., None, :]) @ vt + middle
 
 
 def project(points, K):

@@ -48,45 +48,49 @@ _MIRROR = np.array([-1.0, 1.0, 1.0])
 
 @dataclass
 class Fit:
-    """Where a rigid set of points lies: turn (3, 3) applied to them, then translation (3,) m; 6x6 covariance
-    of both (translation first, then the rotation vector)."""
+    """Where N rigid sets of points lie: turn (N, 3, 3) applied to them, then translation (N, 3) m; covariance
+    (N, 6, 6) of both (translation first, then the rotation vector)."""
 
     turn: np.ndarray
     translation: np.ndarray
     covariance: np.ndarray
 
 
-def fit_pose(points, pixels, focal, sigma_px=LANDMARK_SIGMA_PX, orientation_sigma=ORIENTATION_SIGMA, steps=8):
-    """Weighted Gauss-Newton on rotation and translation: Fit of `points` (N, 3) m to centred `pixels` (N, 2).
+def fit_pose(points, pixels, focal, orientation_sigma=ORIENTATION_SIGMA, steps=8):
+    """Weighted Gauss-Newton on rotation and translation: Fit of `points` (N, 21, 3) m to centred `pixels` (N,
+    21, 2).
 
-    `pixels` are relative to the principal point of a pinhole camera with `focal`; `sigma_px` scalar or (N,).
-    The prior says that the points are turned already, up to `orientation_sigma` rad about each axis.
+    `pixels` are relative to the principal points of pinhole cameras with `focal` (N,) px. The prior says that
+    the points are turned already, up to `orientation_sigma` rad about each axis.
     """
-    root = np.broadcast_to(np.sqrt(_INDEPENDENT / len(points)) / sigma_px, len(points))
-    spread = np.sqrt(np.var(pixels, 0).sum())
-    z = focal * np.sqrt(np.var(points[:, :2], 0).sum()) / max(spread, 1e-6)
-    translation = np.append(pixels.mean(0) * z / focal - points[:, :2].mean(0), z - points[:, 2].mean())
-    turn, turned_by = np.eye(3), np.zeros(3)
-    prior = np.zeros(6)
-    prior[3:] = 1 / np.square(orientation_sigma)
+    count = len(points)
+    weight = np.sqrt(_INDEPENDENT / points.shape[1]) / LANDMARK_SIGMA_PX
+    spread = np.sqrt(np.var(pixels, 1).sum(-1))
+    z = focal * np.sqrt(np.var(points[..., :2], 1).sum(-1)) / np.maximum(spread, 1e-6)
+    across = pixels.mean(1) * (z / focal)[:, None] - points[..., :2].mean(1)
+    translation = np.concatenate([across, (z - points[..., 2].mean(1))[:, None]], 1)
+    turn, turned_by = np.tile(np.eye(3), (count, 1, 1)), np.zeros((count, 3))
+    prior = np.concatenate([np.zeros(3), np.full(3, 1 / orientation_sigma**2)])
     for _ in range(steps):
-        turned = points @ turn.T
-        x, y, z = (turned + translation).T
-        z = np.maximum(z, 0.02)
+        turned = points @ np.swapaxes(turn, 1, 2)
+        placed = turned + translation[:, None]
+        z = np.maximum(placed[..., 2:], 0.02)
+        uv, scale = placed[..., :2] / z, focal[:, None, None] / z
         # Derivative of a projected point by the point, then by translation and by a small turn on the left.
-        by_point = np.zeros((len(points), 2, 3))
-        by_point[:, 0, 0] = by_point[:, 1, 1] = focal / z
-        by_point[:, 0, 2], by_point[:, 1, 2] = -focal * x / z**2, -focal * y / z**2
+        by_point = np.concatenate([np.broadcast_to(np.eye(2), (*uv.shape, 2)), -uv[..., None]], -1)
+        by_point = by_point * scale[..., None]
         jacobian = np.concatenate([by_point, -by_point @ cross_matrix(turned)], -1)
-        residual = pixels - focal * np.stack([x, y], 1) / z[:, None]
-        jacobian = (jacobian * root[:, None, None]).reshape(-1, 6)
-        information = jacobian.T @ jacobian + np.diag(prior)
-        gradient = jacobian.T @ (residual * root[:, None]).ravel()
-        gradient[3:] -= prior[3:] * turned_by
-        change = np.linalg.solve(information, gradient)
+        jacobian = weight * jacobian.reshape(count, -1, 6)
+        residual = weight * (pixels - focal[:, None, None] * uv).reshape(count, -1, 1)
+        transposed = np.swapaxes(jacobian, 1, 2)
+        information = transposed @ jacobian + np.diag(prior)
+        gradient = transposed @ residual
+        gradient[:, 3:, 0] -= prior[3:] * turned_by
+        change = np.linalg.solve(information, gradient)[..., 0]
         # A step in depth that would pass the camera is shortened.
-        translation = translation + change[:3] * min(1, 0.5 * abs(translation[2]) / max(abs(change[2]), 1e-9))
-        turn, turned_by = rotvec_to_matrix(change[3:]) @ turn, turned_by + change[3:]
+        short = np.minimum(1, 0.5 * np.abs(translation[:, 2]) / np.maximum(np.abs(change[:, 2]), 1e-9))
+        translation = translation + change[:, :3] * short[:, None]
+        turn, turned_by = rotvec_to_matrix(change[:, 3:]) @ turn, turned_by + change[:, 3:]
         if np.abs(change).max() < 1e-4:
             break
     return Fit(turn, translation, np.linalg.inv(information))
@@ -111,44 +115,45 @@ class Placement:
             np.array(part, float)
             for part in (prediction.global_orient, prediction.hand_pose, prediction.betas)
         )
+        before = np.array([self._size(shape) for shape in betas])
+        fit, pose, change, shift = self._fit(
+            prediction, self._landmark_model(betas, orient, pose, vertices=False), pose, before, views
+        )
+        betas, orient = betas + change, fit.turn @ orient
+        # The shape that the fit found has a length of its own: scaled about the camera, the picture stays.
         sizes = np.array([self._size(shape) for shape in betas])
-        posed, fits = self._landmark_model(betas, orient, pose, vertices=False), []
-        shifts = np.zeros((len(views), 21, 3))
-        for k, view in enumerate(views):
-            stddev = np.asarray(prediction.keypoint_stddev[k, :, 0], float)
-            fit, pose[k], change, shifts[k] = self._fit(pose[k], posed, k, sizes[k], view, stddev)
-            betas[k] += change
-            orient[k] = fit.turn @ orient[k]
-            # The shape that the fit found has a length of its own: scaled about the camera, the picture
-            # stays.
-            before, sizes[k] = sizes[k], self._size(betas[k])
-            fits.append(Fit(fit.turn, fit.translation * sizes[k] / before, fit.covariance))
-            shifts[k] *= sizes[k] / before
+        fit.translation *= (sizes / before)[:, None]
         skinned = self._model(betas, orient, pose)
-        skinned.keypoints[:] += shifts / sizes[:, None, None]
+        skinned.keypoints[:] += shift / before[:, None, None]
         return [
-            self._place(prediction, skinned, pose[k], betas[k], sizes[k], fits[k], k, view, frame, camera)
+            self._place(prediction, skinned, pose[k], betas[k], sizes[k], fit, k, view, frame, camera)
             for k, view in enumerate(views)
         ]
 
-    def _fit(self, pose, posed, k, size, view, stddev):
-        """Fit of hand `k`, its pose (15, 3, 3) and change of betas (10,): first as a rigid body, then with
-        its fingers; and how far its keypoints are seen beside it (21, 3)."""
-        joints, keypoints = size * posed.joints[k].astype(float), size * posed.keypoints[k].astype(float)
-        pixels = ((view.landmarks[:, :2] + 0.5) * CROP_SIZE - (CROP_SIZE - 1) / 2).astype(float)
-        fit = fit_pose(keypoints, pixels, view.crop_camera.focal)
+    def _fit(self, prediction, posed, pose, sizes, views):
+        """Fit of N hands, their poses (N, 15, 3, 3) and changes of betas (N, 10): first as rigid bodies, then
+        with their fingers; and how far their keypoints are seen beside them (N, 21, 3)."""
+        joints, keypoints = (
+            sizes[:, None, None] * part.astype(float) for part in (posed.joints, posed.keypoints)
+        )
+        landmarks = np.stack([view.landmarks[:, :2] for view in views]).astype(float)
+        pixels = (landmarks + 0.5) * CROP_SIZE - (CROP_SIZE - 1) / 2
+        focal = np.array([view.crop_camera.focal for view in views], float)
+        fit = fit_pose(keypoints, pixels, focal)
+        turned = np.swapaxes(fit.turn, 1, 2)
         pose, turn, translation, change, keypoints = refine(
             pose,
-            fit.turn @ posed.joint_rotations[k],
-            joints @ fit.turn.T,
-            keypoints @ fit.turn.T,
+            fit.turn[:, None] @ posed.joint_rotations,
+            joints @ turned,
+            keypoints @ turned,
             fit.translation,
             pixels,
-            view.cues['world_landmarks'][0].astype(float),
-            view.crop_camera.focal,
-            [size * part for part in self._growth],
+            np.concatenate([view.cues['world_landmarks'] for view in views]).astype(float),
+            focal,
+            [sizes[:, None, None, None] * part for part in self._growth],
         )
-        shift = seen_shift(keypoints, translation, pixels, view.crop_camera.focal, stddev)
+        stddev = np.asarray(prediction.keypoint_stddev[..., 0], float)
+        shift = seen_shift(keypoints, translation, pixels, focal, stddev)
         return Fit(turn @ fit.turn, translation, fit.covariance), pose, change, shift
 
     def _size(self, betas):
@@ -177,7 +182,7 @@ class Placement:
         if left:
             rotations, pose = mirror_rotation(rotations), mirror_rotation(pose)
         rotations = back @ rotations
-        position = to_camera @ fit.translation
+        position = to_camera @ fit.translation[index]
         vertices, joints, keypoints = (part @ to_camera.T for part in (vertices, joints, keypoints))
 
         along = _SIZE_SPREAD[source] * np.linalg.norm(position)
@@ -196,7 +201,7 @@ class Placement:
         axial = back * (-mirror if left else mirror)  # a mirror turns rotation vectors the other way
         blocks = np.zeros((6, 6))
         blocks[:3, :3], blocks[3:, 3:] = to_camera, axial
-        covariance = blocks @ fit.covariance @ blocks.T
+        covariance = blocks @ fit.covariance[index] @ blocks.T
         covariance[:3, :3] += along**2 * np.outer(ray, ray)
 
         wrist = rotations[0] @ frame_axes
