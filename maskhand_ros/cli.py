@@ -46,6 +46,8 @@ INSTALL = {
     'anny': "pip install 'maskhand_ros[train]'",
     'onnx': "pip install 'maskhand_ros[train]'",
     'moderngl': "pip install 'maskhand_ros[train]'",
+    'lightning_fabric': "pip install 'maskhand_ros[train]'",
+    'vector_quantize_pytorch': "pip install 'maskhand_ros[train]'",
     'onnxruntime': "pip install 'maskhand_ros[cpu]' (or [gpu])",
     'safetensors': "pip install 'maskhand_ros[train]'",
     'scipy': "pip install 'maskhand_ros[train]'",

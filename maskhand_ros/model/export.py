@@ -153,10 +153,9 @@ def export_model(model: MaskHand, folder: Path, training: dict) -> None:
 
 
 def add_shipped_networks(folder: Path) -> None:
-    """Copy what finds hands and their landmarks into `folder` where it lacks them: a folder of models is
-    whole."""
-    for name in ('palm_detector.onnx', 'landmarks.onnx'):
-        if not (folder / name).exists():
+    """Copy what finds hands and their landmarks into `folder`: a folder of models is whole."""
+    if not folder.samefile(SHIPPED):
+        for name in ('palm_detector.onnx', 'landmarks.onnx'):
             shutil.copyfile(SHIPPED / name, folder / name)
 
 

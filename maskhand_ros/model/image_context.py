@@ -1,6 +1,6 @@
-"""Stage 2a of `paper`: a picture and 2D pose cues as queries and maps for the synthesizer (section 1.2 and
-1.3 of the facts: ViT-H/16, a simple feature pyramid, a cross-attention head for shape and camera, a GCN on
-the 2D pose).
+"""Stage 2a of `paper`: a picture and 2D pose cues as queries and maps for the synthesizer (arXiv 2412.13393,
+section 3.2: ViT-H/16, a simple feature pyramid, a cross-attention head for shape and camera, a GCN on the 2D
+pose).
 
 Parameter names of the ViT are those of ViTPose and HaMeR, so that their backbones load as they are.
 """

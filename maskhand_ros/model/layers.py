@@ -76,9 +76,9 @@ class DeformableAttention(nn.Module):
             [[[int(values.shape[3]), int(values.shape[2])]] for values in maps], device=x.device
         )
         offsets = self.offsets(x).reshape(-1, count, *split, 2).transpose(1, 2)  # (B, h, N, l, p, 2)
-        places = reference[:, None, :, None, None] + offsets / sizes
         # In single precision: bfloat16 would round a place to a 256th of the picture.
-        places = 2 * places.reshape(-1, count, *split[1:], 2).float() - 1  # (B h, N, l, p, 2)
+        places = reference.float()[:, None, :, None, None] + offsets.float() / sizes
+        places = 2 * places.reshape(-1, count, *split[1:], 2) - 1  # (B h, N, l, p, 2)
         weights = self.weights(x).reshape(-1, count, self.heads, self.levels * self.points).softmax(-1)
         weights = weights.transpose(1, 2).reshape(-1, 1, count, *split[1:]).float()  # (B h, 1, N, l, p)
         total = 0.0

@@ -26,6 +26,12 @@ class HandParameters(NamedTuple):
     camera: Tensor
 
 
+def keypoints_of(hand, parameters: HandParameters) -> Tensor:
+    """(B, 21, 3) metres, from the wrist, of HandParameters skinned by `hand`, a TorchHand."""
+    matrices = (rotation_6d_to_matrix(parameters.global_orient), rotation_6d_to_matrix(parameters.hand_pose))
+    return hand.keypoints(parameters.betas, *matrices)
+
+
 class MaskHand(nn.Module):
     """`context` runs once per crop; `synthesizer` once per iteration; `tokenizer` is trained before and
     frozen. `input_shapes` names what `context` reads."""

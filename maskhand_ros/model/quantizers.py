@@ -85,6 +85,7 @@ class LearnedCodebook(nn.Module):
             kmeans_init=False,
             threshold_ema_dead_code=1,
             commitment_weight=1.0,
+            rotation_trick=True,
         )
 
     @property
@@ -97,7 +98,8 @@ class LearnedCodebook(nn.Module):
         return torch.cdist(z, self.codebook.expand(len(z), -1, -1)).argmin(-1, keepdim=True)
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, L, D) to codes (B, L, D) with the gradient passed straight through, and the commitment loss."""
+        """(B, L, D) to codes (B, L, D), and the commitment loss; the gradient goes through by the rotation
+        trick (Fifty et al. 2024)."""
         codes, _, loss = self.vq(z)
         return codes, loss.sum()
 

@@ -118,7 +118,9 @@ class Synthesizer(nn.Module):
         x = torch.cat([context.nodes, torch.cat([tokens, *further], 1) + self.position], 1)
         for block in self.refinement:
             x = block(x)
-        references = self.speaks @ context.references.clamp(0, 1) + 0.5 * self.step(x[:, self.looking]).tanh()
+        with torch.autocast(x.device.type, enabled=False):
+            references = self.speaks @ context.references.float().clamp(0, 1)
+        references = references + 0.5 * self.step(x[:, self.looking]).float().tanh()
         for layer in self.layers:
             x = layer(x, self.looking, references, context.maps)
         x = self.norm(x)

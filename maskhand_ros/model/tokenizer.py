@@ -1,8 +1,9 @@
 """Stage 1: a hand pose as discrete tokens.
 
-`HandTokenizer` is the paper's VQ-MANO (section 1.1 of the facts: TokenHMR's convolutions adapted to 16 joints
-and 64 tokens). `FingerTokenizer` is the compact model's: three tokens for each finger, so that a finger that
-is hidden leaves the others' tokens alone."""
+`HandTokenizer` is the paper's VQ-MANO (arXiv 2412.13393, section 3.1; what that leaves open is as in
+TokenHMR, Dwivedi et al. 2024, for 16 joints and 64 tokens). `FingerTokenizer` is the compact model's: three
+tokens for each finger, so that a finger that is hidden leaves the others' tokens alone.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +28,9 @@ class Tokenizer(nn.Module):
         self.register_buffer('identity', torch.tensor(IDENTITY_6D), persistent=False)
 
     def digits(self, pose: Tensor) -> Tensor:
-        """(B, J, 6) to the digits (B, L, groups) of its tokens."""
+        """(B, J, 6) to the digits (B, L, groups) of its tokens. ValueError if J is not the tokenizer's."""
+        if pose.shape[1] != self.config.joints:
+            raise ValueError(f'a pose of {pose.shape[1]} joints for a tokenizer of {self.config.joints}')
         return self.quantizer.digits(self.encode(pose))
 
     def forward(self, pose: Tensor) -> tuple[Tensor, Tensor]:

@@ -143,9 +143,9 @@ def hands_to_msg(hands, lost_ids, header, width, height, processing_time, model,
 def msg_to_hand(msg):
     """Hand.msg to a perception Hand.
 
-    The message has no joint positions of its own: `joints_wrist` are the joints' keypoints, which is exact
-    for the `mano` keypoint set. Joint rotations come from the pose. `vertices` is empty (0, 3) where the
-    message has none.
+    The message has no joint positions of its own: `joints_wrist` are the joints' keypoints, which for the
+    `mano` keypoint set are some millimetres beside them, where they are seen. Joint rotations come from the
+    pose. `vertices` is empty (0, 3) where the message has none.
     """
     placed = len(msg.wrist) > 0
     keypoints_wrist = _points(msg.keypoints_wrist)

@@ -165,8 +165,7 @@ class Placement:
         chain = self._model(betas[None], *self._rest, vertices=False).keypoints[0, _MIDDLE]
         return float(np.linalg.norm(np.diff(chain, axis=0), axis=1).sum())
 
-    @staticmethod
-    def _place(prediction, skinned, pose, betas, size, fit, index, view, frame, camera):
+    def _place(self, prediction, skinned, pose, betas, size, fit, index, view, frame, camera):
         source = SCALE_NONE if frame.camera is None else SCALE_PARAMETER if size != 1 else SCALE_POPULATION
         vertices, joints, keypoints = (
             np.asarray(part[index], float) * size
@@ -185,17 +184,19 @@ class Placement:
         position = to_camera @ fit.translation[index]
         vertices, joints, keypoints = (part @ to_camera.T for part in (vertices, joints, keypoints))
 
-        along = _SIZE_SPREAD[source] * np.linalg.norm(position)
+        ratio, along = 1.0, _SIZE_SPREAD[source] * np.linalg.norm(position)
         if source != SCALE_NONE and frame.depth is not None:
             ratio = _depth_ratio(
                 frame.depth,
                 camera.project(keypoints[list(_PALM)] + position),
                 (keypoints[list(_PALM), 2] + position[2]),
             )
-            if ratio is not None:
+            if ratio is None:
+                ratio = 1.0
+            else:
                 source, along = SCALE_DEPTH, _DEPTH_SIGMA
-                size, position, vertices, joints, keypoints = (
-                    ratio * part for part in (size, position, vertices, joints, keypoints)
+                position, vertices, joints, keypoints = (
+                    ratio * part for part in (position, vertices, joints, keypoints)
                 )
         ray = position / np.linalg.norm(position)
         axial = back * (-mirror if left else mirror)  # a mirror turns rotation vectors the other way
@@ -231,7 +232,8 @@ class Placement:
             betas=betas,
             vertices=vertices @ wrist,
             hypotheses=[
-                _hypothesis(drawn, index, size, left, back, wrist) for drawn in prediction.hypotheses or ()
+                _hypothesis(drawn, index, ratio * self._size(drawn.betas[index]), left, back, wrist)
+                for drawn in prediction.hypotheses or ()
             ],
         )
 

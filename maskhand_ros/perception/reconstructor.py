@@ -15,6 +15,8 @@ from .errors import ModelError
 from .providers import open_session
 from .sampling import sample_tokens
 
+DRAWING_STEPS = 3
+"""In which a hypothesis is drawn, at least."""
 REINSTALL = 'install the package again or export the model anew (maskhand export)'
 
 
@@ -66,7 +68,7 @@ class Reconstructor:
     """Cues -> HandPrediction, with the model in `weights_dir` and the hand mesh `hand_model`.
 
     `iterations`: decoding steps of the point estimate (1: one pass). `hypotheses`: sampled hands beside it,
-    each decoded in at least three steps at `temperature` among the `top_k` most probable tokens (0: all),
+    each drawn in DRAWING_STEPS or more at `temperature` among the `top_k` most probable tokens (0: all),
     reproducible by `seed`.
     """
 
@@ -107,25 +109,28 @@ class Reconstructor:
         inputs = {name: np.ascontiguousarray(cues[name], np.float32) for name in self.inputs}
         context = dict(zip(self._context_names, self._context.run(None, inputs), strict=True))
         prediction = self._decode(context, self.iterations, 0.0)
-        drawn = [
-            self._decode(context, max(self.iterations, 3), self.temperature)
-            for _ in range(max(self.hypotheses, self.calibration.samples))
-        ]
-        self._calibrate(prediction, drawn, cues)
+        # The spread of draws counts as it was calibrated, whatever the hypotheses are asked to be.
+        spread = [self._decode(context, DRAWING_STEPS, 1.0) for _ in range(self.calibration.samples)]
+        self._calibrate(prediction, spread, cues)
         if self.hypotheses:
-            prediction.hypotheses = _ranked(drawn[: self.hypotheses])
+            steps = max(self.iterations, DRAWING_STEPS)
+            drawn = [
+                self._decode(context, steps, self.temperature, self.top_k) for _ in range(self.hypotheses)
+            ]
+            for hypothesis in drawn:
+                hypothesis.keypoint_stddev = self.calibration.stddev(hypothesis.keypoint_stddev)
+            prediction.hypotheses = _ranked(drawn)
         return prediction
 
-    def _calibrate(self, prediction, drawn, cues):
-        """Bring the spread of a HandPrediction and of the hypotheses `drawn` to scale, and its confidence."""
-        places = np.array([hypothesis.keypoints for hypothesis in drawn])
+    def _calibrate(self, prediction, spread, cues):
+        """Bring the deviations of a HandPrediction to scale, with the `spread` of draws where it is part of
+        them, and its confidence."""
+        places = np.array([hypothesis.keypoints for hypothesis in spread])
         prediction.keypoint_stddev = self.calibration.stddev(prediction.keypoint_stddev, places)
-        for hypothesis in drawn:
-            hypothesis.keypoint_stddev = self.calibration.stddev(hypothesis.keypoint_stddev)
         if self.calibration.confidence is not None:
             prediction.confidence = self.calibration.probability(prediction.keypoint_stddev, cues['presence'])
 
-    def _decode(self, context, iterations, temperature):
+    def _decode(self, context, iterations, temperature, top_k=0):
         values = []
         fixed = {name: value for name, value in context.items() if name in self._read}
 
@@ -142,7 +147,7 @@ class Reconstructor:
             self.length,
             iterations,
             temperature=temperature,
-            top_k=self.top_k,
+            top_k=top_k,
             rng=self._rng,
         )
         heads = dict(zip(self._heads, values, strict=True))

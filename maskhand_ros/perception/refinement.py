@@ -162,4 +162,5 @@ def seen_shift(keypoints, translation, pixels, focal, stddev):
     spread = _FREEDOM * (LANDMARK_SIGMA_PX * metres) ** 2 + np.square(apart).mean(-1, keepdims=True)
     variance = stddev[..., None] ** 2
     trust = variance / (variance + spread / (_FREEDOM + 1))
+    trust[:, 0] = 0  # the wrist is where its frame is
     return np.concatenate([trust * apart, np.zeros((*apart.shape[:2], 1))], -1)

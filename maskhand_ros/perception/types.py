@@ -50,7 +50,7 @@ class Hypothesis:
     to, not fitted to what is seen."""
 
     probability: float
-    """Geometric mean of the probabilities with which its tokens were drawn."""
+    """Geometric mean of the probabilities that the model gave its tokens."""
     keypoints_wrist: np.ndarray
     """(21, 3) in the wrist frame of the Hand, metres."""
     mano_pose: np.ndarray

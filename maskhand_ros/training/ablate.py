@@ -28,7 +28,7 @@ from ..commands.common import CommandError
 from ..hand_model.numpy_hand import HandModel
 from ..hand_model.torch_hand import TorchHand
 from ..model.tokenizer import Tokenizer
-from .draws import deviations_of, scores_of_draws
+from .draws import DRAWS, deviations_of, scores_of_draws
 from .loop import add_loop_arguments, start_processes
 from .shard_store import ShardStore
 from .sources import CueSource
@@ -48,7 +48,7 @@ ITERATIONS = (1, 3, 5)
 MEASURES = ('pa_mm', 'mpjpe_mm')
 DRAWN = ('full', 'regression')
 """Variants whose draws are scored on occluded keypoints (see draws.py)."""
-DRAWN_MEASURES = {'energy_mm': 'energy score', 'best_of_8_mm': 'best of 8'}
+DRAWN_MEASURES = {'energy_mm': 'energy score', f'best_of_{DRAWS}_mm': f'best of {DRAWS}'}
 RESULT = 'errors.npz'
 
 
@@ -67,12 +67,13 @@ def check_settings(args: argparse.Namespace) -> None:
     """Keep what all cells have in common in --out; CommandError if it holds cells of other settings."""
     path = args.out / 'settings.json'
     names = ('data', 'tokenizer', 'steps', 'batch_size', 'devices', 'learning_rate', 'seed', 'bf16', 'splits')
-    settings = {name: getattr(args, name) for name in (*names, 'limit')}
+    settings = {name: getattr(args, name) for name in (*names, 'limit', 'hand_model', 'max_samples')}
     settings = json.loads(json.dumps(settings, default=str))
     if path.is_file() and json.loads(path.read_text()) != settings:
         raise CommandError(f'{args.out} was begun with other settings ({path.name})', 'give another --out')
     args.out.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(settings, indent=1) + '\n')
+    if not path.is_file():
+        path.write_text(json.dumps(settings, indent=1) + '\n')
 
 
 def train_cell(
@@ -99,7 +100,7 @@ def train_cell(
                 found = measure(model, hand, store.once(256), steps)
                 errors.update({f'{split}/{m}@{steps}': found[m].cpu().numpy() for m in MEASURES})
         if name in DRAWN:
-            factors = deviations_of(model, hand, source.held_out())
+            factors = deviations_of(model, hand, source.held_out()) if name == 'regression' else None
             for split, store in tests.items():
                 found = scores_of_draws(model, hand, store.once(256), factors)
                 errors.update({f'{split}/{m}@1': values for m, values in found.items()})
@@ -203,7 +204,12 @@ def run(args: argparse.Namespace) -> int:
     cells = [(name, seed) for seed in range(args.seeds) for name in args.variants]
     waiting = [(name, seed) for name, seed in cells if not (cell(args.out, name, seed) / RESULT).is_file()]
     if waiting:
-        source = CueSource(args, fabric)
+        source = CueSource(args, fabric, refresh=False)
+        if not any(args.data.glob('val-*.npz')):
+            raise CommandError(
+                f'no val-*.npz in {args.data}: the deviations of the regressor are calibrated on them',
+                f'maskhand train data --out {args.data} --split val --samples 2000',
+            )
         tests = {split: ShardStore(args.data, split, args.limit, fabric.device) for split in args.splits}
     for name, seed in waiting:
         cell_args = copy.copy(args)

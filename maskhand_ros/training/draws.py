@@ -10,19 +10,12 @@ import torch
 from torch import Tensor
 
 from ..hand_model.torch_hand import TorchHand
-from ..model.maskhand import HandParameters, MaskHand
-from ..model.rotation import rotation_6d_to_matrix
+from ..model.maskhand import MaskHand, keypoints_of
 from .calibrate import fit_factors
 from .sources import Batch
 from .uncertainty import axes_stddev, best_of, hand_energy_score
 
 DRAWS = 8
-
-
-def keypoints_of(hand: TorchHand, parameters: HandParameters) -> Tensor:
-    """(B, 21, 3) of the hands, metres, from the wrist."""
-    matrices = (rotation_6d_to_matrix(parameters.global_orient), rotation_6d_to_matrix(parameters.hand_pose))
-    return hand.keypoints(parameters.betas, *matrices)
 
 
 @torch.no_grad()
@@ -38,7 +31,11 @@ def deviations_of(model: MaskHand, hand: TorchHand, batches: Iterable[Batch]) ->
 
 @torch.no_grad()
 def draw(
-    model: MaskHand, hand: TorchHand, cues: dict[str, Tensor], factors: np.ndarray, generator: torch.Generator
+    model: MaskHand,
+    hand: TorchHand,
+    cues: dict[str, Tensor],
+    factors: np.ndarray | None,
+    generator: torch.Generator,
 ) -> np.ndarray:
     """DRAWS sets of keypoints (S, B, 21, 3), metres: hypotheses, or with the head 'regression' normal around
     its answer, every keypoint on its own, with its deviations times `factors`."""
@@ -53,7 +50,11 @@ def draw(
 
 
 def scores_of_draws(
-    model: MaskHand, hand: TorchHand, batches: Iterable[Batch], factors: np.ndarray, seed: int = 0
+    model: MaskHand,
+    hand: TorchHand,
+    batches: Iterable[Batch],
+    factors: np.ndarray | None,
+    seed: int = 0,
 ) -> dict[str, np.ndarray]:
     """{'energy_mm', 'best_of_8_mm'} (N,) over the occluded keypoints of the hands that have some, the wrist
     left out: the energy score of the hand as a whole, and the mean error of the best draw."""

@@ -9,9 +9,9 @@ one sequence in motion order, pictures in none taken as independent. Keypoints a
 label much alike; give `--keypoints mano` for labels that are fits of MANO.
 
 --peer mediapipe runs MediaPipe Hands 0.10.14 on the same pictures with its own detector (installed, the first
-time, into a cache folder of its own) and reports ours - its, paired by hand. It is scored twice: with its
-points as they are (raw), and with them moved to the chosen keypoint set by what the sets differ by on our
-hand model (redefined); its world landmarks are taken along the picture's axes.
+time, into a cache folder of its own) and reports ours - its, paired by hand. Its world landmarks are taken
+along the picture's axes. It is scored with its points as they are (raw), and with another keypoint set than
+its own a second time, with them moved by what the sets differ by on our hand model (redefined).
 """
 
 from __future__ import annotations
@@ -95,14 +95,17 @@ def predict(pipeline, rgb, labels, boxes):
 
 
 def _peer_answers(args, index, pictures):
-    """{row of the table: {picture: [PeerHand, ...]}}: the peer as it is, and in the chosen keypoint set."""
+    """{row of the table: {picture: [PeerHand, ...]}}: the peer as it is, and where another keypoint set is
+    chosen, moved to that."""
     from maskhand_ros.training.peer import ask_mediapipe, redefined
     from maskhand_ros.training.peer_keypoints import Redefinition
 
     paths = {name: str((index.parent / name).resolve()) for _, name in pictures}
     answer, version = ask_mediapipe(list(dict.fromkeys(paths.values())), args.max_hands)
-    redefinition = Redefinition(args.keypoints, args.hand_model)
     raw = {name: answer[path] for name, path in paths.items()}
+    if args.keypoints == 'mediapipe':
+        return {f'mediapipe {version} raw': raw}
+    redefinition = Redefinition(args.keypoints, args.hand_model)
     moved = {name: [redefined(hand, redefinition) for hand in hands] for name, hands in raw.items()}
     return {f'mediapipe {version} raw': raw, f'mediapipe {version} redefined': moved}
 

@@ -63,7 +63,8 @@ class ImageShards:
         self.device, self.part = device, part
         if not self.paths:
             raise CommandError(
-                f'no {split}-*.tar in {folder}', f'maskhand train images --out {folder} --split {split}'
+                f'no {split}-*.tar in {folder}',
+                f'maskhand train images --out {folder} --split {split}, of the same hand model',
             )
         for path in self.paths:
             held = _hand_of(path)

@@ -39,7 +39,12 @@ def add_loop_arguments(parser: argparse.ArgumentParser) -> None:
         action='store_true',
         help='networks in bfloat16: several times faster on GPUs and on CPUs with avx512_bf16',
     )
-    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
+    parser.add_argument(
+        '--device',
+        choices=('cpu', 'cuda'),
+        default='cuda' if torch.cuda.is_available() else 'cpu',
+        help='default: cuda where there is one',
+    )
     parser.add_argument(
         '--devices', type=int, default=1, help='GPUs, or CPU processes, to train on (default 1)'
     )
@@ -49,9 +54,8 @@ def start_processes(args: argparse.Namespace) -> Fabric:
     """The Fabric of this process; with --devices N, the other N - 1 are started here and run the same
     command."""
     torch.set_num_threads(args.threads)
-    accelerator = 'cuda' if args.device.startswith('cuda') else 'cpu'
     fabric = Fabric(
-        accelerator=accelerator, devices=args.devices, strategy='ddp' if args.devices > 1 else 'auto'
+        accelerator=args.device, devices=args.devices, strategy='ddp' if args.devices > 1 else 'auto'
     )
     fabric.launch()
     return fabric
@@ -74,7 +78,8 @@ class TrainingRun:
     `objective` is called with a batch and gives the loss first; `model` is the part of it that is kept.
     `rates` {prefix: factor} multiplies the learning rate of the parameters whose names begin so.
     Resuming with the same arguments gives the same steps as never having stopped where the budget is in
-    steps: weights, optimiser and random state are all in the checkpoint.
+    steps, on a CPU and from shards of cues: weights, optimiser and the CPU's random state are all in the
+    checkpoint; a GPU's dropout and the order of pictures start anew.
     """
 
     def __init__(

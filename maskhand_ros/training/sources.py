@@ -38,8 +38,9 @@ def _mediapipe_hand(path) -> TorchHand:
 class CueSource:
     """Shards of cues (`maskhand train data`); new ones are picked up on the way."""
 
-    def __init__(self, args: argparse.Namespace, fabric: Fabric) -> None:
-        self._size, self._loud = args.batch_size, fabric.is_global_zero
+    def __init__(self, args: argparse.Namespace, fabric: Fabric, refresh: bool = True) -> None:
+        """`refresh` False: what is there now is all."""
+        self._size, self._loud, self._refresh = args.batch_size, fabric.is_global_zero, refresh
         part = fabric.global_rank, fabric.world_size
         self.store = ShardStore(args.data, 'train', args.max_samples, fabric.device, part)
         self._held_out = None
@@ -54,7 +55,8 @@ class CueSource:
 
     def batch(self, train: TrainingRun) -> Batch:
         """The next batch, augmented."""
-        if train.step % REFRESH_EVERY == 0 and self.store.refresh() and self._loud:
+        due = self._refresh and train.step % REFRESH_EVERY == 0
+        if due and self.store.refresh() and self._loud:
             print(f'{len(self.store)} training samples in each process', flush=True)
         rows = torch.randint(len(self.store), (self._size,), generator=train.generator)
         cues, truth = self.store.batch(rows)

@@ -26,8 +26,7 @@ from ..hand_model.numpy_hand import HandModel
 from ..hand_model.torch_hand import TorchHand
 from ..model.config import MaskHandConfig, TokenizerConfig, paper_config
 from ..model.image_context import load_backbone
-from ..model.maskhand import MaskHand
-from ..model.rotation import rotation_6d_to_matrix
+from ..model.maskhand import MaskHand, keypoints_of
 from ..model.tokenizer import Tokenizer
 from .loop import CHECKPOINT, TrainingRun, add_loop_arguments, start_processes
 from .objective import Objective
@@ -97,7 +96,12 @@ def configuration(name: str, tokenizer: TokenizerConfig, changes: Iterable[str] 
             raise CommandError(
                 f'--change {change}: {name} has no such field', f'choose of {", ".join(values)}'
             )
-        node[last] = value if isinstance(node[last], str) else json.loads(value)
+        try:
+            node[last] = value if isinstance(node[last], str) else json.loads(value)
+        except ValueError:
+            raise CommandError(
+                f'--change {change}: {value!r} is no value', 'write it as JSON: 2, 0.5, true'
+            ) from None
     return MaskHandConfig.from_dict(values)
 
 
@@ -121,11 +125,7 @@ def measure(
         if model.regresses_hand:
             answers['first_'] = model.regressed(model.context(cues).first)
         for name, parameters in answers.items():
-            keypoints = hand.keypoints(
-                parameters.betas,
-                rotation_6d_to_matrix(parameters.global_orient),
-                rotation_6d_to_matrix(parameters.hand_pose),
-            )
+            keypoints = keypoints_of(hand, parameters)
             found.setdefault(f'{name}pa_mm', []).append(aligned_errors(keypoints, truth['keypoints']))
             found.setdefault(f'{name}mpjpe_mm', []).append(
                 (keypoints - truth['keypoints']).norm(dim=-1).mean(1)

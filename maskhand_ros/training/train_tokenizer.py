@@ -5,7 +5,7 @@
 
 The second learns the poses of image shards (`maskhand train images`, splits train and val) of your own MANO.
 
-Writes checkpoint.pt (continued if it exists), curve.json and poses.npy (the pool) into --out.
+Writes checkpoint.pt (continued if it exists), curve.json, poses.npy (the pool) and held_out.npy into --out.
 """
 
 from __future__ import annotations
@@ -82,9 +82,10 @@ def disturb(pose: Tensor) -> Tensor:
     return torch.cat([turned, pose[count:]])
 
 
-def with_orientation(pose: Tensor) -> Tensor:
+def with_orientation(pose: Tensor, generator: torch.Generator) -> Tensor:
     """A pose (B, 15, 6) with a global orientation drawn evenly from all in front of it (B, 16, 6)."""
-    quaternion = torch.nn.functional.normalize(torch.randn(len(pose), 4, device=pose.device), dim=1)
+    quaternion = torch.randn(len(pose), 4, generator=generator).to(pose.device)
+    quaternion = torch.nn.functional.normalize(quaternion, dim=1)
     w, axis = quaternion[:, :1], quaternion[:, 1:]
     sine = axis.norm(dim=1, keepdim=True).clamp_min(1e-6)
     orient = rotvec_to_matrix(2 * torch.atan2(sine, w) * axis / sine)
@@ -176,7 +177,7 @@ def run(args: argparse.Namespace) -> int:
         held_out = pose_pool(args.out / 'held_out.npy', args.held_out, sampler)
     pool, held_out = pool.to(fabric.device), held_out.to(fabric.device)
     if config.kind == 'hand':
-        pool, held_out = with_orientation(pool), with_orientation(held_out)
+        held_out = with_orientation(held_out, torch.Generator().manual_seed(HELD_OUT_SEED))
     torch.manual_seed(args.seed)
     model = make_tokenizer(config)
     train = TrainingRun(
@@ -185,7 +186,10 @@ def run(args: argparse.Namespace) -> int:
     losses = []
     while train.running():
         rows = torch.randint(len(pool), (args.batch_size,), generator=train.generator).to(fabric.device)
-        (loss,) = train.update(disturb(pool[rows]))
+        pose = disturb(pool[rows])
+        if config.kind == 'hand':
+            pose = with_orientation(pose, train.generator)
+        (loss,) = train.update(pose)
         losses.append(loss.detach())
         if train.step % 500 == 0:
             train.log(loss=torch.stack(losses).mean().item(), **round_trip(train.averaged(), hand, held_out))

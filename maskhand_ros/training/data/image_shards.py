@@ -7,13 +7,14 @@ killed run picks up again.
 The first renders hands (the open hand); the second takes any public data set whose reader gives MANO labels,
 by your own MANO. Hand models do not mix in one folder: a pose is told from the model's own rest pose.
 
-A shard `<split>-<source>-<seed>-<index>.tar` holds for each sample `KEY.jpg`, the 224 x 224 crop of a right
-hand (a left one mirrored) by the run time's rule with the errors of a tracker, and `KEY.npz`, all in the crop
-camera's frame, metres and pixels: global_orient (3, 3), hand_pose (15, 3, 3), betas (10,), wrist (3,)
-position, focal () px, keypoints (21, 3) from the wrist, keypoints_px (21, 2) px of 224, visible (21,);
-landmarks (21, 3) and presence (1,) of the landmark network on the crop (as `perception.cues.CueNetwork` has
-them); hand, the hand model's name. Keypoints are skinned from the parameters. A shard depends on its name
-alone; another seed gives other crops of the same pictures.
+A shard `<split>-<source>-<seed>-<index>.tar` (source: render, or DATASET.ITS_SPLIT) holds for each sample
+`KEY.jpg`, the 224 x 224 crop of a right hand (a left one mirrored) by the run time's rule with the errors of
+a tracker, and `KEY.npz`, all in the crop camera's frame, metres and pixels: global_orient (3, 3), hand_pose
+(15, 3, 3), betas (10,), wrist (3,) position, focal () px, keypoints (21, 3) from the wrist, keypoints_px (21,
+2) px of 224, visible (21,); landmarks (21, 3) and presence (1,) of the landmark network on the crop (as
+`perception.cues.CueNetwork` has them); hand, the hand model's name. Keypoints are skinned from the
+parameters. A shard depends on its name and on --mix and --shard-size, which are to stay; another seed gives
+other crops of the same pictures.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from pathlib import Path
 import numpy as np
 
 from maskhand_ros.commands.common import CommandError
+from maskhand_ros.perception.weights import SHIPPED
 from maskhand_ros.training.data.shards import SPLITS
 from maskhand_ros.training.datasets import DATASETS, read
 
@@ -77,6 +79,12 @@ def _encoded(crop, truth, seen, hand_name):
     return {'jpg': jpeg.tobytes(), 'npz': arrays.getvalue()}
 
 
+def _is_for(purpose, split):
+    """Whether a data set's own split is by its name for 'train', 'val' or 'test...'."""
+    words = split.lower().split('_')
+    return purpose in words or (purpose == 'train' and 'training' in words)
+
+
 def add_arguments(parser):
     """Arguments of `maskhand train images`."""
     parser.add_argument('--out', type=Path, required=True, help='folder of the shards')
@@ -90,7 +98,7 @@ def add_arguments(parser):
     group = parser.add_argument_group('a public data set in place of renders')
     group.add_argument('--dataset', choices=DATASETS)
     group.add_argument('--root', type=Path, help='its folder, laid out as published')
-    group.add_argument('--source-split', help='its own split (default: its first that --split is part of)')
+    group.add_argument('--source-split', help='its own split (default: the one of the same name)')
     group.add_argument('--hand-model', type=Path, help='your MANO, from `maskhand convert-mano`')
 
 
@@ -103,28 +111,32 @@ def run(args):
     cv2.setNumThreads(1)
     source = _LabelledSource(args) if args.dataset else _RenderSource(args)
     args.out.mkdir(parents=True, exist_ok=True)
-    cue_network = CueNetwork(Path(__file__).resolve().parents[2] / 'weights' / 'landmarks.onnx')
+    cue_network = CueNetwork(SHIPPED / 'landmarks.onnx')
     for index in itertools.count():
-        path = args.out / f'{args.split}-{args.dataset or "render"}-{args.seed}-{index:05d}.tar'
+        path = args.out / f'{args.split}-{source.name}-{args.seed}-{index:05d}.tar'
         rng = np.random.default_rng([SPLITS[args.split][0], args.seed, index])
         samples, offered = source.shard(index, rng, skip=path.exists())
         if not offered:
-            return 0
+            break
         if path.exists():
             continue
         start = time.monotonic()
         count = write_image_shard(path, samples, cue_network, source.hand_name)
         if not count:
             path.unlink()
-            raise CommandError(f'no sample for {path.name}: {source.left_out}', source.fix)
+            print(f'{path.name}: none of {offered} samples is usable: {source.left_out}', flush=True)
+            continue
         rate = count / (time.monotonic() - start)
         print(f'{path}: {count} samples of {offered}, {rate:.1f}/s {source.left_out or ""}', flush=True)
+    if not any(args.out.glob(f'{args.split}-{source.name}-{args.seed}-*.tar')):
+        raise CommandError(f'{source.name} gave no sample: {source.left_out}', source.fix)
+    return 0
 
 
 class _RenderSource:
     """Crops of the data engine."""
 
-    left_out, fix = None, 'render more'
+    name, left_out, fix = 'render', None, 'render more'
 
     def __init__(self, args):
         from maskhand_ros.hand_model.numpy_hand import HandModel
@@ -164,17 +176,17 @@ class _LabelledSource:
                 'give its folder, and the file that `maskhand convert-mano` makes of your MANO_RIGHT.pkl',
             )
         splits = DATASETS[args.dataset].SPLITS
-        split = args.source_split or next((name for name in splits if args.split in name), None)
+        split = args.source_split or next((name for name in splits if _is_for(args.split, name)), None)
         if split is None:
             raise CommandError(
-                f'{args.dataset} has no split like {args.split!r}',
-                f'give one of {", ".join(splits)} as --source-split',
+                f'{args.dataset} has no split for {args.split!r}',
+                f'take another data set for it, or say which of {", ".join(splits)} with --source-split',
             )
         print(f'{args.dataset}: its split {split}', flush=True)
         hands = read(args.dataset, args.root, split)
         self._crops, self._size = LabelledCrops(args.hand_model), args.shard_size
         self._hands = itertools.islice(hands, args.samples)
-        self.hand_name = self._crops.hand_name
+        self.hand_name, self.name = self._crops.hand_name, f'{args.dataset}.{split}'
 
     @property
     def left_out(self):
