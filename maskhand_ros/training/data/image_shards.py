@@ -7,7 +7,7 @@ killed run picks up again.
 The first renders hands (the open hand); the second takes any public data set whose reader gives MANO labels,
 by your own MANO. Hand models do not mix in one folder: a pose is told from the model's own rest pose.
 
-A shard `<split>-<source>-<seed>-<index>.tar` (source: render, or DATASET.ITS_SPLIT) holds for each sample
+A shard `<split>-<source>-<seed>-<index>.tar` (source: render, or DATASET_SPLIT) holds for each sample
 `KEY.jpg`, the 224 x 224 crop of a right hand (a left one mirrored) by the run time's rule with the errors of
 a tracker, and `KEY.npz`, all in the crop camera's frame, metres and pixels: global_orient (3, 3), hand_pose
 (15, 3, 3), betas (10,), wrist (3,) position, focal () px, keypoints (21, 3) from the wrist, keypoints_px (21,
@@ -186,7 +186,7 @@ class _LabelledSource:
         hands = read(args.dataset, args.root, split)
         self._crops, self._size = LabelledCrops(args.hand_model), args.shard_size
         self._hands = itertools.islice(hands, args.samples)
-        self.hand_name, self.name = self._crops.hand_name, f'{args.dataset}.{split}'
+        self.hand_name, self.name = self._crops.hand_name, f'{args.dataset}_{split}'
 
     @property
     def left_out(self):
