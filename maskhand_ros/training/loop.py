@@ -114,8 +114,9 @@ class TrainingRun:
             self._load()
         self._last = self._saved = time.monotonic()
         self._stop = False
-        for signum in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(signum, self._request_stop)
+        self._handlers = {
+            signum: signal.signal(signum, self._request_stop) for signum in (signal.SIGINT, signal.SIGTERM)
+        }
 
     def _request_stop(self, *_) -> None:
         self._stop = True
@@ -141,6 +142,9 @@ class TrainingRun:
         if done or save:
             self.save()
             self._saved = now
+        if done:  # what comes after may be interrupted as usual
+            for signum, handler in self._handlers.items():
+                signal.signal(signum, handler)
         return not done
 
     def update(self, *batch) -> tuple:
