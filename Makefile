@@ -3,6 +3,7 @@
 #   make demo VIDEO=file.mp4      ... on your own clip
 #   make demo CAMERA=0            ... on /dev/video0
 #   make test                     all tests, against the installed package; ARGS='-k name' goes to pytest
+#   make check-paper              the model `paper` at full depth: parameters, FLOPs, export; minutes, 16 GB
 #   make lint clean
 # Options: ROS_DISTRO=kilted|jazzy  PYTHON=python3.12  TORCH='torch==2.13.0'
 # TORCH is what pip installs for the tests. From PyPI that brings gigabytes of CUDA; the CPU build does as well:
@@ -31,7 +32,7 @@ export PYTHONSAFEPATH := 1
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test lint clean
+.PHONY: demo test check-paper lint clean
 
 DEMO_VENV := .venv
 TEST_VENV := .venv-test-$(ROS_DISTRO)
@@ -55,6 +56,9 @@ demo: $(DEMO_VENV)/.installed-$(ROS_DISTRO)
 # From another folder: here the sources would hide the installed package.
 test: $(TEST_VENV)/.installed-$(ROS_DISTRO)
 	@cd $(TEST_VENV) && AMENT_PREFIX_PATH="$$PWD" bin/pytest -c '$(CURDIR)/pyproject.toml' '$(CURDIR)/test' $(ARGS)
+
+check-paper: $(TEST_VENV)/.installed-$(ROS_DISTRO)
+	@cd $(TEST_VENV) && bin/python -m maskhand_ros.training.check_paper
 
 lint: $(DEMO_VENV)/.wheels-$(ROS_DISTRO)
 	$(call pip,$(DEMO_VENV),ruff)

@@ -34,6 +34,7 @@ ARGUMENTS = (
     ('compressed', '', ['', *BOOLEAN], 'subscribe to <image>/compressed in place of <image>'),
     ('device', '', ['', 'cpu', 'cuda', 'tensorrt'], 'what runs the networks; never replaced silently'),
     ('model', '', None, 'folder of the model files; empty: the value of params_file'),
+    ('hand_model', '', None, 'hand from `maskhand convert-mano`; empty: the value of params_file'),
     ('max_hands', '', ['', *map(str, range(1, 9))], 'hands followed at most'),
     ('namespace', '', None, 'namespace of the node, its relative topics and its TF frames'),
     (
@@ -61,6 +62,7 @@ def parameters(value):
         'compressed': value['compressed'] and value['compressed'] == 'true',
         'device': value['device'],
         'weights_dir': value['model'],
+        'hand_model': value['hand_model'],
         'max_hands': value['max_hands'] and int(value['max_hands']),
     }
     return {name: setting for name, setting in given.items() if setting != ''}

@@ -26,12 +26,17 @@ COMMANDS = {
 
 TRAIN_COMMANDS = {
     'data': ('render synthetic hands into shards', 'maskhand_ros.training.data.shards'),
+    'images': (
+        'crops of renders or of a public data set into shards, for `paper`',
+        'maskhand_ros.training.data.image_shards',
+    ),
     'index': (
         'a public data set to an index for `maskhand evaluate`',
         'maskhand_ros.training.datasets.index',
     ),
     'tokenizer': ('train the pose tokenizer', 'maskhand_ros.training.train_tokenizer'),
     'model': ('train the masked transformer', 'maskhand_ros.training.train_maskhand'),
+    'ablate': ('train without one part after another, compare', 'maskhand_ros.training.ablate'),
     'calibrate': ('bring the stated uncertainty to scale', 'maskhand_ros.training.calibrate'),
     'evaluate': ('errors and uncertainty on held-out shards', 'maskhand_ros.training.evaluate_synthetic'),
 }
@@ -41,8 +46,12 @@ INSTALL = {
     'anny': "pip install 'maskhand_ros[train]'",
     'onnx': "pip install 'maskhand_ros[train]'",
     'moderngl': "pip install 'maskhand_ros[train]'",
+    'lightning_fabric': "pip install 'maskhand_ros[train]'",
+    'vector_quantize_pytorch': "pip install 'maskhand_ros[train]'",
     'onnxruntime': "pip install 'maskhand_ros[cpu]' (or [gpu])",
+    'safetensors': "pip install 'maskhand_ros[train]'",
     'scipy': "pip install 'maskhand_ros[train]'",
+    'webdataset': "pip install 'maskhand_ros[train]'",
     'yaml': "pip install 'maskhand_ros[train]'",
     'cv2': 'pip install opencv-python-headless',
     'rclpy': 'source /opt/ros/<distro>/setup.bash, or run `make demo`, which brings its own ROS 2',

@@ -27,17 +27,18 @@ _MIRROR = np.diag([-1.0, 1.0, 1.0])
 def cross_matrix(points):
     """Matrices (..., 3, 3) of cross products with points (..., 3): `cross_matrix(p) @ v` is p x v, and
     `v @ cross_matrix(p)` is v x p."""
-    x, y, z = np.moveaxis(points, -1, 0)
-    zero = np.zeros_like(x)
-    return np.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).reshape(*x.shape, 3, 3)
+    points = np.asarray(points)
+    matrix = np.zeros((*points.shape, 3), points.dtype)
+    for i, j, k in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
+        matrix[..., j, i], matrix[..., i, j] = points[..., k], -points[..., k]
+    return matrix
 
 
 def rotvec_to_matrix(rotvec):
     """Axis-angle (..., 3) in radians to rotation matrices (..., 3, 3) (Rodrigues' formula)."""
     rotvec = np.asarray(rotvec)
-    angle = np.linalg.norm(rotvec, axis=-1)[..., None, None]
-    safe = np.maximum(angle[..., 0], 1e-12)
-    cross = cross_matrix(rotvec / safe)
+    angle = np.sqrt((rotvec * rotvec).sum(-1))[..., None, None]
+    cross = cross_matrix(rotvec / np.maximum(angle[..., 0], 1e-12))
     return np.eye(3, dtype=cross.dtype) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
 
 
@@ -106,14 +107,16 @@ def wrist_frame(rotation, side):
 
 
 def procrustes_align(source, target):
-    """The similarity (rotation with det +1, scale, translation) of source (N, 3) that is nearest to target
-    (N, 3)."""
+    """The similarity (rotation with det +1, scale, translation) of source (..., N, 3) that is nearest to
+    target (..., N, 3)."""
     source, target = np.asarray(source, float), np.asarray(target, float)
-    centred, goal = source - source.mean(0), target - target.mean(0)
-    u, s, vt = np.linalg.svd(centred.T @ goal)
-    sign = np.array([1, 1, np.sign(np.linalg.det(u @ vt))])
-    scale = (s * sign).sum() / max((centred**2).sum(), 1e-12)
-    return scale * centred @ (u * sign) @ vt + target.mean(0)
+    middle = target.mean(-2, keepdims=True)
+    centred, goal = source - source.mean(-2, keepdims=True), target - middle
+    u, s, vt = np.linalg.svd(np.swapaxes(centred, -1, -2) @ goal)
+    sign = np.ones_like(s)
+    sign[..., 2] = np.sign(np.linalg.det(u @ vt))
+    scale = (s * sign).sum(-1) / np.maximum((centred**2).sum((-1, -2)), 1e-12)
+    return scale[..., None, None] * centred @ (u * sign[..., None, :]) @ vt + middle
 
 
 def project(points, K):

@@ -32,6 +32,13 @@ JOINT_NAMES = (
 JOINT_PARENTS = np.array([-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 0, 10, 11, 0, 13, 14])
 """(16,) parent of each joint; -1 for the wrist."""
 
+JOINT_LEVELS = (
+    (slice(1, None, 3), slice(0, 1)),
+    (slice(2, None, 3), slice(1, None, 3)),
+    (slice(3, None, 3), slice(2, None, 3)),
+)
+"""The finger joints level by level from the palm, and the parents of each level: a chain in three steps."""
+
 KEYPOINT_NAMES = ('wrist', *(f'{finger}_{part}' for finger in FINGERS for part in ('1', '2', '3', 'tip')))
 """21 keypoints: wrist, then thumb, index, middle, ring, little from the palm to the tip."""
 

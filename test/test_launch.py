@@ -26,6 +26,7 @@ ARGUMENTS = {
     'compressed',
     'device',
     'model',
+    'hand_model',
     'max_hands',
     'namespace',
     'params_file',

@@ -11,7 +11,7 @@ pytest.importorskip('rclpy', reason='needs ROS 2')
 from geometry_msgs.msg import Point, PoseWithCovariance  # noqa: E402
 from rclpy.serialization import deserialize_message, serialize_message  # noqa: E402
 
-from maskhand_ros.msg import Hand, HandArray, HandTopology  # noqa: E402
+from maskhand_ros.msg import Hand, HandArray, HandHypothesis, HandTopology  # noqa: E402
 
 FOLDER = Path(__file__).resolve().parents[1] / 'msg'
 
@@ -35,7 +35,9 @@ def test_fields_and_constants():
         'float[48]',
         'float[10]',
     )
-    assert len(fields) == 19
+    assert len(fields) == 20
+    assert fields['hypotheses'] == 'sequence<maskhand_ros/HandHypothesis>'
+    assert HandHypothesis.get_fields_and_field_types()['keypoints_wrist'] == 'geometry_msgs/Point[21]'
     assert HandTopology.get_fields_and_field_types()['parents'] == 'int8[16]'
     assert (Hand.LEFT, Hand.RIGHT) == (1, 2)
     assert (Hand.TENTATIVE, Hand.TRACKED, Hand.PREDICTED) == (1, 2, 3)
@@ -48,7 +50,7 @@ def test_fields_and_constants():
     ) == (0, 1, 2, 3, 4)
 
 
-@pytest.mark.parametrize('message', ['Hand', 'HandArray', 'HandTopology'])
+@pytest.mark.parametrize('message', ['Hand', 'HandArray', 'HandHypothesis', 'HandTopology'])
 def test_every_field_is_commented(message):
     lines = (FOLDER / f'{message}.msg').read_text().splitlines()
     for index, line in enumerate(lines):

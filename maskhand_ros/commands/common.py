@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import json
+import math
 import pathlib
 
 import cv2
@@ -42,6 +44,7 @@ def add_pipeline_arguments(parser):
         default=KEYPOINT_SETS[0],
         help='where the 21 keypoints sit (default %(default)s)',
     )
+    group.add_argument('--iterations', type=whole(1), default=1, help='steps of decoding (default 1)')
     group.add_argument('--max-hands', type=int, default=2)
     group.add_argument(
         '--hand-length',
@@ -50,6 +53,47 @@ def add_pipeline_arguments(parser):
         metavar='M',
         help='wrist to middle fingertip of a stretched hand in metres (default: population mean)',
     )
+
+
+def whole(least):
+    """An argparse type: a whole number that is `least` or more."""
+
+    def convert(text):
+        if int(text) < least:
+            raise argparse.ArgumentTypeError(f'{text} is less than {least}')
+        return int(text)
+
+    return convert
+
+
+def positive(text):
+    """An argparse type: a number above 0."""
+    if not 0 < float(text) < math.inf:
+        raise argparse.ArgumentTypeError(f'{text} is not a number above 0')
+    return float(text)
+
+
+def add_hypothesis_arguments(parser):
+    """Options of the poses that are drawn beside the estimate."""
+    group = parser.add_argument_group('hypotheses')
+    group.add_argument(
+        '--hypotheses',
+        type=whole(0),
+        default=0,
+        help='poses to draw beside the estimate, most probable first (default 0)',
+    )
+    group.add_argument('--temperature', type=positive, default=1.0, help='of the drawing (default 1)')
+    group.add_argument(
+        '--top-k',
+        type=whole(0),
+        default=0,
+        help='draw among this many most probable tokens (default 0: all)',
+    )
+
+
+def hypothesis_options(args):
+    """What `add_hypothesis_arguments` parsed, as fields of a PipelineConfig."""
+    return {'hypotheses': args.hypotheses, 'temperature': args.temperature, 'top_k': args.top_k}
 
 
 def add_camera_arguments(parser):
@@ -74,6 +118,7 @@ def build_pipeline(args, **changes):
         hand_model=args.hand_model,
         keypoint_set=args.keypoints,
         max_hands=args.max_hands,
+        iterations=args.iterations,
         hand_length=args.hand_length,
     )
     return HandPipeline(PipelineConfig(**{**values, **changes}))
@@ -122,14 +167,12 @@ def hand_to_dict(hand, vertices=True):
 
     `vertices` False leaves the mesh out. Units and frames are those of Hand.msg.
     """
-    values = {}
+    values = {'hypotheses': [{k: _plain(v) for k, v in vars(drawn).items()} for drawn in hand.hypotheses]}
     for field in dataclasses.fields(hand):
         value = getattr(hand, field.name)
-        if field.name == 'vertices' and not vertices:
+        if field.name == 'hypotheses' or (field.name == 'vertices' and not vertices):
             continue
-        if isinstance(value, (np.ndarray, np.generic)):
-            value = np.round(np.asarray(value, float), 6).tolist()
-        values[field.name] = value
+        values[field.name] = _plain(value)
     values.update(
         side=SIDE_NAMES[hand.side],
         state=STATE_NAMES[hand.state],
@@ -137,6 +180,12 @@ def hand_to_dict(hand, vertices=True):
         scale_source=SCALE_NAMES[hand.scale_source],
     )
     return values
+
+
+def _plain(value):
+    if isinstance(value, (np.ndarray, np.generic)):
+        return np.round(np.asarray(value, float), 6).tolist()
+    return value
 
 
 def write_json(path, value):

@@ -20,12 +20,13 @@ def add_arguments(parser):
     )
     common.add_camera_arguments(parser)
     common.add_pipeline_arguments(parser)
+    common.add_hypothesis_arguments(parser)
 
 
 def run(args):
     paths = list(_pictures(args.inputs))
     folder = common.output_folder(args.out)
-    pipeline = common.build_pipeline(args, mirrored_input=args.mirrored)
+    pipeline = common.build_pipeline(args, **common.hypothesis_options(args), mirrored_input=args.mirrored)
     names = _unique_names(paths)
     for path, name in zip(paths, names, strict=True):
         rgb = common.read_picture(path)

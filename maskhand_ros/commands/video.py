@@ -29,6 +29,7 @@ def add_arguments(parser):
     )
     common.add_camera_arguments(parser)
     common.add_pipeline_arguments(parser)
+    common.add_hypothesis_arguments(parser)
 
 
 def run(args):
@@ -48,7 +49,7 @@ def run(args):
     height, width = bgr.shape[:2]
     camera = common.camera_from(args, width, height)
     folder = common.output_folder(args.out)
-    pipeline = common.build_pipeline(args, mirrored_input=args.mirrored)
+    pipeline = common.build_pipeline(args, **common.hypothesis_options(args), mirrored_input=args.mirrored)
     target = folder / f'{source.stem}_overlay.mp4'
     writer = cv2.VideoWriter(str(target), cv2.VideoWriter_fourcc(*'mp4v'), rate, (width, height))
     if not writer.isOpened():

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from maskhand_ros.skeleton import JOINT_PARENTS, KEYPOINT_SETS
+from maskhand_ros.skeleton import JOINT_LEVELS, KEYPOINT_SETS
 
 OPEN_HAND = Path(__file__).with_name('open_hand.npz')
 _REQUIRED = ('v_template', 'shapedirs', 'posedirs', 'J_regressor', 'weights', 'f')
@@ -110,10 +110,9 @@ def forward_kinematics(local, rest_joints):
 
     Returns rotations (B, 16, 3, 3) and joint positions (B, 16, 3), wrist at the origin.
     """
-    rotations, joints = [local[:, 0]], [np.zeros_like(rest_joints[:, 0])]
-    for joint in range(1, 16):
-        parent = JOINT_PARENTS[joint]
-        bone = rest_joints[:, joint] - rest_joints[:, parent]
-        rotations.append(rotations[parent] @ local[:, joint])
-        joints.append(joints[parent] + (rotations[parent] @ bone[..., None])[..., 0])
-    return np.stack(rotations, 1), np.stack(joints, 1)
+    rotations, joints = local.copy(), np.zeros_like(rest_joints)
+    for level, parents in JOINT_LEVELS:
+        bones = rest_joints[:, level] - rest_joints[:, parents]
+        rotations[:, level] = rotations[:, parents] @ local[:, level]
+        joints[:, level] = joints[:, parents] + (rotations[:, parents] @ bones[..., None])[..., 0]
+    return rotations, joints

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
+import tempfile
 import warnings
 from hashlib import sha256
 from pathlib import Path
@@ -15,21 +17,24 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from .config import CUE_SHAPES, MaskHandConfig
+from ..perception.weights import SHIPPED
+from .config import MaskHandConfig
+from .context import Context
 from .maskhand import MaskHand
-from .sampling import joint_logits
+from .quantizers import joint_logits
 
 OPSET = 17
-VERSION = '0.1.0'
+VERSION = '0.2.0'
 
 
 class _ContextGraph(nn.Module):
     def __init__(self, model: MaskHand) -> None:
         super().__init__()
-        self.context = model.context
+        self.context, self.names = model.context, model.input_shapes
 
-    def forward(self, *cues: Tensor) -> tuple[Tensor, Tensor]:
-        return self.context(dict(zip(CUE_SHAPES, cues, strict=True)))
+    def forward(self, *cues: Tensor) -> tuple[Tensor, ...]:
+        context = self.context(dict(zip(self.names, cues, strict=True)))
+        return (*context[:-1], *context.maps)
 
 
 class _SynthesizerGraph(nn.Module):
@@ -37,9 +42,10 @@ class _SynthesizerGraph(nn.Module):
         super().__init__()
         self.synthesizer = model.synthesizer
 
-    def forward(self, memory: Tensor, trunk: Tensor, codes: Tensor, mask: Tensor) -> tuple[Tensor, ...]:
-        out = self.synthesizer(memory, trunk, codes, mask)
-        return joint_logits(out.logits), *out[1:]
+    def forward(self, codes: Tensor, mask: Tensor, *context: Tensor) -> tuple[Tensor, ...]:
+        fixed = len(Context._fields) - 1
+        out = self.synthesizer(Context(*context[:fixed], context[fixed:]), codes, mask)
+        return joint_logits(out.logits), *(value for value in out[2:] if value is not None)
 
 
 class _TokenizerGraph(nn.Module):
@@ -74,20 +80,21 @@ def _export(
     module: nn.Module, inputs: tuple[Tensor, ...], names: list[str], outputs: list[str], path: Path
 ) -> None:
     axes = {name: {0: 'N'} for name in names + outputs}
-    with warnings.catch_warnings():
+    # In a folder of its own: over 2 GB, torch writes every weight beside the graph into a file of its own.
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder, warnings.catch_warnings():
         # The exporter by tracing needs no further package and gives the operator set asked for.
         warnings.simplefilter('ignore')
         torch.onnx.export(
             module.eval(),
             inputs,
-            str(path),
+            f'{folder}/{path.name}',
             input_names=names,
             output_names=outputs,
             dynamic_axes=axes,
             opset_version=OPSET,
             dynamo=False,
         )
-    model = onnx.load(path)
+        model = onnx.load(f'{folder}/{path.name}')
     store_half(model)
     onnx.checker.check_model(model)
     onnx.save(model, path)
@@ -98,38 +105,58 @@ def export_model(model: MaskHand, folder: Path, training: dict) -> None:
 
     model.json lists the SHA-256 of every .onnx and .npz file there; `training` (plain values) is kept in it.
     """
+    config = model.config
+    if config.head != 'tokens':
+        raise ValueError(f"a model with the head '{config.head}' is for ablations: only tokens are exported")
     folder.mkdir(parents=True, exist_ok=True)
     model = model.cpu().eval()
-    config = model.config
     shape = config.tokenizer
     count = 2
-    cues = tuple(torch.rand(count, *size) for size in CUE_SHAPES.values())
-    memory, trunk = (x.detach() for x in model.context(dict(zip(CUE_SHAPES, cues, strict=True))))
-    codes = torch.zeros(count, shape.tokens, len(shape.levels))
+    cues = {name: torch.rand(count, *size) for name, size in model.input_shapes.items()}
+    context = model.context(cues)
+    context = [part.detach() for part in (*context[:-1], *context.maps)]
+    levels = len(context) - len(Context._fields) + 1
+    names = [*Context._fields[:-1], *(f'map{level}' for level in range(levels))]
+    quantizer = model.tokenizer.quantizer
+    codes = torch.zeros(count, shape.tokens, quantizer.dimensions)
     mask = torch.ones(count, shape.tokens, dtype=torch.bool)
-    _export(_ContextGraph(model), cues, list(CUE_SHAPES), ['memory', 'trunk'], folder / 'context.onnx')
+    _export(_ContextGraph(model), tuple(cues.values()), list(cues), names, folder / 'context.onnx')
     _export(
         _SynthesizerGraph(model),
-        (memory, trunk, codes, mask),
-        ['memory', 'trunk', 'token_embeddings', 'mask'],
-        ['logits', 'global_orient', 'betas', 'camera', 'log_variance'],
+        (codes, mask, *context),
+        ['token_embeddings', 'mask', *names],
+        [
+            'logits',
+            *(['global_orient'] * model.regresses_hand),
+            'betas',
+            'camera',
+            'log_variance',
+            *(['orient_log_variance'] * model.regresses_hand),
+        ],
         folder / 'synthesizer.onnx',
     )
     _export(_TokenizerGraph(model), (codes,), ['embeddings'], ['hand_pose'], folder / 'tokenizer.onnx')
-    np.savez(folder / 'codebook.npz', codebook=model.tokenizer.quantizer.codebook.numpy())
+    np.savez(folder / 'codebook.npz', codebook=quantizer.codebook.numpy())
     write_description(
         folder,
         {
-            'name': 'maskhand-compact',
+            'name': f'maskhand-{config.name}',
             'version': VERSION,
             'keypoint_set': 'mano',
             'tokens': shape.tokens,
-            'codebook_size': int(np.prod(shape.levels)),
+            'codebook_size': len(quantizer.codebook),
             'iterations': 1,
             'config': config.to_dict(),
             'training': training,
         },
     )
+
+
+def add_shipped_networks(folder: Path) -> None:
+    """Copy what finds hands and their landmarks into `folder`: a folder of models is whole."""
+    if not folder.samefile(SHIPPED):
+        for name in ('palm_detector.onnx', 'landmarks.onnx'):
+            shutil.copyfile(SHIPPED / name, folder / name)
 
 
 def write_description(folder: Path, description: dict) -> None:
@@ -145,7 +172,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--out',
         type=Path,
-        default=Path(__file__).parents[1] / 'weights',
+        default=SHIPPED,
         help='folder for the exported files (default: the weights of this package)',
     )
 
@@ -155,6 +182,8 @@ def run(args: argparse.Namespace) -> int:
     checkpoint = torch.load(args.checkpoint, map_location='cpu', weights_only=True)
     model = MaskHand(MaskHandConfig.from_dict(checkpoint['config']))
     model.load_state_dict(checkpoint['ema'])
+    args.out.mkdir(parents=True, exist_ok=True)
+    add_shipped_networks(args.out)
     export_model(model, args.out, checkpoint['summary'])
     for path in sorted(args.out.iterdir()):
         print(f'{path.name:24} {path.stat().st_size / 1e6:6.2f} MB')

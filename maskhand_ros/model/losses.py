@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .maskhand import HandParameters
-from .rotation import rotation_6d_to_matrix
+from .rotation import matrix_to_rotvec, rotation_6d_to_matrix
 
 WEIGHTS = {
     'keypoints': 20.0,
@@ -19,11 +19,13 @@ WEIGHTS = {
     'pixels': 3.0,
     'tokens': 0.15,
     'variance': 0.02,
+    'orient_variance': 0.02,
 }
 """Weight of each term; lengths are around 0.01, so theirs are large."""
 
 LABEL_SMOOTHING = 0.02
-VARIANCE_UNIT = 1e-4
+VARIANCE_UNIT, ORIENT_VARIANCE_UNIT = 1e-4, 1e-2
+"""(10 mm)^2 and (0.1 rad)^2: spreads of this size weigh as much as in an ordinary NLL."""
 
 
 def project(keypoints: Tensor, camera: Tensor) -> Tensor:
@@ -80,10 +82,24 @@ def variance_loss(log_variance: Tensor, keypoints: Tensor, target: Tensor, count
     """
     square = (keypoints - target).detach()[:, 1:].square()
     error = torch.stack([square[..., :2].mean(-1), square[..., 2]], -1)
-    log_variance = log_variance[:, 1:]
+    return _beta_nll(log_variance[:, 1:], error, VARIANCE_UNIT, counted)
+
+
+def orient_variance_loss(log_variance: Tensor, orient: Tensor, target: Tensor, counted: Tensor) -> Tensor:
+    """beta-NLL of the turn about the camera's axes from `orient` (B, 6) to the matrices `target` (B, 3, 3);
+    no gradient to the orientation.
+
+    log_variance (B, 3), rad^2; `counted` (B,) rows that count.
+    """
+    turn = matrix_to_rotvec(target @ rotation_6d_to_matrix(orient).detach().transpose(1, 2))
+    return _beta_nll(log_variance, turn.square(), ORIENT_VARIANCE_UNIT, counted)
+
+
+def _beta_nll(log_variance: Tensor, square: Tensor, unit: float, counted: Tensor) -> Tensor:
+    """Mean over `counted` rows (B,) of squared errors (B, ...) under their log variances, beta 0.5."""
     variance = log_variance.exp()
-    loss = 0.5 * (log_variance + error / variance) * (variance.detach() / VARIANCE_UNIT).sqrt()
-    return (loss.mean((1, 2)) * counted).sum() / counted.sum().clamp_min(1)
+    loss = 0.5 * (log_variance + square / variance) * (variance.detach() / unit).sqrt()
+    return (loss.flatten(1).mean(1) * counted).sum() / counted.sum().clamp_min(1)
 
 
 def weighted(terms: dict[str, Tensor]) -> Tensor:

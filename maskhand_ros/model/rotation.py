@@ -20,6 +20,15 @@ def matrix_to_rotation_6d(matrix: Tensor) -> Tensor:
     return torch.cat([matrix[..., 0], matrix[..., 1]], -1)
 
 
+def matrix_to_rotvec(matrix: Tensor) -> Tensor:
+    """Rotation matrices (..., 3, 3) to axis-angle (..., 3) in radians; not to be differentiated near 0 and
+    pi."""
+    skew = (matrix - matrix.transpose(-1, -2))[..., [2, 0, 1], [1, 2, 0]] / 2
+    sine = skew.norm(dim=-1, keepdim=True)
+    cosine = (matrix.diagonal(dim1=-2, dim2=-1).sum(-1, keepdim=True) - 1) / 2
+    return skew * torch.atan2(sine, cosine) / sine.clamp_min(1e-6)
+
+
 def rotvec_to_matrix(rotvec: Tensor) -> Tensor:
     """Axis-angle (..., 3) in radians to rotation matrices (..., 3, 3)."""
     x, y, z = rotvec.unbind(-1)

@@ -7,8 +7,9 @@ import math
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from .quantizers import gumbel_argmax
 from .synthesizer import Synthesis
 
 
@@ -29,53 +30,43 @@ def random_mask(batch: int, tokens: int, all_masked: int, generator: torch.Gener
     return order < count
 
 
-def level_values(levels: int, like: Tensor) -> Tensor:
-    """(levels,) the values that a code dimension takes."""
-    return torch.linspace(-1, 1, levels, dtype=like.dtype, device=like.device)
-
-
-def expected_codes(logits: Tensor) -> Tensor:
-    """Logits (..., D, levels) to the mean code (..., D): softmax x codebook, which factorises over the
-    dimensions."""
-    return logits.softmax(-1) @ level_values(logits.shape[-1], logits)
-
-
-def sample_codes(logits: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Logits (..., D, levels) to codes (..., D) drawn from them (Gumbel maximum)."""
-    uniform = torch.rand(logits.shape, generator=generator).to(logits.device)
-    noise = -(-uniform.clamp(1e-9, 1 - 1e-7).log()).log()
-    return level_values(logits.shape[-1], logits)[(logits + noise).argmax(-1)]
-
-
-def joint_logits(logits: Tensor) -> Tensor:
-    """Logits of each dimension (B, L, D, levels) to those of whole tokens (B, L, K): the outer sum, last
-    dimension fastest."""
-    total = logits[:, :, 0]
-    for dimension in range(1, logits.shape[2]):
-        total = (total[..., None] + logits[:, :, dimension, None, :]).flatten(2)
-    return total
+def still_hidden(confidence: Tensor, count: int) -> Tensor:
+    """The mask (B, L) of the `count` least confident tokens of each row of `confidence` (B, L)."""
+    return confidence.argsort(dim=1, stable=True).argsort(dim=1, stable=True) < count
 
 
 @torch.no_grad()
-def decode_expected(
+def decode(
     step: Callable[[Tensor, Tensor], Synthesis],
+    quantizer: nn.Module,
     batch: int,
     tokens: int,
-    dimensions: int,
     iterations: int = 1,
     schedule: Callable[[float], float] = cosine_schedule,
+    temperature: float = 0.0,
+    generator: torch.Generator | None = None,
     device: str = 'cpu',
 ) -> tuple[Tensor, Synthesis]:
-    """The point estimate: expected codes (B, L, D) and the last step's outputs.
+    """Codes (B, L, D) and the last step's outputs.
 
-    Every iteration shows the most confident tokens as expected codes; the answer is soft at all positions.
+    `temperature` 0 is the point estimate: every iteration shows the most confident tokens as expected codes,
+    and the answer is soft at all positions. Above 0, hidden tokens are drawn and, once shown, stay: one
+    hypothesis.
     """
-    codes = torch.zeros(batch, tokens, dimensions, device=device)
+    codes = torch.zeros(batch, tokens, quantizer.dimensions, device=device)
     mask = torch.ones(batch, tokens, dtype=torch.bool, device=device)
+    chosen = torch.zeros(batch, tokens, device=device)
     for t in range(1, iterations + 1):
         out = step(codes, mask)
-        codes = expected_codes(out.logits)
         hidden = int(schedule(t / iterations) * tokens + 1e-9)
-        confidence = out.logits.log_softmax(-1).amax(-1).sum(-1)
-        mask = confidence.argsort(dim=1, stable=True).argsort(dim=1, stable=True) < hidden
+        log_probability = out.logits.log_softmax(-1)
+        if temperature == 0:
+            codes = quantizer.expected(out.logits)
+            mask = still_hidden(log_probability.amax(-1).sum(-1), hidden)
+        else:
+            digits = gumbel_argmax(out.logits / temperature, generator)
+            drawn = log_probability.gather(-1, digits[..., None])[..., 0].sum(-1)
+            codes = torch.where(mask[..., None], quantizer.lookup(digits), codes)
+            chosen = torch.where(mask, drawn, chosen)
+            mask = still_hidden(chosen.masked_fill(~mask, math.inf), hidden)
     return codes, out

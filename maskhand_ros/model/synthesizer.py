@@ -1,5 +1,5 @@
-"""Stage 2b: the masked transformer that fills in pose tokens, with anatomical refinement before it and heads
-after it."""
+"""Stage 2b: the masked transformer that fills in pose tokens, with graph-based anatomical refinement before
+it and heads after it."""
 
 from __future__ import annotations
 
@@ -8,43 +8,36 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .. import skeleton
-from .config import BETAS, FINGER_JOINTS, FINGERS, POSE_SIZE, MaskHandConfig
-from .context import skeleton_adjacency
+from .config import BETAS, FINGERS, POSE_SIZE, MaskHandConfig
+from .context import Context
+from .graph import query_adjacency, token_keypoints
 from .layers import DecoderLayer, RefinementBlock
+from .quantizers import make_quantizer
+from .tokenizer import IDENTITY_6D
 
 LOG_VARIANCE_START = -9.2
 """(10 mm)^2 in metres, as a logarithm."""
 
 LOG_VARIANCE_RANGE = (-14.0, -4.0)
+ORIENT_LOG_VARIANCE_START = -4.0
+"""(0.14 rad)^2, as a logarithm."""
+ORIENT_LOG_VARIANCE_RANGE = (-10.0, 2.0)
 
 
 class Synthesis(NamedTuple):
-    """`logits` (B, L, D, levels) of each code dimension; the rest as the heads give them (see
-    `Synthesizer`)."""
+    """`logits` (B, L, groups, size) of the tokens' digits, or with the head 'regression' `pose` (B, J,
+    6), the other one None; `global_orient` (B, 6), None where the tokens hold it; `betas` (B, 10);
+    `camera` (B, 3) as scale and offset (see `losses.project`); `log_variance` (B, 21, 2) of wrist-
+    relative keypoints in m^2, across and along the viewing ray; `orient_log_variance` (B, 3) of the turn
+    from `global_orient` to the true one about the camera's axes in rad^2, None where that is None."""
 
-    logits: Tensor
-    global_orient: Tensor
+    logits: Tensor | None
+    pose: Tensor | None
+    global_orient: Tensor | None
     betas: Tensor
     camera: Tensor
     log_variance: Tensor
-
-
-def node_adjacency(tokens_per_finger: int) -> Tensor:
-    """(N, N) for 21 landmarks, the pose tokens and two head queries: bones, and each finger's tokens with its
-    landmarks."""
-    tokens = FINGERS * tokens_per_finger
-    adjacency = torch.eye(21 + tokens + 2)
-    adjacency[:21, :21] = skeleton_adjacency()
-    for finger in range(FINGERS):
-        name = skeleton.JOINT_NAMES[1 + FINGER_JOINTS * finger].split('_')[0]
-        points = [k for k, keypoint in enumerate(skeleton.KEYPOINT_NAMES) if keypoint.startswith(name)]
-        own = list(range(21 + finger * tokens_per_finger, 21 + (finger + 1) * tokens_per_finger))
-        for token in own:
-            adjacency[token, points + own] = 1
-            adjacency[points, token] = 1
-    adjacency[-2:, :21] = 1
-    return adjacency
+    orient_log_variance: Tensor | None
 
 
 def positive_scale(camera: Tensor) -> Tensor:
@@ -53,76 +46,120 @@ def positive_scale(camera: Tensor) -> Tensor:
 
 
 class Synthesizer(nn.Module):
-    """Memory, trunk and partly masked tokens to a distribution for every token, and the continuous
-    parameters.
+    """A Context and partly masked tokens to a distribution for every token, and the continuous parameters.
 
-    The queries are [21 landmarks | L tokens | orientation | shape]. The refinement blocks mix all of them;
-    then the landmarks go back into the memory and the others through the decoder layers. Outputs:
-    global_orient (B, 6), betas (B, 10), camera (B, 3) as scale and offset (see `losses.project`),
-    log_variance (B, 21, 2) of wrist-relative keypoints in m^2, across and along the viewing ray.
+    The queries are [21 nodes | L tokens | orientation, shape | extra]; the two in the middle only where the
+    first regression has an orientation. Refinement blocks mix them; decoder layers let the tokens and those
+    two look at the maps too, around the mean of the landmarks that they speak of plus a learned step.
     """
 
     def __init__(self, config: MaskHandConfig) -> None:
         super().__init__()
         self.config = config
-        levels, width, tokens = config.tokenizer.levels, config.width, config.tokenizer.tokens
-        if len(set(levels)) != 1:
-            raise ValueError(
-                f'tokenizer levels {levels}: the factorised head needs the same count in each dimension'
-            )
-        self.embed = nn.Linear(len(levels), width)
+        tokenizer, width = config.tokenizer, config.width
+        quantizer = make_quantizer(tokenizer)
+        self.groups, self.group_size = quantizer.groups, quantizer.group_size
+        self.has_heads = tokenizer.kind == 'finger'
+        further = 2 * self.has_heads + (config.context_tokens if config.vit is None else 0)
+        self.embed = nn.Linear(quantizer.dimensions, width)
         self.mask_token = nn.Parameter(torch.randn(width) * 0.02)
-        self.embed_pose = nn.Linear(POSE_SIZE // FINGERS, width)
-        self.embed_heads = nn.Linear(6 + BETAS + 3, 2 * width)
-        self.position = nn.Parameter(torch.randn(tokens + 2, width) * 0.02)
-        adjacency = node_adjacency(config.tokenizer.tokens_per_finger)
+        self.position = nn.Parameter(torch.randn(tokenizer.tokens + further, width) * 0.02)
+        speaks = torch.cat([token_keypoints(tokenizer), torch.ones(2 * self.has_heads, 21)])
+        self.looking = slice(21, 21 + len(speaks))
+        self.register_buffer('speaks', speaks / speaks.sum(1, keepdim=True), persistent=False)
+        self.step = nn.Linear(width, 2)
+        nn.init.zeros_(self.step.weight)
+        nn.init.zeros_(self.step.bias)
+        adjacency = query_adjacency(tokenizer, further)
         self.refinement = nn.ModuleList(
             RefinementBlock(width, config.heads, adjacency) for _ in range(config.refinement_blocks)
         )
-        self.layers = nn.ModuleList(DecoderLayer(width, config.heads) for _ in range(config.layers))
+        self.layers = nn.ModuleList(
+            DecoderLayer(width, config.heads, config.map_levels, config.points) for _ in range(config.layers)
+        )
         self.norm = nn.LayerNorm(width)
-        self.token_head = nn.Linear(width, sum(levels))
-        self.orient_head = nn.Linear(width, 6 + 3)
-        self.shape_head = nn.Linear(width, BETAS)
-        self.variance_head = nn.Linear(2 * width, 20 * 2)
-        for head in (self.orient_head, self.shape_head, self.variance_head):
+        if config.head == 'tokens':
+            self.token_head = nn.Linear(width, self.groups * self.group_size)
+        elif config.head == 'regression':
+            self.pose_head = nn.Linear(width * tokenizer.tokens // tokenizer.joints, 6)
+            self.register_buffer('identity', torch.tensor(IDENTITY_6D), persistent=False)
+        else:
+            raise ValueError(f"head '{config.head}' is unknown: use 'tokens' or 'regression'")
+        self.variance_head = nn.Sequential(nn.Linear(2 * width, width), nn.GELU(), nn.Linear(width, 2))
+        small = [self.variance_head[-1], *([self.pose_head] if config.head == 'regression' else ())]
+        if self.has_heads:
+            self.embed_pose = nn.Linear(POSE_SIZE // FINGERS, width)
+            self.embed_heads = nn.Linear(6 + BETAS + 3, 2 * width)
+            self.orient_head, self.shape_head = nn.Linear(width, 6 + 3), nn.Linear(width, BETAS)
+            self.orient_variance_head = nn.Sequential(
+                nn.Linear(2 * width, width), nn.GELU(), nn.Linear(width, 3)
+            )
+            small += [self.orient_head, self.shape_head, self.orient_variance_head[-1]]
+        for head in small:
             nn.init.trunc_normal_(head.weight, std=0.002)
             nn.init.zeros_(head.bias)
 
     def forward(
-        self, memory: Tensor, trunk: Tensor, embeddings: Tensor, mask: Tensor, keep_pose: Tensor | None = None
+        self, context: Context, codes: Tensor, mask: Tensor, keep_pose: Tensor | None = None
     ) -> Synthesis:
-        """memory (B, C + 21, d), trunk (B, 109), embeddings (B, L, D) codes, mask (B, L) True where hidden.
-
-        `keep_pose` (B,) False where the trunk's pose is withheld (training), so that the tokens cannot just
-        copy it.
-        """
-        count, per_finger = self.config.tokenizer.tokens, self.config.tokenizer.tokens_per_finger
-        pose, rest = trunk[:, :POSE_SIZE], trunk[:, POSE_SIZE:]
-        pose = self.embed_pose(pose.unflatten(1, (FINGERS, -1)))
-        if keep_pose is not None:
-            pose = pose * keep_pose[:, None, None]
-        tokens = torch.where(mask[..., None], self.mask_token, self.embed(embeddings))
-        tokens = tokens + pose.repeat_interleave(per_finger, 1)
-        heads = self.embed_heads(rest).unflatten(1, (2, self.config.width))
-        x = torch.cat([memory[:, -21:], torch.cat([tokens, heads], 1) + self.position], 1)
+        """`codes` (B, L, D); `mask` (B, L) True where hidden. `keep_pose` (B,) False where the first
+        regression's pose is withheld (training), so that the tokens cannot just copy it."""
+        count = self.config.tokenizer.tokens
+        tokens = torch.where(mask[..., None], self.mask_token, self.embed(codes))
+        further = [context.extra]
+        if self.has_heads:
+            pose = self.embed_pose(context.first[:, :POSE_SIZE].reshape(-1, FINGERS, POSE_SIZE // FINGERS))
+            if keep_pose is not None:
+                pose = pose * keep_pose[:, None, None]
+            tokens = tokens + pose.repeat_interleave(count // FINGERS, 1)
+            further.insert(
+                0, self.embed_heads(context.first[:, POSE_SIZE:]).reshape(-1, 2, self.config.width)
+            )
+        x = torch.cat([context.nodes, torch.cat([tokens, *further], 1) + self.position], 1)
         for block in self.refinement:
             x = block(x)
-        memory, x = torch.cat([memory[:, :-21], x[:, :21]], 1), x[:, 21:]
+        with torch.autocast(x.device.type, enabled=False):
+            references = self.speaks @ context.references.float().clamp(0, 1)
+        references = references + 0.5 * self.step(x[:, self.looking]).float().tanh()
         for layer in self.layers:
-            x = layer(x, memory)
+            x = layer(x, self.looking, references, context.maps)
         x = self.norm(x)
-        orient = self.orient_head(x[:, count])
-        pooled = torch.cat([x[:, :count].mean(1), x[:, count]], -1)
-        spread = (
-            (LOG_VARIANCE_START + self.variance_head(pooled)).clamp(*LOG_VARIANCE_RANGE).unflatten(1, (20, 2))
-        )
-        wrist = 0 * spread[:, :1] + LOG_VARIANCE_RANGE[0]  # full_like would fix the batch in the export
-        levels = self.config.tokenizer.levels
         return Synthesis(
-            self.token_head(x[:, :count]).unflatten(-1, (len(levels), levels[0])),
-            rest[:, :6] + orient[:, :6],
-            rest[:, 6 : 6 + BETAS] + self.shape_head(x[:, count + 1]),
-            positive_scale(rest[:, 6 + BETAS :] + orient[:, 6:]),
-            torch.cat([wrist, spread], 1),
+            *self._articulation(x[:, 21 : 21 + count]),
+            *self._continuous(context.first, x[:, 21 + count :]),
+            self._log_variance(x),
+            self._orient_log_variance(x, 21 + count) if self.has_heads else None,
         )
+
+    def _articulation(self, queries: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """Logits, or the pose, from the token queries (B, L, d); each joint has L / J of them."""
+        if self.config.head == 'tokens':
+            logits = self.token_head(queries)
+            return logits.reshape(-1, queries.shape[1], self.groups, self.group_size), None
+        joints = queries.reshape(len(queries), self.config.tokenizer.joints, -1)
+        return None, self.identity + self.pose_head(joints)
+
+    def _continuous(self, first: Tensor, heads: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
+        """Global orientation, betas and camera: the first regression's, changed by the head queries (B, 2+,
+        d)."""
+        if not self.has_heads:
+            return None, first[:, :BETAS], positive_scale(first[:, BETAS:])
+        first, orient = first[:, POSE_SIZE:], self.orient_head(heads[:, 0])
+        return (
+            first[:, :6] + orient[:, :6],
+            first[:, 6 : 6 + BETAS] + self.shape_head(heads[:, 1]),
+            positive_scale(first[:, 6 + BETAS :] + orient[:, 6:]),
+        )
+
+    def _log_variance(self, x: Tensor) -> Tensor:
+        """From each keypoint's query and the mean of the others; the wrist is the origin and has none."""
+        others = x[:, 21:].mean(1, keepdim=True).expand(-1, 20, -1)
+        spread = LOG_VARIANCE_START + self.variance_head(torch.cat([x[:, 1:21], others], -1))
+        spread = spread.clamp(*LOG_VARIANCE_RANGE)
+        wrist = 0 * spread[:, :1] + LOG_VARIANCE_RANGE[0]  # full_like would fix the batch in the export
+        return torch.cat([wrist, spread], 1)
+
+    def _orient_log_variance(self, x: Tensor, query: int) -> Tensor:
+        """From the orientation's query and the mean of all."""
+        spread = self.orient_variance_head(torch.cat([x[:, query], x.mean(1)], -1))
+        return (ORIENT_LOG_VARIANCE_START + spread).clamp(*ORIENT_LOG_VARIANCE_RANGE)

@@ -1,75 +1,56 @@
-"""Stage 1: a hand pose as discrete tokens, three for each finger, from one codebook of 512.
+"""Stage 1: a hand pose as discrete tokens.
 
-Quantisation is FSQ (Mentzer et al. 2023): every dimension of a code is bounded and rounded to one of its
-levels, so there is no codebook to learn and none to collapse. The paper tokenises the global orientation too;
-here it stays continuous.
+`HandTokenizer` is the paper's VQ-MANO (arXiv 2412.13393, section 3.1; what that leaves open is as in
+TokenHMR, Dwivedi et al. 2024, for 16 joints and 64 tokens). `FingerTokenizer` is the compact model's: three
+tokens for each finger, so that a finger that is hidden leaves the others' tokens alone.
 """
 
 from __future__ import annotations
-
-import math
 
 import torch
 from torch import Tensor, nn
 
 from .config import FINGER_JOINTS, FINGERS, TokenizerConfig
 from .layers import ResidualMLP
+from .quantizers import make_quantizer
 
 IDENTITY_6D = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 
 
-class FiniteScalarQuantizer(nn.Module):
-    """Codes (..., D): dimension j takes `levels[j]` evenly spaced values in [-1, 1].
-
-    `codebook` (K, D) lists all of them, the last dimension fastest; a code's index is its row.
-    """
-
-    def __init__(self, levels: tuple[int, ...]) -> None:
-        super().__init__()
-        self.levels = tuple(levels)
-        counts = torch.tensor(levels)
-        strides = [math.prod(levels[j + 1 :]) for j in range(len(levels))]
-        self.register_buffer('steps', (counts - 1).float() / 2, persistent=False)
-        self.register_buffer('strides', torch.tensor(strides), persistent=False)
-        digits = torch.cartesian_prod(*(torch.arange(n) for n in levels)).reshape(-1, len(levels))
-        self.register_buffer('codebook', digits / self.steps - 1, persistent=False)
-
-    def bound(self, z: Tensor) -> Tensor:
-        """Unbounded (..., D) to continuous codes in (-1, 1); each level owns an equal share of the range."""
-        return torch.tanh(z) * (1 + 0.5 / self.steps) * 0.999
-
-    def digits(self, codes: Tensor) -> Tensor:
-        """Codes (..., D) to the nearest level of each dimension (..., D), int64 from 0."""
-        digits = ((codes + 1) * self.steps).round().long()
-        return torch.minimum(digits.clamp_min(0), (2 * self.steps).long())
-
-    def forward(self, z: Tensor) -> Tensor:
-        """Unbounded (..., D) to codes (..., D), with the gradient of `bound` (straight through)."""
-        bounded = self.bound(z)
-        return bounded + (self.digits(bounded) / self.steps - 1 - bounded).detach()
-
-    def indices(self, digits: Tensor) -> Tensor:
-        """Digits (..., D) to rows of the codebook (...)."""
-        return (digits * self.strides).sum(-1)
-
-
-class FingerTokenizer(nn.Module):
-    """Pose (B, 15, 6) to tokens and back. One encoder and one decoder serve all fingers, told which by a
-    one-hot vector.
-
-    Tokens are in the order of the pose's fingers (MANO: index, middle, little, ring, thumb),
-    `tokens_per_finger` each.
-    """
+class Tokenizer(nn.Module):
+    """Pose (B, J, 6) to tokens and back; J is 15, or 16 with the global orientation first. Subclasses have
+    `encode` (B, J, 6) -> (B, L, D), unbounded, and `decode` (B, L, D) -> (B, J, 6)."""
 
     def __init__(self, config: TokenizerConfig) -> None:
         super().__init__()
         self.config = config
-        self.quantizer = FiniteScalarQuantizer(config.levels)
-        finger, code = 6 * FINGER_JOINTS, config.tokens_per_finger * len(config.levels)
+        self.quantizer = make_quantizer(config)
+        self.register_buffer('identity', torch.tensor(IDENTITY_6D), persistent=False)
+
+    def digits(self, pose: Tensor) -> Tensor:
+        """(B, J, 6) to the digits (B, L, groups) of its tokens. ValueError if J is not the tokenizer's."""
+        if pose.shape[1] != self.config.joints:
+            raise ValueError(f'a pose of {pose.shape[1]} joints for a tokenizer of {self.config.joints}')
+        return self.quantizer.digits(self.encode(pose))
+
+    def forward(self, pose: Tensor) -> tuple[Tensor, Tensor]:
+        """The round trip (B, J, 6) -> tokens -> (B, J, 6), and the quantizer's own loss."""
+        codes, loss = self.quantizer(self.encode(pose))
+        return self.decode(codes), loss
+
+
+class FingerTokenizer(Tokenizer):
+    """One encoder and one decoder (MLPs) serve all fingers, told which by a one-hot vector.
+
+    Tokens are in the order of the pose's fingers (MANO: index, middle, little, ring, thumb).
+    """
+
+    def __init__(self, config: TokenizerConfig) -> None:
+        super().__init__(config)
+        finger, code = 6 * FINGER_JOINTS, config.tokens // FINGERS * self.quantizer.dimensions
         self.encoder = self._mlp(finger, code)
         self.decoder = self._mlp(code, finger)
         self.register_buffer('one_hot', torch.eye(FINGERS), persistent=False)
-        self.register_buffer('identity', torch.tensor(IDENTITY_6D), persistent=False)
 
     def _mlp(self, inputs: int, outputs: int) -> nn.Sequential:
         width = self.config.width
@@ -84,22 +65,83 @@ class FingerTokenizer(nn.Module):
         return torch.cat([x, self.one_hot.expand(x.shape[0], -1, -1)], -1)
 
     def encode(self, pose: Tensor) -> Tensor:
-        """(B, 15, 6) to unbounded code vectors (B, L, D)."""
         fingers = (pose - self.identity).reshape(-1, FINGERS, FINGER_JOINTS * 6)
-        return self.encoder(self._with_finger(fingers)).reshape(
-            -1, self.config.tokens, len(self.config.levels)
-        )
+        codes = self.encoder(self._with_finger(fingers))
+        return codes.reshape(-1, self.config.tokens, self.quantizer.dimensions)
 
     def decode(self, embeddings: Tensor) -> Tensor:
-        """Codes (B, L, D), hard or expected, to a pose (B, 15, 6)."""
-        fingers = embeddings.reshape(-1, FINGERS, self.config.tokens_per_finger * len(self.config.levels))
-        sixd = self.decoder(self._with_finger(fingers)).reshape(-1, FINGERS * FINGER_JOINTS, 6)
-        return sixd + self.identity
+        per_finger = self.config.tokens // FINGERS * self.quantizer.dimensions
+        fingers = embeddings.reshape(-1, FINGERS, per_finger)
+        return (
+            self.decoder(self._with_finger(fingers)).reshape(-1, FINGERS * FINGER_JOINTS, 6) + self.identity
+        )
 
-    def digits(self, pose: Tensor) -> Tensor:
-        """(B, 15, 6) to the digits (B, L, D) of its tokens."""
-        return self.quantizer.digits(self.quantizer.bound(self.encode(pose)))
 
-    def forward(self, pose: Tensor) -> Tensor:
-        """The round trip (B, 15, 6) -> tokens -> (B, 15, 6)."""
-        return self.decode(self.quantizer(self.encode(pose)))
+class _DilatedBlock(nn.Module):
+    """x + two convolutions along the sequence, the first dilated."""
+
+    def __init__(self, width: int, dilation: int) -> None:
+        super().__init__()
+        self.net = nn.Sequential(
+            nn.ReLU(),
+            nn.Conv1d(width, width, 3, padding=dilation, dilation=dilation),
+            nn.ReLU(),
+            nn.Conv1d(width, width, 1),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.net(x)
+
+
+class _Resample(nn.Module):
+    """A sequence (B, C, n) stretched to `length` by its nearest elements, then a convolution."""
+
+    def __init__(self, width: int, length: int) -> None:
+        super().__init__()
+        self.length = length
+        self.convolution = nn.Conv1d(width, width, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.convolution(nn.functional.interpolate(x, size=self.length)).relu()
+
+
+class HandTokenizer(Tokenizer):
+    """Convolutions along the 16 joints, stretched to twice the tokens and halved; the decoder mirrors it."""
+
+    def __init__(self, config: TokenizerConfig) -> None:
+        super().__init__(config)
+        width, tokens, joints = config.width, config.tokens, config.joints
+        dilations = [3**k for k in range(config.blocks)]
+        self.encoder = nn.Sequential(
+            nn.Conv1d(6, width, 3, padding=1),
+            nn.ReLU(),
+            _Resample(width, tokens // 2),
+            _Resample(width, tokens),
+            _Resample(width, 2 * tokens),
+            nn.Conv1d(width, width, 4, stride=2, padding=1),
+            *(_DilatedBlock(width, dilation) for dilation in reversed(dilations)),
+            nn.Conv1d(width, self.quantizer.dimensions, 3, padding=1),
+        )
+        self.decoder = nn.Sequential(
+            nn.Conv1d(self.quantizer.dimensions, width, 3, padding=1),
+            nn.ReLU(),
+            *(_Resample(width, round(tokens + (joints - tokens) * k / 3)) for k in (1, 2, 3)),
+            *(_DilatedBlock(width, dilation) for dilation in dilations),
+            nn.Conv1d(width, width, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv1d(width, 6, 3, padding=1),
+        )
+
+    def encode(self, pose: Tensor) -> Tensor:
+        return self.encoder((pose - self.identity).transpose(1, 2)).transpose(1, 2)
+
+    def decode(self, embeddings: Tensor) -> Tensor:
+        return self.decoder(embeddings.transpose(1, 2)).transpose(1, 2) + self.identity
+
+
+def make_tokenizer(config: TokenizerConfig) -> Tokenizer:
+    """The tokenizer that a configuration names. Raises ValueError for an unknown name."""
+    kinds = {'finger': FingerTokenizer, 'hand': HandTokenizer}
+    if config.kind not in kinds:
+        raise ValueError(f"tokenizer kind '{config.kind}' is unknown: use {' or '.join(kinds)}")
+    return kinds[config.kind](config)

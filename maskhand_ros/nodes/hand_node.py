@@ -40,6 +40,8 @@ PIPELINE_PARAMETERS = (
     'hand_length',
     'iterations',
     'hypotheses',
+    'temperature',
+    'top_k',
 )
 
 

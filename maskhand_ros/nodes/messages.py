@@ -15,9 +15,10 @@ from geometry_msgs.msg import Point, Pose, PoseWithCovariance, PoseWithCovarianc
 from sensor_msgs.msg import PointCloud2, PointField, RegionOfInterest
 
 from maskhand_ros.geometry import matrix_to_quaternion, rotvec_to_matrix, wrist_frame
+from maskhand_ros.hand_model.numpy_hand import forward_kinematics
 from maskhand_ros.msg import Hand as HandMsg
-from maskhand_ros.msg import HandArray, HandTopology
-from maskhand_ros.perception.types import SIDE_NAMES, Hand
+from maskhand_ros.msg import HandArray, HandHypothesis, HandTopology
+from maskhand_ros.perception.types import SIDE_NAMES, Hand, Hypothesis
 from maskhand_ros.skeleton import (
     JOINT_NAMES,
     JOINT_PARENTS,
@@ -82,6 +83,7 @@ def is_finite(hand):
         hand.betas,
         hand.vertices,
         (hand.score, hand.confidence, hand.side_probability),
+        *(value for drawn in hand.hypotheses for value in vars(drawn).values()),
     )
     return all(value is None or np.isfinite(value).all() for value in values)
 
@@ -105,6 +107,7 @@ def hand_to_msg(hand, with_vertices=True):
         keypoints_px=_floats(hand.keypoints_px),
         mano_pose=_floats(hand.mano_pose),
         betas=_floats(hand.betas),
+        hypotheses=[_hypothesis_msg(hypothesis) for hypothesis in hand.hypotheses],
         filter_delay=to_duration(hand.filter_delay),
     )
     if hand.wrist_position is not None:
@@ -113,6 +116,15 @@ def hand_to_msg(hand, with_vertices=True):
     if with_vertices:
         msg.vertices = array.array('f', _floats(hand.vertices).tobytes())
     return msg
+
+
+def _hypothesis_msg(hypothesis):
+    return HandHypothesis(
+        probability=float(hypothesis.probability),
+        keypoints_wrist=[to_point(p) for p in hypothesis.keypoints_wrist],
+        mano_pose=_floats(hypothesis.mano_pose),
+        betas=_floats(hypothesis.betas),
+    )
 
 
 def hands_to_msg(hands, lost_ids, header, width, height, processing_time, model, with_vertices=True):
@@ -131,9 +143,9 @@ def hands_to_msg(hands, lost_ids, header, width, height, processing_time, model,
 def msg_to_hand(msg):
     """Hand.msg to a perception Hand.
 
-    The message has no joint positions of its own: `joints_wrist` are the joints' keypoints, which is exact
-    for the `mano` keypoint set. Joint rotations come from the pose. `vertices` is empty (0, 3) where the
-    message has none.
+    The message has no joint positions of its own: `joints_wrist` are the joints' keypoints, which for the
+    `mano` keypoint set are some millimetres beside them, where they are seen. Joint rotations come from the
+    pose. `vertices` is empty (0, 3) where the message has none.
     """
     placed = len(msg.wrist) > 0
     keypoints_wrist = _points(msg.keypoints_wrist)
@@ -162,6 +174,15 @@ def msg_to_hand(msg):
         mano_pose=np.array(msg.mano_pose, float),
         betas=np.array(msg.betas, float),
         vertices=np.array(msg.vertices, float).reshape(-1, 3),
+        hypotheses=[
+            Hypothesis(
+                float(drawn.probability),
+                _points(drawn.keypoints_wrist),
+                np.array(drawn.mano_pose, float),
+                np.array(drawn.betas, float),
+            )
+            for drawn in msg.hypotheses
+        ],
         filter_delay=msg.filter_delay.sec + msg.filter_delay.nanosec * 1e-9,
     )
 
@@ -232,7 +253,4 @@ def _points(points):
 def _global_rotations(pose):
     """MANO pose (48,) to the joints' rotations (16, 3, 3) in the camera frame, down the tree."""
     local = rotvec_to_matrix(pose.reshape(16, 3))
-    rotations = [local[0]]
-    for joint in range(1, 16):
-        rotations.append(rotations[JOINT_PARENTS[joint]] @ local[joint])
-    return np.stack(rotations)
+    return forward_kinematics(local[None], np.zeros((1, 16, 3)))[0][0]

@@ -75,7 +75,9 @@ SPECS = (
     Spec('hand_model', '', 'hand model (.npz, made by `maskhand convert-mano`); empty: the open hand'),
     Spec('keypoint_set', KEYPOINT_SETS[0], 'where on the hand the 21 keypoints sit', choices=KEYPOINT_SETS),
     Spec('iterations', 1, 'steps in which the pose tokens are decided; more is slower', limits=(1, 64)),
-    Spec('hypotheses', 0, 'poses sampled beside the estimate; 0: none', limits=(0, 64)),
+    Spec('hypotheses', 0, 'poses sampled beside the estimate, into Hand.hypotheses; 0: none', limits=(0, 64)),
+    Spec('temperature', 1.0, 'of the sampling; below 1: likelier poses, less apart', limits=(0.05, 5.0)),
+    Spec('top_k', 0, 'most probable tokens that the sampling may take; 0: all', limits=(0, 1 << 16)),
     # hands
     Spec('max_hands', 2, 'hands followed at most', limits=(1, 8)),
     Spec(

@@ -38,6 +38,8 @@ class PipelineConfig:
     """Metres from wrist to middle fingertip of a flat hand; 0: the population's."""
     iterations: int = 1
     hypotheses: int = 0
+    temperature: float = 1.0
+    top_k: int = 0
     detect_interval: int = 5
     """Frames between runs of the detector while some, but fewer than max_hands, are followed."""
 
@@ -58,7 +60,14 @@ class HandPipeline:
                 f'the hand model cannot be loaded: {error}', 'leave hand_model empty for the open hand'
             ) from error
         self._reconstruct = Reconstructor(
-            folder, self.hand_model, self.providers, config.threads, config.iterations, config.hypotheses
+            folder,
+            self.hand_model,
+            self.providers,
+            config.threads,
+            config.iterations,
+            config.hypotheses,
+            config.temperature,
+            config.top_k,
         )
         self._cues = CueNetwork(folder / 'landmarks.onnx', config.threads, self.providers)
         self._tracker = Tracker(

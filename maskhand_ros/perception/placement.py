@@ -19,7 +19,7 @@ from maskhand_ros.geometry import (
     mirror_rotation,
     rotvec_to_matrix,
 )
-from maskhand_ros.perception.refinement import refine, shape_growth
+from maskhand_ros.perception.refinement import LANDMARK_SIGMA_PX, refine, seen_shift, shape_growth
 from maskhand_ros.perception.types import (
     LEFT,
     RIGHT,
@@ -29,10 +29,9 @@ from maskhand_ros.perception.types import (
     SCALE_POPULATION,
     TENTATIVE,
     Hand,
+    Hypothesis,
 )
 
-LANDMARK_SIGMA_PX = 4.0
-"""Standard deviation of one 2D landmark, crop pixels, with the difference in joint definition."""
 _INDEPENDENT = 4
 """The errors of 21 landmarks of one hand go together: they are worth about this many independent ones."""
 ORIENTATION_SIGMA = 0.1
@@ -49,45 +48,50 @@ _MIRROR = np.array([-1.0, 1.0, 1.0])
 
 @dataclass
 class Fit:
-    """Where a rigid set of points lies: turn (3, 3) applied to them, then translation (3,) m; 6x6 covariance
-    of both (translation first, then the rotation vector)."""
+    """Where N rigid sets of points lie: turn (N, 3, 3) applied to them, then translation (N, 3) m; covariance
+    (N, 6, 6) of both (translation first, then the rotation vector)."""
 
     turn: np.ndarray
     translation: np.ndarray
     covariance: np.ndarray
 
 
-def fit_pose(points, pixels, focal, sigma_px=LANDMARK_SIGMA_PX, orientation_sigma=ORIENTATION_SIGMA, steps=8):
-    """Weighted Gauss-Newton on rotation and translation: Fit of `points` (N, 3) m to centred `pixels` (N, 2).
+def fit_pose(points, pixels, focal, orientation_sigma=ORIENTATION_SIGMA, steps=8):
+    """Weighted Gauss-Newton on rotation and translation: Fit of `points` (N, 21, 3) m to centred `pixels` (N,
+    21, 2).
 
-    `pixels` are relative to the principal point of a pinhole camera with `focal`; `sigma_px` scalar or (N,).
-    The prior says that the points are turned already, up to `orientation_sigma` rad about each axis.
+    `pixels` are relative to the principal points of pinhole cameras with `focal` (N,) px. The prior says that
+    the points are turned already, up to `orientation_sigma` rad about each axis.
     """
-    weight = np.broadcast_to(_INDEPENDENT / len(points) / np.square(sigma_px), len(points))
-    spread = np.sqrt(np.var(pixels, 0).sum())
-    z = focal * np.sqrt(np.var(points[:, :2], 0).sum()) / max(spread, 1e-6)
-    translation = np.append(pixels.mean(0) * z / focal - points[:, :2].mean(0), z - points[:, 2].mean())
-    turn = np.eye(3)
-    prior = np.zeros(6)
-    prior[3:] = 1 / np.square(orientation_sigma)
+    count = len(points)
+    weight = np.sqrt(_INDEPENDENT / points.shape[1]) / LANDMARK_SIGMA_PX
+    spread = np.sqrt(np.var(pixels, 1).sum(-1))
+    z = focal * np.sqrt(np.var(points[..., :2], 1).sum(-1)) / np.maximum(spread, 1e-6)
+    across = pixels.mean(1) * (z / focal)[:, None] - points[..., :2].mean(1)
+    translation = np.concatenate([across, (z - points[..., 2].mean(1))[:, None]], 1)
+    turn, turned_by = np.tile(np.eye(3), (count, 1, 1)), np.zeros((count, 3))
+    prior = np.concatenate([np.zeros(3), np.full(3, 1 / orientation_sigma**2)])
     for _ in range(steps):
-        turned = points @ turn.T
-        x, y, z = (turned + translation).T
-        z = np.maximum(z, 0.02)
+        turned = points @ np.swapaxes(turn, 1, 2)
+        placed = turned + translation[:, None]
+        z = np.maximum(placed[..., 2:], 0.02)
+        uv, scale = placed[..., :2] / z, focal[:, None, None] / z
         # Derivative of a projected point by the point, then by translation and by a small turn on the left.
-        by_point = np.zeros((len(points), 2, 3))
-        by_point[:, 0, 0] = by_point[:, 1, 1] = focal / z
-        by_point[:, 0, 2], by_point[:, 1, 2] = -focal * x / z**2, -focal * y / z**2
+        by_point = np.concatenate([np.broadcast_to(np.eye(2), (*uv.shape, 2)), -uv[..., None]], -1)
+        by_point = by_point * scale[..., None]
         jacobian = np.concatenate([by_point, -by_point @ cross_matrix(turned)], -1)
-        residual = pixels - focal * np.stack([x, y], 1) / z[:, None]
-        information = np.einsum('nij,nik,n->jk', jacobian, jacobian, weight) + np.diag(prior)
-        gradient = np.einsum('nij,ni,n->j', jacobian, residual, weight)
-        gradient[3:] -= prior[3:] * matrix_to_rotvec(turn)
-        change = np.linalg.solve(information, gradient)
+        jacobian = weight * jacobian.reshape(count, -1, 6)
+        residual = weight * (pixels - focal[:, None, None] * uv).reshape(count, -1, 1)
+        transposed = np.swapaxes(jacobian, 1, 2)
+        information = transposed @ jacobian + np.diag(prior)
+        gradient = transposed @ residual
+        gradient[:, 3:, 0] -= prior[3:] * turned_by
+        change = np.linalg.solve(information, gradient)[..., 0]
         # A step in depth that would pass the camera is shortened.
-        translation = translation + change[:3] * min(1, 0.5 * abs(translation[2]) / max(abs(change[2]), 1e-9))
-        turn = rotvec_to_matrix(change[3:]) @ turn
-        if np.abs(change).max() < 1e-6:
+        short = np.minimum(1, 0.5 * np.abs(translation[:, 2]) / np.maximum(np.abs(change[:, 2]), 1e-9))
+        translation = translation + change[:, :3] * short[:, None]
+        turn, turned_by = rotvec_to_matrix(change[:, 3:]) @ turn, turned_by + change[:, 3:]
+        if np.abs(change).max() < 1e-4:
             break
     return Fit(turn, translation, np.linalg.inv(information))
 
@@ -111,40 +115,46 @@ class Placement:
             np.array(part, float)
             for part in (prediction.global_orient, prediction.hand_pose, prediction.betas)
         )
-        sizes = [self._size(shape) for shape in betas]
-        posed, fits = self._landmark_model(betas, orient, pose, vertices=False), []
-        for k, view in enumerate(views):
-            fit, pose[k], change = self._fit(pose[k], posed, k, sizes[k], view)
-            betas[k] += change
-            orient[k] = fit.turn @ orient[k]
-            # The shape that the fit found has a length of its own: scaled about the camera, the picture
-            # stays.
-            before, sizes[k] = sizes[k], self._size(betas[k])
-            fits.append(Fit(fit.turn, fit.translation * sizes[k] / before, fit.covariance))
+        before = np.array([self._size(shape) for shape in betas])
+        fit, pose, change, shift = self._fit(
+            prediction, self._landmark_model(betas, orient, pose, vertices=False), pose, before, views
+        )
+        betas, orient = betas + change, fit.turn @ orient
+        # The shape that the fit found has a length of its own: scaled about the camera, the picture stays.
+        sizes = np.array([self._size(shape) for shape in betas])
+        fit.translation *= (sizes / before)[:, None]
         skinned = self._model(betas, orient, pose)
+        skinned.keypoints[:] += shift / before[:, None, None]
         return [
-            self._place(prediction, skinned, pose[k], betas[k], sizes[k], fits[k], k, view, frame, camera)
+            self._place(prediction, skinned, pose[k], betas[k], sizes[k], fit, k, view, frame, camera)
             for k, view in enumerate(views)
         ]
 
-    def _fit(self, pose, posed, k, size, view):
-        """Fit of hand `k`, its pose (15, 3, 3) and change of betas (10,): first as a rigid body, then with
-        its fingers."""
-        joints, keypoints = size * posed.joints[k].astype(float), size * posed.keypoints[k].astype(float)
-        pixels = ((view.landmarks[:, :2] + 0.5) * CROP_SIZE - (CROP_SIZE - 1) / 2).astype(float)
-        fit = fit_pose(keypoints, pixels, view.crop_camera.focal)
-        pose, turn, translation, change = refine(
+    def _fit(self, prediction, posed, pose, sizes, views):
+        """Fit of N hands, their poses (N, 15, 3, 3) and changes of betas (N, 10): first as rigid bodies, then
+        with their fingers; and how far their keypoints are seen beside them (N, 21, 3)."""
+        joints, keypoints = (
+            sizes[:, None, None] * part.astype(float) for part in (posed.joints, posed.keypoints)
+        )
+        landmarks = np.stack([view.landmarks[:, :2] for view in views]).astype(float)
+        pixels = (landmarks + 0.5) * CROP_SIZE - (CROP_SIZE - 1) / 2
+        focal = np.array([view.crop_camera.focal for view in views], float)
+        fit = fit_pose(keypoints, pixels, focal)
+        turned = np.swapaxes(fit.turn, 1, 2)
+        pose, turn, translation, change, keypoints = refine(
             pose,
-            fit.turn @ posed.joint_rotations[k],
-            joints @ fit.turn.T,
-            keypoints @ fit.turn.T,
+            fit.turn[:, None] @ posed.joint_rotations,
+            joints @ turned,
+            keypoints @ turned,
             fit.translation,
             pixels,
-            view.cues['world_landmarks'][0].astype(float),
-            view.crop_camera.focal,
-            [size * part for part in self._growth],
+            np.concatenate([view.cues['world_landmarks'] for view in views]).astype(float),
+            focal,
+            [sizes[:, None, None, None] * part for part in self._growth],
         )
-        return Fit(turn @ fit.turn, translation, fit.covariance), pose, change
+        stddev = np.asarray(prediction.keypoint_stddev[..., 0], float)
+        shift = seen_shift(keypoints, translation, pixels, focal, stddev)
+        return Fit(turn @ fit.turn, translation, fit.covariance), pose, change, shift
 
     def _size(self, betas):
         """What the hand model with `betas` (10,) is to be multiplied by."""
@@ -155,8 +165,7 @@ class Placement:
         chain = self._model(betas[None], *self._rest, vertices=False).keypoints[0, _MIDDLE]
         return float(np.linalg.norm(np.diff(chain, axis=0), axis=1).sum())
 
-    @staticmethod
-    def _place(prediction, skinned, pose, betas, size, fit, index, view, frame, camera):
+    def _place(self, prediction, skinned, pose, betas, size, fit, index, view, frame, camera):
         source = SCALE_NONE if frame.camera is None else SCALE_PARAMETER if size != 1 else SCALE_POPULATION
         vertices, joints, keypoints = (
             np.asarray(part[index], float) * size
@@ -172,17 +181,19 @@ class Placement:
         if left:
             rotations, pose = mirror_rotation(rotations), mirror_rotation(pose)
         rotations = back @ rotations
-        position = to_camera @ fit.translation
+        position = to_camera @ fit.translation[index]
         vertices, joints, keypoints = (part @ to_camera.T for part in (vertices, joints, keypoints))
 
-        along = _SIZE_SPREAD[source] * np.linalg.norm(position)
+        ratio, along = 1.0, _SIZE_SPREAD[source] * np.linalg.norm(position)
         if source != SCALE_NONE and frame.depth is not None:
             ratio = _depth_ratio(
                 frame.depth,
                 camera.project(keypoints[list(_PALM)] + position),
                 (keypoints[list(_PALM), 2] + position[2]),
             )
-            if ratio is not None:
+            if ratio is None:
+                ratio = 1.0
+            else:
                 source, along = SCALE_DEPTH, _DEPTH_SIGMA
                 position, vertices, joints, keypoints = (
                     ratio * part for part in (position, vertices, joints, keypoints)
@@ -191,7 +202,7 @@ class Placement:
         axial = back * (-mirror if left else mirror)  # a mirror turns rotation vectors the other way
         blocks = np.zeros((6, 6))
         blocks[:3, :3], blocks[3:, 3:] = to_camera, axial
-        covariance = blocks @ fit.covariance @ blocks.T
+        covariance = blocks @ fit.covariance[index] @ blocks.T
         covariance[:3, :3] += along**2 * np.outer(ray, ray)
 
         wrist = rotations[0] @ frame_axes
@@ -217,10 +228,30 @@ class Placement:
             keypoints_px=pixels,
             joint_rotations=rotations @ frame_axes,
             joints_wrist=joints @ wrist,
-            mano_pose=np.concatenate([matrix_to_rotvec(rotations[:1]), matrix_to_rotvec(pose)]).reshape(48),
+            mano_pose=matrix_to_rotvec(np.concatenate([rotations[:1], pose])).reshape(48),
             betas=betas,
             vertices=vertices @ wrist,
+            hypotheses=[
+                _hypothesis(drawn, index, ratio * self._size(drawn.betas[index]), left, back, wrist)
+                for drawn in prediction.hypotheses or ()
+            ],
         )
+
+
+def _hypothesis(drawn, index, size, left, back, wrist):
+    """Hypothesis of hand `index` of a HandPrediction, `size` times as large, turned from the crop to the
+    camera by `back` (3, 3) and told in the frame `wrist` (3, 3)."""
+    rotations = np.concatenate([drawn.global_orient[index, None], drawn.hand_pose[index]]).astype(float)
+    keypoints = size * drawn.keypoints[index].astype(float)
+    if left:
+        rotations, keypoints = mirror_rotation(rotations), keypoints * _MIRROR
+    rotations[0] = back @ rotations[0]
+    return Hypothesis(
+        probability=float(drawn.confidence[index]),
+        keypoints_wrist=keypoints @ back.T @ wrist,
+        mano_pose=matrix_to_rotvec(rotations).reshape(48),
+        betas=np.asarray(drawn.betas[index], float),
+    )
 
 
 def _depth_ratio(depth, pixels, z):

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from ..geometry import rotation_6d_to_matrix
+from ..geometry import rotation_6d_to_matrix, rotvec_to_matrix
 from .calibration import Calibration
 from .errors import ModelError
 from .providers import open_session
 from .sampling import sample_tokens
 
-CUES = ('landmarks', 'world_landmarks', 'presence', 'handedness', 'global_feature', 'f142', 'f131')
+DRAWING_STEPS = 3
+"""In which a hypothesis is drawn, at least."""
 REINSTALL = 'install the package again or export the model anew (maskhand export)'
 
 
@@ -67,7 +68,8 @@ class Reconstructor:
     """Cues -> HandPrediction, with the model in `weights_dir` and the hand mesh `hand_model`.
 
     `iterations`: decoding steps of the point estimate (1: one pass). `hypotheses`: sampled hands beside it,
-    each decoded in at least three steps at `temperature`, reproducible by `seed`.
+    each drawn in DRAWING_STEPS or more at `temperature` among the `top_k` most probable tokens (0: all),
+    reproducible by `seed`.
     """
 
     def __init__(
@@ -79,13 +81,15 @@ class Reconstructor:
         iterations=1,
         hypotheses=0,
         temperature=1.0,
+        top_k=0,
         seed=0,
     ):
         folder = Path(weights_dir)
         self.description = verify_weights(folder)
         self.calibration = Calibration.of(self.description)
         self.hand_model = hand_model
-        self.iterations, self.hypotheses, self.temperature = iterations, hypotheses, temperature
+        self.iterations, self.hypotheses = iterations, hypotheses
+        self.temperature, self.top_k = temperature, top_k
         self._rng = np.random.default_rng(seed)
         with np.load(folder / 'codebook.npz', allow_pickle=False) as codebook:
             self.codebook = codebook['codebook'].astype(np.float32)
@@ -94,46 +98,64 @@ class Reconstructor:
             open_session(folder / f'{part}.onnx', providers, threads)
             for part in ('context', 'synthesizer', 'tokenizer')
         )
+        self.inputs = [value.name for value in self._context.get_inputs()]
+        """Names of the cues that the model reads."""
+        self._context_names = [value.name for value in self._context.get_outputs()]
+        self._read = {value.name for value in self._synthesizer.get_inputs()}
+        self._heads = [value.name for value in self._synthesizer.get_outputs()][1:]
 
     def __call__(self, cues):
         """HandPrediction of N crops, given their cues (the dict of `CueNetwork`)."""
-        memory, trunk = self._context.run(
-            None, {name: np.ascontiguousarray(cues[name], np.float32) for name in CUES}
-        )
-        prediction = self._decode(memory, trunk, self.iterations, 0.0)
-        drawn = [
-            self._decode(memory, trunk, max(self.iterations, 3), self.temperature)
-            for _ in range(max(self.hypotheses, self.calibration.samples))
-        ]
-        self._calibrate(prediction, drawn, cues)
+        inputs = {name: np.ascontiguousarray(cues[name], np.float32) for name in self.inputs}
+        context = dict(zip(self._context_names, self._context.run(None, inputs), strict=True))
+        prediction = self._decode(context, self.iterations, 0.0)
+        # The spread of draws counts as it was calibrated, whatever the hypotheses are asked to be.
+        spread = [self._decode(context, DRAWING_STEPS, 1.0) for _ in range(self.calibration.samples)]
+        self._calibrate(prediction, spread, cues)
         if self.hypotheses:
-            prediction.hypotheses = _ranked(drawn[: self.hypotheses])
+            steps = max(self.iterations, DRAWING_STEPS)
+            drawn = [
+                self._decode(context, steps, self.temperature, self.top_k) for _ in range(self.hypotheses)
+            ]
+            for hypothesis in drawn:
+                hypothesis.keypoint_stddev = self.calibration.stddev(hypothesis.keypoint_stddev)
+            prediction.hypotheses = _ranked(drawn)
         return prediction
 
-    def _calibrate(self, prediction, drawn, cues):
-        """Bring the spread of a HandPrediction and of the hypotheses `drawn` to scale, and its confidence."""
-        places = np.array([hypothesis.keypoints for hypothesis in drawn])
+    def _calibrate(self, prediction, spread, cues):
+        """Bring the deviations of a HandPrediction to scale, with the `spread` of draws where it is part of
+        them, and its confidence."""
+        places = np.array([hypothesis.keypoints for hypothesis in spread])
         prediction.keypoint_stddev = self.calibration.stddev(prediction.keypoint_stddev, places)
-        for hypothesis in drawn:
-            hypothesis.keypoint_stddev = self.calibration.stddev(hypothesis.keypoint_stddev)
         if self.calibration.confidence is not None:
             prediction.confidence = self.calibration.probability(prediction.keypoint_stddev, cues['presence'])
 
-    def _decode(self, memory, trunk, iterations, temperature):
-        heads = []
+    def _decode(self, context, iterations, temperature, top_k=0):
+        values = []
+        fixed = {name: value for name, value in context.items() if name in self._read}
 
         def step(codes, mask):
-            logits, *heads[:] = self._synthesizer.run(
-                None, {'memory': memory, 'trunk': trunk, 'token_embeddings': codes, 'mask': mask}
+            logits, *values[:] = self._synthesizer.run(
+                None, {'token_embeddings': codes, 'mask': mask, **fixed}
             )
             return logits
 
         codes, probability = sample_tokens(
-            step, self.codebook, len(trunk), self.length, iterations, temperature=temperature, rng=self._rng
+            step,
+            self.codebook,
+            len(context['nodes']),
+            self.length,
+            iterations,
+            temperature=temperature,
+            top_k=top_k,
+            rng=self._rng,
         )
-        orient, betas, camera, log_variance = heads
+        heads = dict(zip(self._heads, values, strict=True))
+        betas, camera, log_variance = (heads[name] for name in ('betas', 'camera', 'log_variance'))
         pose = rotation_6d_to_matrix(self._tokenizer.run(None, {'embeddings': codes})[0])
-        orient = rotation_6d_to_matrix(orient)
+        # Where the tokens hold the global orientation, it comes first.
+        orient = self._orientation(heads, temperature) if 'global_orient' in heads else pose[:, 0]
+        pose = pose[:, -15:]
         keypoints = self.hand_model(betas, orient, pose, vertices=False).keypoints
         confidence = np.exp(np.log(np.maximum(probability, 1e-9)).mean(1))
         return HandPrediction(
@@ -146,6 +168,15 @@ class Reconstructor:
             confidence,
             np.exp(log_variance / 2),
         )
+
+    def _orientation(self, heads, temperature):
+        """(N, 3, 3): the one predicted, or at a temperature one drawn from its spread about the camera's
+        axes."""
+        orient = rotation_6d_to_matrix(heads['global_orient'])
+        if temperature == 0:
+            return orient
+        spread = np.exp(heads['orient_log_variance'] / 2) * np.sqrt(temperature)
+        return rotvec_to_matrix(spread * self._rng.standard_normal(spread.shape)) @ orient
 
 
 def _ranked(drawn):

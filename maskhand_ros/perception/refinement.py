@@ -1,5 +1,5 @@
-"""Bends a placed hand's fingers a little towards its 2D and 3D landmarks, as far as the network's pose leaves
-room.
+"""Bends placed hands' fingers a little towards their 2D and 3D landmarks, as far as the network's pose leaves
+room; all hands of a picture at once.
 
 On photographs the landmark network's own 3D errs about as much as our network's pose, but otherwise; on
 renders, where ours learned how far to trust it, it is far worse. So it comes in here, as a measurement of the
@@ -10,8 +10,11 @@ from __future__ import annotations
 import numpy as np
 
 from maskhand_ros.geometry import C_RIGHT, cross_matrix, procrustes_align, rotvec_to_matrix
-from maskhand_ros.skeleton import JOINT_PARENTS, KEYPOINT_JOINT
+from maskhand_ros.skeleton import JOINT_LEVELS, JOINT_PARENTS, KEYPOINT_JOINT
 
+LANDMARK_SIGMA_PX = 4.0
+"""Standard deviation of one 2D landmark, crop pixels, with the difference in joint definition."""
+_FREEDOM = 4
 SIGMA_PX = 6.0
 """Standard deviation of one 2D landmark against the fingers' own, crop pixels."""
 SIGMA_3D = 0.014
@@ -59,74 +62,105 @@ def shape_growth(model):
 
 
 def _chain(local, bones, riders):
-    """Rotations (16, 3, 3), joints (16, 3, C) and riding points (21, 3, C) of local rotations (16, 3, 3),
-    with bones (15, 3, C) and riders (21, 3, C) in the frames they are in."""
-    rotations, joints = local.copy(), np.zeros((16, *bones.shape[1:]))
-    for joint in range(1, 16):
-        parent = JOINT_PARENTS[joint]
-        rotations[joint] = rotations[parent] @ local[joint]
-        joints[joint] = joints[parent] + rotations[parent] @ bones[joint - 1]
-    return rotations, joints, joints[KEYPOINT_JOINT] + rotations[KEYPOINT_JOINT] @ riders
+    """Rotations (N, 16, 3, 3), joints (N, 16, 3, C) and riding points (N, 21, 3, C) of local rotations (N,
+    16, 3, 3), with bones (N, 15, 3, C) and riders (N, 21, 3, C) in the frames they are in."""
+    rotations, joints = local.copy(), np.zeros((len(local), 16, *bones.shape[2:]))
+    for level, parents in JOINT_LEVELS:
+        rotations[:, level] = rotations[:, parents] @ local[:, level]
+        joints[:, level] = joints[:, parents] + rotations[:, parents] @ bones[:, level.start - 1 :: 3]
+    return rotations, joints, joints[:, KEYPOINT_JOINT] + rotations[:, KEYPOINT_JOINT] @ riders
 
 
 def _shape_only(moves, keypoints, measured):
-    """Rows (63, 61) and residuals (63,) of keypoints (21, 3), which `moves` (21, 61, 3), shifts and turns
-    first, change, against `measured` (21, 3), whose place, turn and size count for nothing."""
-    similarity = np.concatenate([moves[:, :6], keypoints[:, None]], 1)  # (21, 7, 3): shift, turn, growth
-    basis = np.linalg.qr(similarity.transpose(0, 2, 1).reshape(63, 7))[0]
-    rows = moves.transpose(0, 2, 1).reshape(63, -1)
-    residual = (procrustes_align(measured, keypoints) - keypoints).reshape(63)
-    return rows - basis @ (basis.T @ rows), residual - basis @ (basis.T @ residual)
+    """Rows (N, 63, 61) and residuals (N, 63) of keypoints (N, 21, 3), which `moves` (N, 21, 61, 3), shifts
+    and turns first, change, against `measured` (N, 21, 3), whose place, turn and size count for nothing."""
+    count = len(moves)
+    rows = moves.transpose(0, 1, 3, 2).reshape(count, 63, -1)
+    # Shift, turn, growth.
+    basis = np.linalg.qr(np.concatenate([rows[..., :6], keypoints.reshape(count, 63, 1)], 2))[0]
+    residual = (procrustes_align(measured, keypoints) - keypoints).reshape(count, 63, 1)
+    rows, residual = (part - basis @ (np.swapaxes(basis, 1, 2) @ part) for part in (rows, residual))
+    return rows, residual[..., 0]
 
 
-def refine(hand_pose, rotations, joints, keypoints, translation, pixels, measured, focal, growth, steps=3):
-    """Gauss-Newton on all joints and the shape: (hand_pose (15, 3, 3), turn (3, 3), translation (3,), change
-    of betas (10,)); all but the last with the change applied.
+def refine(hand_pose, rotations, joints, keypoints, translation, pixels, measured, focal, growth, steps=2):
+    """Gauss-Newton on all joints and the shape of N hands: (hand_pose (N, 15, 3, 3), turn (N, 3, 3),
+    translation (N, 3), change of betas (N, 10), keypoints (N, 21, 3)); all but the betas with the change
+    applied.
 
-    `rotations` (16, 3, 3), `joints` (16, 3) and `keypoints` (21, 3) are the posed right hand's, wrist at the
-    origin, in the frame of the crop; `hand_pose` (15, 3, 3) its local rotations; `translation` (3,) its
-    place. `pixels` (21, 2) are relative to the principal point; `measured` (21, 3) are 3D landmarks, their
-    place, turn and size open; `growth` is shape_growth in the same size. `turn` is to be applied to the hand
-    on the left. Each keypoint is taken to ride on one joint, which is nearly so.
+    `rotations` (N, 16, 3, 3), `joints` (N, 16, 3) and `keypoints` (N, 21, 3) are the posed right hands',
+    wrist at the origin, in the frame of the crop; `hand_pose` (N, 15, 3, 3) their local rotations;
+    `translation` (N, 3) their places. `pixels` (N, 21, 2) are relative to the principal point, `focal` (N,)
+    px; `measured` (N, 21, 3) are 3D landmarks, their place, turn and size open; `growth` is shape_growth with
+    a leading axis of N, in the same sizes. `turn` is to be applied to the hand on the left. Each keypoint is
+    taken to ride on one joint, which is nearly so.
     """
-    total = np.zeros(61)
-    local = np.concatenate([rotations[:1], hand_pose])
-    bones = np.einsum('jba,jb->ja', rotations[JOINT_PARENTS[1:]], joints[1:] - joints[JOINT_PARENTS[1:]])
-    riders = np.einsum('kba,kb->ka', rotations[KEYPOINT_JOINT], keypoints - joints[KEYPOINT_JOINT])
+    count = len(hand_pose)
+    total = np.zeros((count, 61))
+    local = np.concatenate([rotations[:, :1], hand_pose], 1)
+    parents = rotations[:, JOINT_PARENTS[1:]]
+    bones = (joints[:, 1:] - joints[:, JOINT_PARENTS[1:]])[..., None, :] @ parents
+    riders = (keypoints - joints[:, KEYPOINT_JOINT])[..., None, :] @ rotations[:, KEYPOINT_JOINT]
     # The last column is the hand, the others how it grows with each beta.
     bones, riders = (
-        np.concatenate([by_beta, part[..., None]], -1)
+        np.concatenate([by_beta, np.swapaxes(part, 2, 3)], -1)
         for by_beta, part in zip(growth, (bones, riders), strict=True)
     )
-    turn = np.eye(3)
+    turn = np.tile(np.eye(3), (count, 1, 1))
+    by_shift = np.broadcast_to(np.eye(3), (count, 21, 3, 3))
     for _ in range(steps):
         rotations, joints, points = _chain(local, bones, riders)
         by_shape, keypoints, joints = points[..., :10], points[..., 10], joints[..., 10]
-        axes = (rotations @ C_RIGHT)[1:].transpose(0, 2, 1)  # rows: twist, bend, spread
-        by_joint = axes @ cross_matrix(keypoints[:, None] - joints[1:]) * _MOVES
-        by_turn = cross_matrix(keypoints)
-        by_shift = np.broadcast_to(np.eye(3), (21, 3, 3))
+        axes = np.swapaxes((rotations @ C_RIGHT)[:, 1:], 2, 3)  # rows: twist, bend, spread
+        by_joint = axes[:, None] @ cross_matrix(keypoints[:, :, None] - joints[:, None, 1:]) * _MOVES
         moves = np.concatenate(
-            [by_shift, by_turn, by_joint.reshape(21, 45, 3), by_shape.transpose(0, 2, 1)], 1
+            [
+                by_shift,
+                cross_matrix(keypoints),
+                by_joint.reshape(count, 21, 45, 3),
+                np.swapaxes(by_shape, 2, 3),
+            ],
+            2,
         )
-        x, y, z = (keypoints + translation).T
-        u, v = x / z, y / z
-        rows = np.stack(
-            [moves[..., 0] - moves[..., 2] * u[:, None], moves[..., 1] - moves[..., 2] * v[:, None]], 1
-        )
-        jacobian = (rows * (focal / z)[:, None, None]).reshape(42, 61) / SIGMA_PX
-        residual = (pixels - focal * np.stack([u, v], 1)).reshape(42) / SIGMA_PX
+        points = keypoints + translation[:, None]
+        uv, z = points[..., :2] / points[..., 2:], points[..., 2]
+        # Derivatives of u and v, (N, 21, 2, 61), in pixels over their spread.
+        rows = np.swapaxes(moves[..., :2], 2, 3) - uv[..., None] * moves[..., None, :, 2]
+        jacobian = (rows * (focal[:, None] / z / SIGMA_PX)[..., None, None]).reshape(count, 42, 61)
+        residual = ((pixels - focal[:, None, None] * uv) / SIGMA_PX).reshape(count, 42)
         rows, apart = _shape_only(moves, keypoints, measured)
-        jacobian = np.concatenate([jacobian, rows / SIGMA_3D])
-        residual = np.concatenate([residual, apart / SIGMA_3D])
+        jacobian = np.concatenate([jacobian, rows / SIGMA_3D], 1)
+        residual = np.concatenate([residual, apart / SIGMA_3D], 1)
+        transposed = np.swapaxes(jacobian, 1, 2)
         change = np.linalg.solve(
-            jacobian.T @ jacobian + np.diag(_PRIOR), jacobian.T @ residual - _PRIOR * total
-        )
+            transposed @ jacobian + np.diag(_PRIOR),
+            transposed @ residual[..., None] - (_PRIOR * total)[..., None],
+        )[..., 0]
         total += change
-        translation = translation + change[:3]
-        step = rotvec_to_matrix(change[3:6])
-        turn, local[0] = step @ turn, step @ local[0]
-        local[1:] = local[1:] @ rotvec_to_matrix(change[6:51].reshape(15, 3) @ C_RIGHT.T)
-        bones[..., 10] += bones[..., :10] @ change[51:]
-        riders[..., 10] += riders[..., :10] @ change[51:]
-    return local[1:], turn, translation, total[51:]
+        translation = translation + change[:, :3]
+        step = rotvec_to_matrix(change[:, 3:6])
+        turn, local[:, 0] = step @ turn, step @ local[:, 0]
+        local[:, 1:] = local[:, 1:] @ rotvec_to_matrix(change[:, 6:51].reshape(count, 15, 3) @ C_RIGHT.T)
+        by_shape = change[:, None, 51:, None]
+        bones[..., 10:] += bones[..., :10] @ by_shape
+        riders[..., 10:] += riders[..., :10] @ by_shape
+    return local[:, 1:], turn, translation, total[:, 51:], _chain(local, bones, riders)[2][..., 10]
+
+
+def seen_shift(keypoints, translation, pixels, focal, stddev):
+    """(N, 21, 3) metres, across the viewing ray: from where `keypoints` at `translation` project to where
+    their landmarks `pixels` are seen, as far as these are to be trusted beside a hand whose keypoints have
+    the lateral `stddev` (N, 21) metres.
+
+    A mesh cannot take on every hand's shape, and on photographs a landmark tells a keypoint's place better
+    than the fit. A landmark's error is taken to be Student's t with _FREEDOM degrees of freedom, so that one
+    far off counts less. Arguments as in `refine`.
+    """
+    points = keypoints + translation[:, None]
+    metres = points[..., 2:] / focal[:, None, None]
+    apart = pixels * metres - points[..., :2]
+    spread = _FREEDOM * (LANDMARK_SIGMA_PX * metres) ** 2 + np.square(apart).mean(-1, keepdims=True)
+    variance = stddev[..., None] ** 2
+    trust = variance / (variance + spread / (_FREEDOM + 1))
+    trust[:, 0] = 0  # the wrist is where its frame is
+    return np.concatenate([trust * apart, np.zeros((*apart.shape[:2], 1))], -1)

@@ -17,20 +17,36 @@ def softmax(logits):
     return exponent / exponent.sum(-1, keepdims=True)
 
 
+def among(logits, top_k):
+    """Logits (..., K), all but the `top_k` largest of them minus infinity; 0 leaves all as they are."""
+    if not 0 < top_k < logits.shape[-1]:
+        return logits
+    least = np.partition(logits, -top_k)[..., -top_k, None]
+    return np.where(logits >= least, logits, -np.inf)
+
+
 def still_hidden(confidence, count):
     """The mask (N, L) of the `count` least confident tokens of each row of `confidence` (N, L)."""
     return confidence.argsort(1, kind='stable').argsort(1, kind='stable') < count
 
 
 def sample_tokens(
-    step, codebook, batch, length, iterations=1, schedule=cosine_schedule, temperature=0.0, rng=None
+    step,
+    codebook,
+    batch,
+    length,
+    iterations=1,
+    schedule=cosine_schedule,
+    temperature=0.0,
+    top_k=0,
+    rng=None,
 ):
     """Codes (N, L, D) and the probability (N, L) of each token.
 
     `step(codes (N, L, D), mask (N, L) True where hidden)` gives logits (N, L, K) over the rows of `codebook`
     (K, D). `temperature` 0 is the point estimate: shown tokens are expected codes, and the answer is the
-    expectation at every position. Above 0, hidden tokens are drawn with `rng` and, once shown, stay: one
-    hypothesis.
+    expectation at every position. Above 0, hidden tokens are drawn with `rng`, if `top_k` is not 0 among that
+    many of the most probable, and, once shown, stay: one hypothesis.
     """
     codes = np.zeros((batch, length, codebook.shape[1]), np.float32)
     mask = np.ones((batch, length), bool)
@@ -43,7 +59,7 @@ def sample_tokens(
             codes, chosen = probability @ codebook, probability.max(-1)
             mask = still_hidden(chosen, hidden)
         else:
-            drawn = (logits / temperature + rng.gumbel(size=logits.shape)).argmax(-1)
+            drawn = (among(logits, top_k) / temperature + rng.gumbel(size=logits.shape)).argmax(-1)
             probability = np.take_along_axis(softmax(logits), drawn[..., None], -1)[..., 0]
             codes = np.where(mask[..., None], codebook[drawn], codes)
             chosen = np.where(mask, probability, chosen)

@@ -3,7 +3,7 @@ Hand.msg's."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -42,6 +42,21 @@ class HandRoi:
     """'left' or 'right'; None where not known yet (a fresh detection)."""
     side_probability: float = 0.5
     score: float = 1.0
+
+
+@dataclass
+class Hypothesis:
+    """Another pose that the picture allows, as the network drew it: at the wrist of the Hand that it belongs
+    to, not fitted to what is seen."""
+
+    probability: float
+    """Geometric mean of the probabilities that the model gave its tokens."""
+    keypoints_wrist: np.ndarray
+    """(21, 3) in the wrist frame of the Hand, metres."""
+    mano_pose: np.ndarray
+    """(48,) axis-angle, MANO order; [0:3] = global_orient in the camera frame."""
+    betas: np.ndarray
+    """(10,)"""
 
 
 @dataclass
@@ -87,5 +102,7 @@ class Hand:
     """(10,) shape of the hand model named in HandTopology."""
     vertices: np.ndarray
     """(V, 3) wrist frame, metres."""
+    hypotheses: list[Hypothesis] = field(default_factory=list)
+    """Most probable first."""
     filter_delay: float = 0.0
     """Seconds by which a filter has delayed this hand."""

@@ -4,7 +4,7 @@ The hands are looked for in the benchmark's own boxes, each on its own and with 
 competitors do; `--boxes detect` finds them in the whole picture instead. Millimetres are over the hands that
 were found, PCK counts a missed hand as wrong. Vertices, tips and joints are the benchmark's own only with
 `--hand-model`, a MANO file from `maskhand convert-mano`; another mesh has no vertices to compare. Without
-`--keypoints` they are as the labels: `mano` where those are fits of MANO, else `anatomical`.
+`--keypoints` they are as the labels: `mano` where those are fits of MANO, else `mediapipe` or `anatomical`.
 """
 
 from __future__ import annotations

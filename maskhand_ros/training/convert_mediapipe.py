@@ -27,8 +27,9 @@ LANDMARK_OUTPUTS = ('landmarks', 'presence', 'handedness', 'world_landmarks')
 
 LANDMARK_FEATURES = {
     160: ('global_feature', (1152,)),
-    142: ('f142', (112, 14, 14)),
-    131: ('f131', (80, 14, 14)),
+    131: ('map_131', (80, 14, 14)),
+    142: ('map_142', (112, 14, 14)),
+    157: ('map_157', (192, 7, 7)),
 }
 """Tensor index in the 0.10.14 file: name and shape (C, H, W) of the inner tensors that the pose model looks
 at."""
@@ -278,7 +279,8 @@ def convert(wheel, out_dir):
 
     palm_detector: image (N, 3, 192, 192) RGB 0..1 -> boxes (N, 2016, 18), scores (N, 2016, 1) before the
     sigmoid. landmarks: image (N, 3, 224, 224) RGB 0..1 -> landmarks (N, 63) px, presence (N, 1), handedness
-    (N, 1), world_landmarks (N, 63) m, global_feature (N, 1152), f142 (N, 112, 14, 14), f131 (N, 80, 14, 14).
+    (N, 1), world_landmarks (N, 63) m, global_feature (N, 1152), map_131 (N, 80, 14, 14), map_142 (N, 112, 14,
+    14), map_157 (N, 192, 7, 7).
     """
     with zipfile.ZipFile(wheel) as archive:
         missing = {PALM_FILE, LANDMARK_FILE} - set(archive.namelist())

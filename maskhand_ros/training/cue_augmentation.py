@@ -1,7 +1,8 @@
 """Cues as real pictures have them: on renders the landmark network does far worse than on photographs.
 
 So that the model learns to trust good cues, half of each batch gets the truth plus correlated noise in place
-of the network's landmarks.
+of the network's landmarks. And so that it does not trust them blindly (of a real fist the network is sure,
+and wrong), some of these get noise as large as fingers.
 """
 
 from __future__ import annotations
@@ -9,14 +10,21 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..model.config import MAP_SHAPES
 from ..model.rotation import rotvec_to_matrix
 
 REPLACED = 0.5
 SIGMA = (0.004, 0.020)
 """Range of the landmark noise in metres (log-uniform, one value per sample)."""
 
+MISLED, MISLED_SIGMA = 0.2, (0.020, 0.060)
+"""Share of the replaced ones with noise of this range."""
+
+MIXED, STYLE_NOISE = 0.5, 0.2
+"""Share of rows whose maps take statistics of another; noise of gain and level, in spreads of the channel."""
+
 TURN = 10.0
-"""Rotation noise of the 3D landmarks as a whole, radians per metre of SIGMA: a few degrees up to 11."""
+"""Rotation noise of the 3D landmarks as a whole, radians per metre of it: up to 11 degrees within SIGMA."""
 
 FINGER_OF_KEYPOINT = torch.tensor([0] + [1 + k // 4 for k in range(20)])
 CROP_CENTRE, CROP_SIZE = 111.5, 224
@@ -43,7 +51,8 @@ def replaced_cues(
     (B,) px.
     """
     count = len(focal)
-    low, high = SIGMA
+    misled = torch.rand(count, 1, 1, generator=generator) < MISLED
+    low, high = (torch.where(misled, wrong, good) for wrong, good in zip(MISLED_SIGMA, SIGMA, strict=True))
     sigma = low * (high / low) ** torch.rand(count, 1, 1, generator=generator)
     noise = landmark_noise(sigma, generator)
     turn = rotvec_to_matrix(TURN * sigma[:, 0] * torch.randn(count, 3, generator=generator))
@@ -66,10 +75,39 @@ def replaced_cues(
     }
 
 
+def change_style(cues: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
+    """Cues whose features have other statistics: what the network is to read from them is how they vary over
+    the picture, for their level and contrast differ between renders and photographs.
+
+    In half of the rows every channel of a map takes its mean and spread in part from another row (MixStyle,
+    Zhou et al. 2021); in all of them each channel's gain and level, and the global feature, get noise."""
+    count, device = len(cues['global_feature']), cues['global_feature'].device
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator).to(device)
+
+    other = torch.randperm(count, generator=generator).to(device)
+    share = torch.rand(count, 1, 1, 1, generator=generator).to(device)
+    share = share * (torch.rand(count, 1, 1, 1, generator=generator) < MIXED).to(device)
+    changed = dict(cues)
+    for name in MAP_SHAPES:
+        values = cues[name]
+        channels = values.shape[1]
+        mean, std = values.mean((2, 3), keepdim=True), values.std((2, 3), keepdim=True) + 1e-3
+        level, spread = (part + share * (part[other] - part) for part in (mean, std))
+        level = level + STYLE_NOISE * std * normal(count, channels, 1, 1)
+        spread = spread * (STYLE_NOISE * normal(count, channels, 1, 1)).exp()
+        changed[name] = (values - mean) * (spread / std) + level
+    feature = cues['global_feature']
+    changed['global_feature'] = feature + STYLE_NOISE * feature.std(0) * normal(*feature.shape)
+    return changed
+
+
 def augment(
     cues: dict[str, Tensor], truth: dict[str, Tensor], hand, generator: torch.Generator
 ) -> dict[str, Tensor]:
-    """Cues with the landmarks of REPLACED of the rows replaced and a little noise on the others.
+    """Cues with the landmarks of REPLACED of the rows replaced and a little noise on the others, and the
+    features restyled.
 
     `hand` is the TorchHand whose keypoints lie where MediaPipe puts them.
     """
@@ -79,7 +117,7 @@ def augment(
     with torch.no_grad():
         keypoints = hand.keypoints(truth['betas'], truth['global_orient'], truth['hand_pose'])
     good = replaced_cues(keypoints, truth['wrist'], truth['focal'], generator)
-    cues = dict(cues)
+    cues = change_style(cues, generator)
     for name, spread in (('landmarks', 0.004), ('world_landmarks', 0.003)):
         cues[name] = cues[name] + spread * torch.randn(cues[name].shape, generator=generator).to(device)
     for name, value in good.items():

@@ -5,13 +5,13 @@ right, null), bbox [x, y, w, h], keypoints_2d 21 x [x, y] px, keypoints_valid 21
 keypoints_3d_mm 21 x [x, y, z] in the camera frame (optional), camera_K 3 x 3 (optional). Every picture is
 taken on its own. Millimetre figures are over the hands that were found; `found` says how many were, and PCK
 counts the keypoints of a missed hand as wrong. [low, high] are 95 % block-bootstrap intervals: pictures of
-one sequence in motion order, pictures in none taken as independent. Keypoints are `anatomical`, as in labels
-made by people; give `--keypoints mano` for labels that are fits of MANO.
+one sequence in motion order, pictures in none taken as independent. Keypoints are `mediapipe`, which people
+label much alike; give `--keypoints mano` for labels that are fits of MANO.
 
 --peer mediapipe runs MediaPipe Hands 0.10.14 on the same pictures with its own detector (installed, the first
-time, into a cache folder of its own) and reports ours - its, paired by hand. It is scored twice: with its
-points as they are (raw), and with them moved to the chosen keypoint set by what the sets differ by on our
-hand model (redefined); its world landmarks are taken along the picture's axes.
+time, into a cache folder of its own) and reports ours - its, paired by hand. Its world landmarks are taken
+along the picture's axes. It is scored with its points as they are (raw), and with another keypoint set than
+its own a second time, with them moved by what the sets differ by on our hand model (redefined).
 """
 
 from __future__ import annotations
@@ -46,8 +46,7 @@ def add_arguments(parser):
         help='write contact sheets of random and of the worst hands of each source to this folder',
     )
     common.add_pipeline_arguments(parser)
-    # Labels made by people mark joints where the bones meet.
-    parser.set_defaults(max_hands=4, keypoints='anatomical')
+    parser.set_defaults(max_hands=4, keypoints='mediapipe')
 
 
 def run(args):
@@ -96,14 +95,17 @@ def predict(pipeline, rgb, labels, boxes):
 
 
 def _peer_answers(args, index, pictures):
-    """{row of the table: {picture: [PeerHand, ...]}}: the peer as it is, and in the chosen keypoint set."""
+    """{row of the table: {picture: [PeerHand, ...]}}: the peer as it is, and where another keypoint set is
+    chosen, moved to that."""
     from maskhand_ros.training.peer import ask_mediapipe, redefined
     from maskhand_ros.training.peer_keypoints import Redefinition
 
     paths = {name: str((index.parent / name).resolve()) for _, name in pictures}
     answer, version = ask_mediapipe(list(dict.fromkeys(paths.values())), args.max_hands)
-    redefinition = Redefinition(args.keypoints, args.hand_model)
     raw = {name: answer[path] for name, path in paths.items()}
+    if args.keypoints == 'mediapipe':
+        return {f'mediapipe {version} raw': raw}
+    redefinition = Redefinition(args.keypoints, args.hand_model)
     moved = {name: [redefined(hand, redefinition) for hand in hands] for name, hands in raw.items()}
     return {f'mediapipe {version} raw': raw, f'mediapipe {version} redefined': moved}
 

@@ -230,13 +230,13 @@ PROTOCOLS = {
             for source in ('newdays', 'epick', 'ego4d')
             for subset in ('all', 'vis', 'occ')
         ),
-        keypoints='anatomical',
+        keypoints='mediapipe',
         tips=_HAMER_TIPS,
         figures=tuple((f'PCK@{t:.2f}', False, _pck(t)) for t in metrics.PCK_THRESHOLDS),
     ),
     'hand-graph-cnn': Protocol(
         splits=('all',),
-        keypoints='anatomical',
+        keypoints='mediapipe',
         tips=_HAMER_TIPS,
         bone_length=0.05,
         figures=(

@@ -1,201 +1,200 @@
 """Train the masked transformer on shards, with a trained tokenizer frozen inside it.
 
     maskhand train model --data shards --tokenizer runs/tokenizer/checkpoint.pt --out runs/model --minutes 60
+    maskhand train model --config paper --data images --tokenizer runs/vq_mano/checkpoint.pt \\
+        --out runs/paper --backbone vitpose_h.safetensors --bf16 --device cuda --devices 8
 
-Reads train-*.npz and val-*.npz (new shards are picked up on the way); continues --out if it holds a run.
-Writes checkpoint.pt (for `maskhand export`) and curve.json.
+`compact` reads train-*.npz and val-*.npz (`maskhand train data`; new shards are picked up on the way),
+`paper` train-*.tar and val-*.tar (`maskhand train images`). --out is continued if it holds a run. Writes
+checkpoint.pt (for `maskhand export`) and curve.json. With --devices N, N processes each take batches of their
+own.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from lightning_fabric import Fabric
+from torch import Tensor
 
+from ..commands.common import CommandError
 from ..hand_model.numpy_hand import HandModel
 from ..hand_model.torch_hand import TorchHand
-from ..model.config import MaskHandConfig
-from ..model.losses import geometry_terms, token_loss, variance_loss, weighted
-from ..model.maskhand import HandParameters, MaskHand
-from ..model.rotation import matrix_to_rotation_6d, rotation_6d_to_matrix
-from ..model.sampling import expected_codes, random_mask, sample_codes
-from ..model.synthesizer import Synthesis
-from .cue_augmentation import augment
-from .loop import TrainingRun, add_loop_arguments
-from .shard_store import ShardStore
+from ..model.config import MaskHandConfig, TokenizerConfig, paper_config
+from ..model.image_context import load_backbone
+from ..model.maskhand import MaskHand, keypoints_of
+from ..model.tokenizer import Tokenizer
+from .loop import CHECKPOINT, TrainingRun, add_loop_arguments, start_processes
+from .objective import Objective
+from .procrustes import aligned_errors
+from .sources import Batch, CueSource, PictureSource
 from .train_tokenizer import load_tokenizer
 
-WITHHELD_POSE = 0.3
-"""Share of samples whose tokens do not see the trunk's pose."""
-
 LOG_EVERY, VALIDATE_EVERY = 200, 600
-REFRESH_EVERY = 200
-"""Steps between looks for new shards."""
+DEFAULTS = {
+    'compact': {'batch_size': 128, 'learning_rate': 7e-4},
+    'paper': {'batch_size': 48, 'learning_rate': 1e-4},
+}
+RATES = {'context.backbone.': 0.1}
+"""Learning rate of `paper`'s backbone over that of the rest."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `maskhand train model`."""
     add_loop_arguments(parser)
+    add_model_arguments(parser)
+    parser.add_argument('--config', choices=DEFAULTS, default='compact')
+    parser.add_argument(
+        '--change',
+        nargs='+',
+        default=[],
+        metavar='NAME=VALUE',
+        help='change fields of the configuration, e.g. layers=4 vit.depth=12 (see model/config.py)',
+    )
+    parser.add_argument(
+        '--backbone',
+        type=Path,
+        help='paper: a ViTPose or HaMeR checkpoint (.safetensors, or a .pth of tensors)',
+    )
+    parser.add_argument('--workers', type=int, default=0, help='paper: processes that decode pictures, each')
+
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments that all who train a MaskHand take."""
     parser.add_argument('--data', type=Path, required=True, help='folder of shards')
     parser.add_argument(
         '--tokenizer', type=Path, required=True, help='checkpoint.pt of `maskhand train tokenizer`'
     )
-    parser.add_argument('--max-samples', type=int, default=400_000, help='samples kept in memory, 10 KB each')
     parser.add_argument(
-        '--bf16',
-        action='store_true',
-        help='networks in bfloat16: several times faster on GPUs and on CPUs with avx512_bf16',
+        '--hand-model', type=Path, help='npz of the hand that the shards are of (default: the open hand)'
     )
-    parser.set_defaults(batch_size=128, learning_rate=7e-4)
+    parser.add_argument('--max-samples', type=int, default=400_000, help='samples kept in memory, 50 KB each')
 
 
-def mediapipe_hand() -> TorchHand:
-    """The open hand with keypoints at MediaPipe's places, or at MANO's where the hand has no such set."""
-    try:
-        return TorchHand(HandModel.load(keypoint_set='mediapipe'))
-    except ValueError:
-        return TorchHand()
+def configuration(name: str, tokenizer: TokenizerConfig, changes: Iterable[str] = ()) -> MaskHandConfig:
+    """The configuration `name` around a tokenizer, with `changes` like 'vit.depth=2'. CommandError with the
+    fix if they do not fit."""
+    config = paper_config(tokenizer=tokenizer) if name == 'paper' else MaskHandConfig(tokenizer=tokenizer)
+    kind = 'finger' if config.vit is None else 'hand'
+    if tokenizer.kind != kind:
+        raise CommandError(
+            f"{name} needs a tokenizer of the kind '{kind}', this one is '{tokenizer.kind}'",
+            f'maskhand train tokenizer --config {name}',
+        )
+    values = config.to_dict()
+    for change in changes:
+        path, _, value = change.partition('=')
+        *parents, last = path.split('.')
+        node = values
+        for parent in parents:
+            node = node.get(parent) or {}
+        if last not in node or parents == ['tokenizer']:
+            raise CommandError(
+                f'--change {change}: {name} has no such field', f'choose of {", ".join(values)}'
+            )
+        try:
+            node[last] = value if isinstance(node[last], str) else json.loads(value)
+        except ValueError:
+            raise CommandError(
+                f'--change {change}: {value!r} is no value', 'write it as JSON: 2, 0.5, true'
+            ) from None
+    return MaskHandConfig.from_dict(values)
 
 
-class Objective(nn.Module):
-    """The training loss of a MaskHand on one batch of cues and truth."""
-
-    def __init__(
-        self, model: MaskHand, hand: TorchHand, generator: torch.Generator, bf16: bool = False
-    ) -> None:
-        super().__init__()
-        self.model, self.hand, self.generator, self.bf16 = model, hand, generator, bf16
-
-    def forward(self, cues: dict[str, Tensor], truth: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
-        """The loss, and what to log.
-
-        The first quarter of the batch hides every token. The middle half shows tokens that the model itself
-        proposed, as it will at run time, and is asked for all of them. The last quarter shows true tokens and
-        is asked for the rest.
-        """
-        model, generator = self.model, self.generator
-        count, tokens = len(truth['focal']), model.config.tokenizer.tokens
-        device = truth['focal'].device
-        quarter = count // 4
-        own, true = slice(quarter, count - quarter), slice(count - quarter, count)
-        with torch.autocast(device.type, torch.bfloat16, enabled=self.bf16):
-            memory, trunk = model.context(cues)
-        trunk = trunk.float()
-        digits = model.tokenizer.digits(matrix_to_rotation_6d(truth['hand_pose']))
-        codes = digits / model.tokenizer.quantizer.steps - 1
-        keep = (torch.rand(count, generator=generator) >= WITHHELD_POSE).to(device)
-        mask = random_mask(count, tokens, quarter, generator).to(device)
-        shown = codes.clone()
-        shown[own] = self._proposals(memory[own].detach(), trunk[own].detach(), keep[own])
-        out = self._synthesize(memory, trunk, shown, mask, keep)
-        asked = mask.clone()
-        asked[own] = True
-        expected = torch.where(asked[..., None], expected_codes(out.logits), codes)
-        answer = HandParameters(model.tokenizer.decode(expected), out.global_orient, out.betas, out.camera)
-        terms, keypoints = geometry_terms(self.hand, answer, truth)
-        trunk_terms, _ = geometry_terms(self.hand, model.regressed(trunk), truth)
-        terms['tokens'] = token_loss(out.logits, digits, asked.float())
-        blind = torch.ones(count, device=device)
-        blind[true] = 0
-        terms['variance'] = variance_loss(out.log_variance, keypoints, truth['keypoints'], blind)
-        log = {
-            'tokens': terms['tokens'].detach(),
-            'keypoints_mm': 1e3 * terms['keypoints'].detach(),
-            'pixels': 224 * terms['pixels'].detach(),
-        }
-        return weighted(terms) + weighted(trunk_terms), log
-
-    def _synthesize(self, *inputs: Tensor) -> Synthesis:
-        with torch.autocast(inputs[0].device.type, torch.bfloat16, enabled=self.bf16):
-            out = self.model.synthesizer(*inputs)
-        return Synthesis(*(value.float() for value in out))
-
-    @torch.no_grad()
-    def _proposals(self, memory: Tensor, trunk: Tensor, keep: Tensor) -> Tensor:
-        """Tokens (B, L, D) as the model gives them from nothing: drawn in one half of the rows, expected in
-        the other."""
-        shape = self.model.config.tokenizer
-        blank = trunk.new_zeros(len(trunk), shape.tokens, len(shape.levels))
-        logits = self._synthesize(memory, trunk, blank, blank[..., 0] == 0, keep).logits
-        half = len(trunk) // 2
-        return torch.cat([sample_codes(logits[:half], self.generator), expected_codes(logits[half:])])
-
-
-def aligned_errors(predicted: Tensor, target: Tensor) -> Tensor:
-    """PA-MPJPE (B,) of keypoints (B, 21, 3): mean distance after the best similarity transform."""
-    a, b = predicted - predicted.mean(1, keepdim=True), target - target.mean(1, keepdim=True)
-    u, s, vt = torch.linalg.svd(a.transpose(1, 2) @ b)
-    sign = torch.ones_like(s)
-    sign[:, 2] = torch.linalg.det(u @ vt).sign()
-    scale = (s * sign).sum(1) / a.square().sum((1, 2)).clamp_min(1e-9)
-    return (scale[:, None, None] * a @ (u * sign[:, None]) @ vt - b).norm(dim=-1).mean(1)
+def new_model(config: MaskHandConfig, tokenizer: Tokenizer, seed: int) -> MaskHand:
+    """A MaskHand with fresh weights around a trained tokenizer."""
+    torch.manual_seed(seed)
+    model = MaskHand(config)
+    model.tokenizer.load_state_dict(tokenizer.state_dict())
+    return model
 
 
 @torch.no_grad()
-def validate(model: MaskHand, hand: TorchHand, store: ShardStore) -> dict[str, float]:
-    """Errors in mm on `store`: of the point estimate (T = 1) and of the trunk alone."""
-    sums: dict[str, list[Tensor]] = {}
-    for rows in torch.arange(len(store)).split(256):
-        cues, truth = store.batch(rows)
-        answer, _ = model(cues)
-        for name, parameters in (('val', answer), ('val_trunk', model.regressed(model.context(cues)[1]))):
-            keypoints = hand.keypoints(
-                parameters.betas,
-                rotation_6d_to_matrix(parameters.global_orient),
-                rotation_6d_to_matrix(parameters.hand_pose),
-            )
-            sums.setdefault(f'{name}_pa_mm', []).append(aligned_errors(keypoints, truth['keypoints']))
-            sums.setdefault(f'{name}_mpjpe_mm', []).append(
+def measure(
+    model: MaskHand, hand: TorchHand, batches: Iterable[Batch], iterations: int = 1
+) -> dict[str, Tensor]:
+    """Errors (N,) in mm: of the point estimate, and (`first_`) of the first regression alone; {} without
+    batches."""
+    found: dict[str, list[Tensor]] = {}
+    for cues, truth in batches:
+        answers = {'': model(cues, iterations)[0]}
+        if model.regresses_hand:
+            answers['first_'] = model.regressed(model.context(cues).first)
+        for name, parameters in answers.items():
+            keypoints = keypoints_of(hand, parameters)
+            found.setdefault(f'{name}pa_mm', []).append(aligned_errors(keypoints, truth['keypoints']))
+            found.setdefault(f'{name}mpjpe_mm', []).append(
                 (keypoints - truth['keypoints']).norm(dim=-1).mean(1)
             )
-    return {name: 1e3 * torch.cat(values).mean().item() for name, values in sums.items()}
+    return {name: 1e3 * torch.cat(values) for name, values in found.items()}
 
 
-def run(args: argparse.Namespace) -> int:
-    """Train until the budget is spent."""
-    torch.set_num_threads(args.threads)
-    store = ShardStore(args.data, 'train', args.max_samples, args.device)
-    validation = (
-        ShardStore(args.data, 'val', 1024, args.device) if list(args.data.glob('val-*.npz')) else None
-    )
-    hand, cue_hand = TorchHand().to(args.device), mediapipe_hand().to(args.device)
-    torch.manual_seed(args.seed)
-    tokenizer = load_tokenizer(args.tokenizer)
-    model = MaskHand(MaskHandConfig(tokenizer=tokenizer.config))
-    model.tokenizer.load_state_dict(tokenizer.state_dict())
-    model.context.set_statistics(store.batch(torch.arange(len(store))[:: max(1, len(store) // 4000)])[0])
-    model.to(args.device)
+def fit(
+    model: MaskHand,
+    hand: TorchHand,
+    source: CueSource | PictureSource,
+    args: argparse.Namespace,
+    fabric: Fabric,
+) -> TrainingRun:
+    """Train `model` until the budget is spent, or the run is asked to stop."""
     summary = {}
-    train = TrainingRun(model, args, {'config': model.config.to_dict(), 'summary': summary})
+    extra = {'config': model.config.to_dict(), 'summary': summary}
+    train = TrainingRun(model, Objective(model, hand, args.bf16), args, fabric, extra, RATES)
+
+    def held_out() -> dict[str, float]:
+        errors = measure(train.averaged(), hand, source.held_out())
+        return {f'val_{name}': values.mean().item() for name, values in errors.items()}
+
     model.train()
-    objective = Objective(model, hand, train.generator, args.bf16)
     logs: list[dict[str, Tensor]] = []
     while train.running():
-        if train.step % REFRESH_EVERY == 0 and store.refresh():
-            print(f'{len(store)} training samples', flush=True)
-        rows = torch.randint(len(store), (args.batch_size,), generator=train.generator)
-        cues, truth = store.batch(rows)
-        loss, log = objective(augment(cues, truth, cue_hand, train.generator), truth)
-        train.update(loss)
+        loss, log = train.update(*source.batch(train), train.generator)
         logs.append({'loss': loss.detach(), **log})
         if train.step % LOG_EVERY == 0:
             values = {name: torch.stack([entry[name] for entry in logs]).mean().item() for name in logs[0]}
-            if validation and train.step % VALIDATE_EVERY == 0:
-                values.update(validate(train.averaged(), hand, validation))
-            train.log(**values)
+            train.log(**values, **(held_out() if train.step % VALIDATE_EVERY == 0 else {}))
             logs.clear()
-    final = validate(train.averaged(), hand, validation) if validation else {}
+    final = held_out()
+    if fabric.world_size > 1:
+        final['disagreement'] = train.disagreement()
     train.log(**final)
     summary.update(
-        samples=len(store),
+        **source.summary(),
         steps=train.step,
-        batch_size=args.batch_size,
+        batch_size=args.batch_size * fabric.world_size,
         device=args.device,
+        devices=args.devices,
         minutes=round(train.seconds / 60, 1),
         seed=args.seed,
         **final,
     )
     train.save()
+    return train
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train until the budget is spent."""
+    for name, value in DEFAULTS[args.config].items():
+        if getattr(args, name) is None:
+            setattr(args, name, value)
+    tokenizer = load_tokenizer(args.tokenizer)
+    config = configuration(args.config, tokenizer.config, args.change)
+    if args.backbone and config.vit is None:
+        raise CommandError('compact has no backbone to fill', 'give --config paper, or leave out --backbone')
+    hand = TorchHand(HandModel.load(args.hand_model))
+    fabric = start_processes(args)
+    source = (CueSource if config.vit is None else PictureSource)(args, fabric)
+    model = new_model(config, tokenizer, args.seed)
+    source.prepare(model)
+    if args.backbone and not (args.out / CHECKPOINT).exists():
+        missing, unexpected = load_backbone(model.context, args.backbone)
+        if fabric.is_global_zero:
+            print(
+                f'{args.backbone}: missing {missing or "none"}, unexpected {unexpected or "none"}', flush=True
+            )
+    fit(model, hand, source, args, fabric)
     return 0

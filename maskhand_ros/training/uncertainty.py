@@ -85,6 +85,21 @@ def energy_score(samples, truth):
     return to_truth - between / (count * (count - 1))
 
 
+def hand_energy_score(samples, truth, mask):
+    """Energy score (N,) of samples (S, N, K, 3) as whole hands: of all keypoints in mask (N, K) as one
+    vector, over the root of their number; NaN where there are none. Unlike `energy_score` it sees whether the
+    keypoints of a sample go together."""
+    count, number = len(samples), mask.sum(1)
+
+    def length(difference):
+        square = (np.square(difference).sum(-1) * mask).sum(-1)
+        return np.sqrt(np.where(number > 0, square / np.maximum(number, 1), np.nan))
+
+    to_truth = np.mean([length(sample - truth) for sample in samples], axis=0)
+    between = sum(length(samples[i] - samples[j]) for i in range(count) for j in range(i))
+    return to_truth - between / (count * (count - 1))
+
+
 def best_of(samples, truth, mask=None):
     """Mean keypoint error (N,) of the best of S hands (S, N, K, 3): one choice a hand, over the keypoints in
     mask (N, K); NaN where there are none."""

@@ -97,9 +97,10 @@ def collect(
         try:
             prediction = reconstructor(cues)
         except KeyError as error:
-            raise CommandError(
-                f'{split} shards in {data} lack {error}', 'delete and make them anew'
-            ) from error
+            fix = 'delete and make them anew'
+            if 'image' in reconstructor.inputs:
+                fix = 'this measures models that read cues; for one that reads pictures, `maskhand benchmark`'
+            raise CommandError(f'{split} shards in {data} lack {error}', fix) from error
         meshes = _meshes(reconstructor, truth) if vertices else None
         measured = _other_errors(prediction, truth, cues)
         measured.update(_shape_errors(reconstructor, prediction, truth, meshes))

@@ -15,6 +15,7 @@ from .uncertainty import (
     energy_score,
     error_without_least_certain,
     gaussian_samples,
+    hand_energy_score,
     nll_gain,
     spearman,
     within_keypoint_spearman,
@@ -65,9 +66,9 @@ def hypotheses_against_gaussian(hands: Predictions, mask: np.ndarray, seed: int 
     keypoints in mask (N, 20), mm; gains are shares of the Gaussian's figure, positive where the hypotheses
     are better, with paired intervals.
 
-    The Gaussian draws each keypoint on its own, as a regressor with a variance head does. The best of them is
-    therefore looked for twice: hand by hand, which favours hands that are drawn whole, and keypoint by
-    keypoint, which favours spread.
+    The Gaussian draws each keypoint on its own, as a regressor with a variance head does. Everything is
+    therefore scored twice: hand by hand, which favours hands that are drawn whole, and keypoint by keypoint,
+    which favours spread.
     """
     samples, truth = 1e3 * hands.samples[:, :, 1:].astype(float), 1e3 * hands.truth[:, 1:]
     drawn = gaussian_samples(
@@ -75,7 +76,10 @@ def hypotheses_against_gaussian(hands: Predictions, mask: np.ndarray, seed: int 
     )
     nearest = [np.linalg.norm(draws - truth, axis=-1).min(0) for draws in (samples, drawn)]
     pairs = {
-        'energy_score': [_hand_means(energy_score(draws, truth), mask) for draws in (samples, drawn)],
+        'energy_score_hands': [hand_energy_score(draws, truth, mask) for draws in (samples, drawn)],
+        'energy_score_keypoints': [
+            _hand_means(energy_score(draws, truth), mask) for draws in (samples, drawn)
+        ],
         f'best_of_{len(samples)}_hands': [best_of(draws, truth, mask) for draws in (samples, drawn)],
         f'best_of_{len(samples)}_keypoints': [_hand_means(values, mask) for values in nearest],
     }

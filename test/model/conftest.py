@@ -7,6 +7,8 @@ from maskhand_ros.geometry import rotvec_to_matrix
 from maskhand_ros.hand_model.numpy_hand import HandModel
 
 torch = pytest.importorskip('torch')
+from maskhand_ros.model.config import MAP_SHAPES  # noqa: E402
+from maskhand_ros.training.data.shards import pack_map  # noqa: E402
 
 
 def write_shard(path, count=64, seed=0):
@@ -36,8 +38,6 @@ def write_shard(path, count=64, seed=0):
         'presence': np.ones((count, 1)),
         'handedness': np.ones((count, 1)),
         'global_feature': features(1152),
-        'f142': features(21, 112).reshape(count, 21, 112),
-        'f131': features(21, 80).reshape(count, 21, 80),
         'global_orient': orient,
         'hand_pose': pose,
         'betas': betas,
@@ -45,8 +45,12 @@ def write_shard(path, count=64, seed=0):
         'focal': focal,
         'keypoints': keypoints,
         'keypoints_px': pixels,
+        'visible': rng.random((count, 21)) < 0.7,
     }
-    np.savez(path, **{name: np.asarray(value, np.float32) for name, value in arrays.items()})
+    arrays = {name: np.asarray(value, np.float32) for name, value in arrays.items()}
+    for name, shape in MAP_SHAPES.items():
+        arrays[name], arrays[f'{name}_scale'] = pack_map(features(*shape).reshape(count, *shape))
+    np.savez(path, **arrays)
 
 
 @pytest.fixture(autouse=True)
@@ -62,7 +66,7 @@ def tiny_model():
     from maskhand_ros.model.maskhand import MaskHand
 
     config = MaskHandConfig(
-        TokenizerConfig(width=32, blocks=1),
+        tokenizer=TokenizerConfig(width=32, blocks=1),
         width=32,
         layers=1,
         heads=2,

@@ -7,20 +7,29 @@ import onnx
 import pytest
 import torch
 
+from maskhand_ros.commands.clip import read_clip
+from maskhand_ros.geometry import Camera
 from maskhand_ros.hand_model.numpy_hand import HandModel
-from maskhand_ros.model.config import CUE_SHAPES
-from maskhand_ros.model.export import export_model
-from maskhand_ros.model.rotation import rotation_6d_to_matrix
+from maskhand_ros.hand_model.torch_hand import TorchHand
+from maskhand_ros.model.config import CUE_SHAPES, MaskHandConfig, TokenizerConfig, ViTConfig, paper_config
+from maskhand_ros.model.export import add_shipped_networks, export_model
+from maskhand_ros.model.image_context import load_backbone
+from maskhand_ros.model.maskhand import MaskHand
+from maskhand_ros.model.rotation import rotation_6d_to_matrix, rotvec_to_matrix
 from maskhand_ros.perception.errors import ModelError
+from maskhand_ros.perception.pipeline import HandPipeline, PipelineConfig
 from maskhand_ros.perception.reconstructor import Reconstructor
+from maskhand_ros.perception.types import Frame
+from maskhand_ros.training.objective import Objective
 
 
 @pytest.fixture
 def exported(tiny_model, tmp_path):
-    for parameter in tiny_model.parameters():  # as stored: the rest of the pipeline computes in float32
-        parameter.data = parameter.data.half().float()
     torch.nn.init.normal_(tiny_model.synthesizer.token_head.weight).data.mul_(0.1)
-    tiny_model.half().float()
+    parts = tiny_model.context, tiny_model.synthesizer
+    buffers = [buffer for part in parts for buffer in part.buffers()]
+    for stored in (*tiny_model.parameters(), *buffers):  # the file holds half precision
+        stored.data = stored.data.half().float()
     export_model(tiny_model, tmp_path, {'note': 'test'})
     return tiny_model, tmp_path
 
@@ -36,11 +45,12 @@ def test_exported_model_gives_the_hand_that_torch_gives(exported, iterations):
     cues = random_cues(5)
     answer, out = model({name: torch.from_numpy(value) for name, value in cues.items()}, iterations)
     hand = Reconstructor(folder, HandModel.load(), iterations=iterations)(cues)
-    assert np.allclose(hand.hand_pose, rotation_6d_to_matrix(answer.hand_pose), atol=1e-4)
-    assert np.allclose(hand.global_orient, rotation_6d_to_matrix(answer.global_orient), atol=1e-4)
-    assert np.allclose(hand.betas, answer.betas, atol=1e-4) and np.allclose(
-        hand.camera, answer.camera, atol=1e-4
-    )
+    # The file holds half precision, constants that the exporter folds included.
+    rotations = rotation_6d_to_matrix(answer.global_orient), rotation_6d_to_matrix(answer.hand_pose)
+    expected = HandModel.load()(answer.betas.numpy(), *(part.numpy() for part in rotations))
+    ours = HandModel.load()(hand.betas, hand.global_orient, hand.hand_pose)
+    assert np.abs(ours.vertices - expected.vertices).max() < 1e-4
+    assert np.allclose(hand.camera, answer.camera, atol=1e-4)
     assert np.allclose(hand.keypoint_stddev, (out.log_variance / 2).exp(), atol=1e-5)
     assert (
         (hand.camera[:, 0] > 0).all()
@@ -85,3 +95,85 @@ def test_a_damaged_file_is_named(exported):
     (folder / 'synthesizer.onnx').unlink()
     with pytest.raises(ModelError, match='synthesizer.onnx is missing'):
         Reconstructor(folder, HandModel.load())
+
+
+@pytest.fixture
+def small_paper():
+    """The paper's system at depth 2, and narrow: pictures in, 64 tokens with the orientation among them."""
+    pytest.importorskip('vector_quantize_pytorch', reason='needs the extra `train`')
+    config = paper_config(
+        tokenizer=TokenizerConfig('hand', 'ema', 64, codes=64, dimensions=16, width=32),
+        width=32,
+        layers=2,
+        heads=2,
+        vit=ViTConfig(dimensions=64, depth=2, heads=2, drop_path=0.0),
+        shape_layers=1,
+    )
+    return MaskHand(MaskHandConfig.from_dict(config.to_dict())).eval()
+
+
+def test_paper_trains_and_runs_exported(small_paper, tmp_path):
+    rng = np.random.default_rng(0)
+    cues = {
+        'image': rng.integers(0, 255, (4, 224, 224, 3)).astype(np.float32),
+        'landmarks': 0.3 * rng.normal(size=(4, 21, 3)).astype(np.float32),
+        'presence': np.array([[1], [1], [0], [1]], np.float32),
+    }
+    inputs = {name: torch.from_numpy(value) for name, value in cues.items()}
+    hand = TorchHand()
+    pose = rotvec_to_matrix(0.3 * torch.randn(4, 15, 3))
+    orient, betas = rotvec_to_matrix(torch.randn(4, 3)), torch.zeros(4, 10)
+    keypoints = hand.keypoints(betas, orient, pose)
+    truth = {
+        'hand_pose': pose,
+        'global_orient': orient,
+        'betas': betas,
+        'keypoints': keypoints,
+        'keypoints_px': 112 + 800 * keypoints[..., :2],
+        'focal': torch.ones(4),
+    }
+    objective = Objective(small_paper.train(), hand)
+    optimizer = torch.optim.Adam([p for p in small_paper.parameters() if p.requires_grad], 1e-3)
+    losses = []
+    for _ in range(12):
+        loss, _ = objective(inputs, truth, torch.Generator().manual_seed(0))  # always the same masks
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0], losses
+    without = [name for name, p in small_paper.named_parameters() if p.requires_grad and p.grad is None]
+    assert without == []
+
+    small_paper.eval()
+    answer, _ = small_paper(inputs, 5)
+    export_model(small_paper, tmp_path, {'note': 'test'})
+    prediction = Reconstructor(tmp_path, HandModel.load(), iterations=5)(cues)
+    assert np.allclose(prediction.global_orient, rotation_6d_to_matrix(answer.global_orient), atol=5e-3)
+    assert np.allclose(prediction.hand_pose, rotation_6d_to_matrix(answer.hand_pose), atol=5e-3)
+
+    # What the node loads with model:=FOLDER.
+    add_shipped_networks(tmp_path)
+    pipeline = HandPipeline(PipelineConfig(weights_dir=str(tmp_path), hypotheses=2))
+    clip = read_clip()
+    hands = pipeline.process(Frame(next(iter(clip.frames())), 0, Camera(clip.K, 640, 480)))
+    assert hands and pipeline.model_name.startswith('maskhand-paper')
+    assert all(np.isfinite(hand.keypoints).all() and len(hand.hypotheses) == 2 for hand in hands)
+
+
+def test_a_vitpose_backbone_loads_and_what_does_not_fit_is_reported(small_paper, tmp_path):
+    state = {
+        f'backbone.{name}': torch.randn_like(v)
+        for name, v in small_paper.context.backbone.state_dict().items()
+    }
+    lacking = 'backbone.blocks.1.attn.qkv.bias'
+    beyond = {**state, 'keypoint_head.weight': torch.zeros(2), 'backbone.cls_token': torch.zeros(1)}
+    del beyond[lacking]
+    torch.save({'state_dict': beyond}, tmp_path / 'vit.pth')
+    missing, unexpected = load_backbone(small_paper.context, tmp_path / 'vit.pth')
+    assert missing == ['blocks.1.attn.qkv.bias'] and unexpected == ['cls_token']
+    loaded = small_paper.context.backbone.state_dict()['blocks.0.mlp.fc1.weight']
+    assert torch.equal(loaded, state['backbone.blocks.0.mlp.fc1.weight'])
+    torch.save({'backbone.last_norm.weight': torch.zeros(3)}, tmp_path / 'other.pth')
+    with pytest.raises(ValueError, match=r'last_norm.weight is \(3,\), not \(64,\)'):
+        load_backbone(small_paper.context, tmp_path / 'other.pth')

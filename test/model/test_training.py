@@ -4,30 +4,35 @@ import argparse
 
 import pytest
 import torch
+from lightning_fabric import Fabric
 
 from maskhand_ros.hand_model.torch_hand import TorchHand
 from maskhand_ros.model.losses import variance_loss
 from maskhand_ros.model.rotation import matrix_to_rotation_6d
 from maskhand_ros.training.cue_augmentation import augment
 from maskhand_ros.training.loop import TrainingRun
+from maskhand_ros.training.objective import Objective
+from maskhand_ros.training.procrustes import aligned_errors
 from maskhand_ros.training.shard_store import ShardStore
-from maskhand_ros.training.train_maskhand import Objective, aligned_errors
-from maskhand_ros.training.train_tokenizer import tokenizer_loss
+from maskhand_ros.training.train_tokenizer import TokenizerObjective
 
 
 def arguments(out, steps):
-    return argparse.Namespace(out=out, steps=steps, minutes=0.0, learning_rate=2e-3, seed=0, device='cpu')
+    return argparse.Namespace(out=out, steps=steps, minutes=0.0, learning_rate=2e-3, seed=0)
+
+
+def one_process():
+    return Fabric(accelerator='cpu', devices=1)
 
 
 def train(model, store, args, stop=None, bf16=False):
     """Loss of each step up to `stop`, and the run."""
-    run = TrainingRun(model, args)
+    run = TrainingRun(model, Objective(model, TorchHand(), bf16), args, one_process())
     model.train()
-    objective, losses, cue_hand = Objective(model, TorchHand(), run.generator, bf16), [], TorchHand()
+    losses, cue_hand = [], TorchHand()
     while run.running() and run.step != stop:
         cues, truth = store.batch(torch.randint(len(store), (16,), generator=run.generator))
-        loss, _ = objective(augment(cues, truth, cue_hand, run.generator), truth)
-        run.update(loss)
+        loss, _ = run.update(augment(cues, truth, cue_hand, run.generator), truth, run.generator)
         losses.append(loss.item())
     run.save()
     return losses, run
@@ -57,11 +62,10 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_stopped(tiny_model, shards,
 def test_tokenizer_learns(tiny_model, shards, tmp_path):
     tokenizer, hand = tiny_model.tokenizer.requires_grad_(True), TorchHand()
     pose = matrix_to_rotation_6d(ShardStore(shards, 'train').tensors['hand_pose'])
-    run = TrainingRun(tokenizer, arguments(tmp_path, 20))
+    run = TrainingRun(tokenizer, TokenizerObjective(tokenizer, hand), arguments(tmp_path, 20), one_process())
     losses = []
     while run.running():
-        loss = tokenizer_loss(tokenizer, hand, pose)
-        run.update(loss)
+        (loss,) = run.update(pose)
         losses.append(loss.item())
     assert losses[-1] < 0.8 * losses[0]
 

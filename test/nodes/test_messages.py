@@ -19,7 +19,7 @@ from maskhand_ros.nodes.messages import (
     topology_msg,
 )
 from maskhand_ros.nodes.transforms import HandNames, hand_transforms, prefix_for
-from maskhand_ros.perception.types import LEFT, PREDICTED, RIGHT, SCALE_NONE
+from maskhand_ros.perception.types import LEFT, PREDICTED, RIGHT, SCALE_NONE, Hypothesis
 from maskhand_ros.skeleton import KEYPOINT_NAMES
 
 HEADER = Header(stamp=ns_to_stamp(1_234_567_890_123_456_789), frame_id='camera')
@@ -28,9 +28,16 @@ HEADER = Header(stamp=ns_to_stamp(1_234_567_890_123_456_789), frame_id='camera')
 @pytest.mark.parametrize('side', (LEFT, RIGHT))
 def test_there_and_back(make_hand, side):
     hand = make_hand(side)
+    hand.hypotheses = [
+        Hypothesis(p, p * hand.keypoints_wrist, hand.mano_pose, hand.betas) for p in (0.5, 0.2)
+    ]
     again = msg_to_hand(hand_to_msg(hand))
-    for name, value in vars(hand).items():
-        np.testing.assert_allclose(getattr(again, name), value, atol=2e-6, err_msg=name)
+    for one, other in zip((hand, *hand.hypotheses), (again, *again.hypotheses), strict=True):
+        for name, value in vars(one).items():
+            if name != 'hypotheses':
+                np.testing.assert_allclose(getattr(other, name), value, atol=2e-6, err_msg=name)
+    hand.hypotheses[1].betas = np.full(10, np.nan)
+    assert not is_finite(hand)
 
 
 def test_unplaced_hand_has_empty_arrays(make_hand):

@@ -63,6 +63,25 @@ def test_both_hands_are_found_followed_and_on_their_sides(pipeline, clip, pictur
     assert TRACKED in states and TENTATIVE not in states
 
 
+def test_hypotheses_are_whole_hands_of_the_hand_they_hang_on(clip, pictures):
+    pipeline = HandPipeline(PipelineConfig(hypotheses=4))
+    rgb = pictures[2][1]
+    hands = seen(pipeline, rgb, Camera(clip.K, rgb.shape[1], rgb.shape[0]))
+    assert set(hands) == {LEFT, RIGHT}
+    for side, hand in hands.items():
+        probability = [drawn.probability for drawn in hand.hypotheses]
+        assert len(probability) == 4 and 1 > probability[0] >= probability[-1] > 0
+        assert probability == sorted(probability, reverse=True)
+        for drawn in hand.hypotheses:
+            local, flip = rotvec_to_matrix(drawn.mano_pose.reshape(16, 3)), np.ones(3)
+            if side == LEFT:
+                local, flip = mirror_rotation(local), np.array([-1, 1, 1])
+            skinned = pipeline.hand_model(drawn.betas[None], local[None, 0], local[None, 1:]).keypoints[0]
+            assert np.allclose(flip * skinned @ hand.wrist_rotation, drawn.keypoints_wrist, atol=1e-4)
+            apart = np.linalg.norm(drawn.keypoints_wrist - hand.keypoints_wrist, axis=1).mean()
+            assert 0.0005 < apart < 0.05
+
+
 def test_a_mirrored_picture_gives_the_mirrored_hands(pipeline, clip, pictures):
     number, rgb = pictures[3]
     height, width = rgb.shape[:2]

@@ -64,6 +64,7 @@ def scene(hand, side, turned=0.0):
         global_orient=rotvec_to_matrix(np.array([0, turned, 0.0])) @ in_crop[None],
         hand_pose=pose[None],
         confidence=np.ones(1),
+        hypotheses=None,
         keypoint_stddev=np.full((1, 21, 2), 0.005),
     )
     return prediction, View(side, crop_camera, cues, CAMERA.project(truth[0]), 1.0 - mirrored), *truth
@@ -112,6 +113,23 @@ def test_a_wrong_orientation_is_drawn_to_the_landmarks(hand):
         axis=-1,
     ).mean()
     assert error < before / 2
+
+
+def test_a_keypoint_is_drawn_to_where_it_is_seen_and_less_to_an_outlier(hand):
+    prediction, view, *_ = scene(hand, 'right')
+    frame = Frame(np.zeros((480, 640, 3), np.uint8), 0, CAMERA)
+    place, knuckle = Placement(hand, hand), 9
+    exact = place(prediction, [view], frame, CAMERA)[0]
+    share = []
+    for pixels in (4, 60):  # a neighbouring joint cannot follow the one
+        moved = {**view.cues, 'landmarks': view.cues['landmarks'].copy()}
+        moved['landmarks'][0, knuckle, 0] += pixels / CROP_SIZE
+        view_moved = View(view.side, view.crop_camera, moved, view.keypoints_px, 1.0)
+        got = place(prediction, [view_moved], frame, CAMERA)[0]
+        steps = np.linalg.norm(got.keypoints_px - exact.keypoints_px, axis=1)
+        assert np.delete(steps, knuckle).mean() < steps[knuckle] / 4
+        share.append(steps[knuckle] / (pixels * 260 / CROP_SIZE))  # the crop is 260 px wide
+    assert 0.5 < share[0] < 1 and share[1] < share[0] / 2
 
 
 def test_scale_comes_from_what_is_known(hand):

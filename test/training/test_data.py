@@ -163,7 +163,7 @@ def test_shards_resume_and_depend_on_their_seed_alone(tmp_path, maker, monkeypat
     with np.load(first) as a, np.load(other) as b, np.load(different) as c:
         assert all(np.array_equal(a[name], b[name]) for name in a.files)
         assert not np.array_equal(a['hand_pose'], c['hand_pose'])
-        assert a['f142'].shape == (4, 21, 112) and a['f142'].dtype == np.float16
+        assert a['map_142'].shape == (4, 112, 14, 14) and a['map_142'].dtype == np.int8
 
 
 def test_demo_clip_has_truth_for_every_frame():

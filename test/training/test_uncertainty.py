@@ -241,8 +241,8 @@ def test_commands_calibrate_and_evaluate_on_shards(weights, cues, tmp_path, caps
     low, high = stress['pa_mpjpe_mm@3_less_@1_interval95']
     assert low <= stress['pa_mpjpe_mm@3_less_@1'] <= high
     assert 0 < stress['pa_mpvpe_mm'] and 0 <= stress['occluded_depth_coverage_95'] <= 1
-    low, high = stress['occluded_energy_score_gain_interval95']
-    assert low <= stress['occluded_energy_score_gain'] <= high
+    low, high = stress['occluded_energy_score_hands_gain_interval95']
+    assert low <= stress['occluded_energy_score_hands_gain'] <= high
     assert cli.main(['train', 'evaluate', *words, '--splits', 'nothing']) == 1
     assert 'Fix: maskhand train data' in capsys.readouterr().err
     read = np.concatenate(
@@ -251,3 +251,19 @@ def test_commands_calibrate_and_evaluate_on_shards(weights, cues, tmp_path, caps
     rows = np.concatenate([np.random.default_rng(seed).integers(0, 3, 30) for seed in range(2)])[:45]
     expected = cues['global_feature'][rows]
     assert read == pytest.approx(expected, abs=float(np.abs(expected).max()) / 127)
+
+
+def test_the_energy_score_of_hands_sees_whether_keypoints_go_together():
+    rng = np.random.default_rng(0)
+    truth = np.repeat(rng.normal(size=(3000, 1, 3)), 20, 1)  # all keypoints of a hand err alike
+    together = np.repeat(rng.normal(size=(8, 3000, 1, 3)), 20, 2)
+    apart = rng.normal(size=(8, 3000, 20, 3))
+    mask = np.ones((3000, 20), bool)
+    mask[0] = False
+    each = [uncertainty.hand_energy_score(draws, truth, mask) for draws in (together, apart)]
+    assert np.isnan(each[0][0]) and np.isfinite(each[0][1:]).all()
+    assert np.nanmean(each[0]) < 0.98 * np.nanmean(each[1])
+    one = mask & (np.arange(20) == 3)  # of one keypoint it is the keypoint's own
+    assert np.allclose(
+        uncertainty.hand_energy_score(apart, truth, one)[1:], uncertainty.energy_score(apart, truth)[1:, 3]
+    )

@@ -108,8 +108,12 @@ class BackdropBank:
         return self._noise[y : y + size, x : x + size]
 
     def occlude(self, picture, rng):
-        """Flat things in front of the hand: one or two, textured, within picture (S, S, 3) uint8."""
+        """Flat things in front of the hand: one or two, textured, within picture (S, S, 3) uint8.
+
+        Returns the picture, and (S, S) True where they cover it.
+        """
         size = len(picture)
+        covered = np.zeros((size, size), bool)
         for _ in range(int(rng.integers(1, 3))):
             mask = np.zeros((size, size), np.uint8)
             centre = rng.integers(int(0.12 * size), int(0.88 * size), 2)
@@ -117,7 +121,8 @@ class BackdropBank:
             mask = cv2.GaussianBlur(mask, (0, 0), 0.8)[..., None].astype(np.float32) / 255
             front = 0.35 * self.piece(rng, size) + 0.65 * muted_colour(rng)
             picture = (picture * (1 - mask) + front * mask).astype(np.uint8)
-        return picture
+            covered |= mask[..., 0] > 0.5
+        return picture, covered
 
 
 def camera_flaws(picture, bank, rng, strength=1.0):

@@ -200,6 +200,19 @@ class Renderer:
             pixels = cv2.resize(pixels, self.size, interpolation=cv2.INTER_AREA)
         return pixels[..., :3], pixels[..., 3]
 
+    def depth_at(self, pixels, supersample=1):
+        """Distance along z (N,) in metres of the nearest surface at pixels (N, 2) of the last picture, drawn
+        with `supersample`; FAR where there is none or outside the picture."""
+        width, height = self.size[0] * supersample, self.size[1] * supersample
+        buffer = np.frombuffer(
+            self._target(supersample).read(attachment=-1, components=1, dtype='f4'), np.float32
+        )
+        column, row = np.floor((np.asarray(pixels) + 0.5) * supersample).astype(int).T
+        inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+        depth = np.ones(len(pixels))
+        depth[inside] = buffer.reshape(height, width)[row[inside], column[inside]]
+        return 1 / (1 / _NEAR - depth * (1 / _NEAR - 1 / _FAR))
+
     def _set(self, uniforms):
         for name, value in uniforms.items():
             if name in self._program:

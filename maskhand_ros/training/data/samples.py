@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 
@@ -22,6 +24,19 @@ _EXTRAS = {'camera': (0.07, 0.08, 0.04, 0.03), 'stress': (0.08, 0.12, 0.35, 0.04
 # Share of pictures drawn at twice the size and shrunk: it takes twice the time, and the lens blurs most edges
 # anyway.
 _SMOOTH = 0.15
+_FLESH = np.full(21, 0.022)
+_FLESH[[0, 1, 2, 5, 9, 13, 17]] = 0.032
+"""A keypoint this far (m) or more behind the nearest surface is hidden: its own flesh is thinner there."""
+
+
+def jittered_roi(keypoints_px, kind, rng, side='right'):
+    """The HandRoi of a hand that is being tracked, keypoints (21, 2) px: the run time's rule around the true
+    keypoints, and its errors in a sample of `kind`."""
+    scale, shift, roll = _JITTER[kind]
+    roi = roi_from_keypoints(keypoints_px, side)
+    size = roi.size_px * np.exp(np.clip(scale * rng.standard_normal(), -0.35, 0.35))
+    centre = roi.center_px + np.clip(shift * rng.standard_normal(2), -0.18, 0.18) * roi.size_px
+    return replace(roi, center_px=centre, size_px=size, roll=roi.roll + roll * rng.standard_normal())
 
 
 class SampleMaker:
@@ -59,9 +74,12 @@ class SampleMaker:
                 ('keypoints_px', (21, 2)),
             )
         }
+        truth['visible'] = np.empty((n, 21), bool)
         for i, kind in enumerate(kinds):
             other = vertices[(i + 1) % n], keypoints[(i + 1) % n]
-            crops[i], crop, wrist = self._picture(kind, vertices[i], keypoints[i], other, rng)
+            crops[i], crop, wrist, truth['visible'][i] = self._picture(
+                kind, vertices[i], keypoints[i], other, rng
+            )
             truth['global_orient'][i] = crop.rotation @ orient[i]
             truth['wrist'][i] = crop.rotation @ wrist
             truth['focal'][i] = crop.focal
@@ -70,7 +88,8 @@ class SampleMaker:
         return crops, {**truth, 'hand_pose': hand_pose.astype(np.float32), 'betas': betas.astype(np.float32)}
 
     def _picture(self, kind, vertices, keypoints, other, rng):
-        """One crop (224, 224, 3), its CropCamera and the wrist (3,) in the real camera's frame."""
+        """One crop (224, 224, 3), its CropCamera, the wrist (3,) in the real camera's frame, and which
+        keypoints (21,) can be seen."""
         second, held, flat, leaving = _EXTRAS[kind]
         camera, middle = scenes.sample_camera(kind, rng)
         wrist = middle - keypoints.mean(0)
@@ -84,24 +103,28 @@ class SampleMaker:
             meshes.append(self._second_hand(other, place, material, rng))
         if rng.random() < held:
             meshes.append(scenes.held_object(place, rng))
-        colour, coverage = self.renderer.draw(meshes, crop.matrix, light, 2 if rng.random() < _SMOOTH else 1)
+        supersample = 2 if rng.random() < _SMOOTH else 1
+        colour, coverage = self.renderer.draw(meshes, crop.matrix, light, supersample)
+        pixels = crop.project(keypoints + wrist)
+        visible = self.renderer.depth_at(pixels, supersample) > place[:, 2] - _FLESH
+        visible &= ((pixels > -0.5) & (pixels < CROP_SIZE - 0.5)).all(1)
         behind = self.bank.piece(rng, CROP_SIZE)
         gap = cv2.cvtColor(255 - coverage, cv2.COLOR_GRAY2RGB)
         picture = cv2.add(colour, cv2.multiply(behind, gap, scale=1 / 255))
         if rng.random() < flat:
-            picture = self.bank.occlude(picture, rng)
+            picture, covered = self.bank.occlude(picture, rng)
+            column, row = np.clip(np.rint(pixels), 0, CROP_SIZE - 1).astype(int).T
+            visible &= ~covered[row, column]
         picture = camera_flaws(picture, self.bank, rng)
         if rng.random() < leaving:
-            picture = _leave(picture, camera, crop, rng)
-        return picture, crop, wrist
+            picture, inside = _leave(picture, camera, crop, camera.project(keypoints + wrist), rng)
+            visible &= inside
+        return picture, crop, wrist, visible
 
     def _crop_camera(self, kind, camera, keypoints, rng):
         """The CropCamera of a tracked hand: the run time's rule around keypoints (21, 3), and its errors."""
-        scale, shift, roll = _JITTER[kind]
-        roi = roi_from_keypoints(camera.project(keypoints), 'right')
-        size = roi.size_px * np.exp(np.clip(scale * rng.standard_normal(), -0.35, 0.35))
-        centre = roi.center_px + np.clip(shift * rng.standard_normal(2), -0.18, 0.18) * roi.size_px
-        return crop_camera_for(camera, centre, size, roi.roll + roll * rng.standard_normal())
+        roi = jittered_roi(camera.project(keypoints), kind, rng)
+        return crop_camera_for(camera, roi.center_px, roi.size_px, roi.roll)
 
     def _second_hand(self, other, place, material, rng):
         """A left hand (Mesh) beside, before or behind the right one at `place` (21, 3), crop camera frame."""
@@ -113,9 +136,9 @@ class SampleMaker:
         return self.mesh.mesh(vertices + shift, keypoints + shift, material, left=True)
 
 
-def _leave(picture, camera, crop, rng):
+def _leave(picture, camera, crop, pixels, rng):
     """The crop of a hand that is partly outside the real picture: beyond its border the edge is repeated, as
-    at run time."""
+    at run time. Also which of its keypoints, at `pixels` (21, 2) of the real picture, are inside."""
     to_crop = crop.homography(camera.K)
     back = np.stack(
         [*np.meshgrid(np.arange(CROP_SIZE), np.arange(CROP_SIZE)), np.ones((CROP_SIZE, CROP_SIZE))], -1
@@ -124,11 +147,9 @@ def _leave(picture, camera, crop, rng):
     place = place[..., :2] / place[..., 2:]
     axis = rng.integers(2)
     cut = np.quantile(place[..., axis], rng.uniform(0.08, 0.3))
-    place[..., axis] = (
-        np.maximum(place[..., axis], cut)
-        if rng.random() < 0.5
-        else np.minimum(place[..., axis], 2 * np.median(place[..., axis]) - cut)
-    )
+    low, high = (cut, np.inf) if rng.random() < 0.5 else (-np.inf, 2 * np.median(place[..., axis]) - cut)
+    place[..., axis] = np.clip(place[..., axis], low, high)
     source = np.concatenate([place, np.ones((CROP_SIZE, CROP_SIZE, 1))], -1) @ to_crop.T
     source = (source[..., :2] / source[..., 2:]).astype(np.float32)
-    return cv2.remap(picture, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    inside = (pixels[:, axis] >= low) & (pixels[:, axis] <= high)
+    return cv2.remap(picture, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), inside

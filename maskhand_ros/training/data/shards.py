@@ -1,10 +1,10 @@
 """Training files: cues of rendered crops with their truth, as npz shards that a killed run picks up again.
 
 A shard `<split>-<seed>-<index>.npz` holds, for N right hands, all truth in the crop camera's frame (metres,
-pixels): cues as `perception.cues.CueNetwork` gives them (feature vectors as float16), and global_orient (N,
-3, 3), hand_pose (N, 15, 3, 3), betas (N, 10), wrist (N, 3) position, focal (N,) px, keypoints (N, 21, 3) from
-the wrist, keypoints_px (N, 21, 2) px of 224, kind (N,) index into scenes.KINDS. Every shard depends on split,
-seed and index alone.
+pixels): cues as `perception.cues.CueNetwork` gives them (global_feature as float16, maps as `pack_map` does),
+and global_orient (N, 3, 3), hand_pose (N, 15, 3, 3), betas (N, 10), wrist (N, 3) position, focal (N,) px,
+keypoints (N, 21, 3) from the wrist, keypoints_px (N, 21, 2) px of 224, visible (N, 21), kind (N,) index into
+scenes.KINDS. Every shard depends on split, seed and index alone.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from maskhand_ros.perception.cues import MAPS
 from maskhand_ros.training.data.scenes import KINDS
 
 SPLITS = {
@@ -26,9 +27,16 @@ SPLITS = {
 }
 """Each split's own part of the seed, and its share of `camera` samples where that is fixed."""
 
-_HALF = ('global_feature', 'f142', 'f131')
 _BATCH, _CUE_BATCH = 50, 4
 """Samples posed at once, and crops shown to the cue network at once: more would not fit a core's cache."""
+
+
+def pack_map(values):
+    """Feature map (N, C, H, W) as int8 and a scale (N, C) float16: four times smaller, to 1/127 of each
+    channel's largest value."""
+    scale = (np.abs(values).max((2, 3)) / 127 + 1e-6).astype(np.float16)
+    packed = np.rint(values / scale[..., None, None].astype(np.float32))
+    return np.clip(packed, -127, 127).astype(np.int8), scale
 
 
 def make_shard(maker, cue_network, split, seed, index, count, mix):
@@ -40,7 +48,10 @@ def make_shard(maker, cue_network, split, seed, index, count, mix):
         crops, truth = maker.make([KINDS[k] for k in kind], rng)
         cues = [cue_network(crops[i : i + _CUE_BATCH]) for i in range(0, len(crops), _CUE_BATCH)]
         cues = {name: np.concatenate([cue[name] for cue in cues]) for name in cues[0]}
-        cues.update({name: cues[name].astype(np.float16) for name in _HALF})
+        del cues['image']
+        cues['global_feature'] = cues['global_feature'].astype(np.float16)
+        for name in MAPS:
+            cues[name], cues[f'{name}_scale'] = pack_map(cues[name])
         parts.append({**cues, **truth, 'kind': kind})
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
