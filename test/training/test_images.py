@@ -152,7 +152,9 @@ def arrays_of(path):
 
 def test_a_data_set_becomes_shards_whose_truth_projects(shards, mano):
     paths = sorted(shards.glob('*'))
-    assert [path.name for path in paths] == [f'train-freihand_training-0-{index:05d}.tar' for index in range(3)]
+    assert [path.name for path in paths] == [
+        f'train-freihand_training-0-{index:05d}.tar' for index in range(3)
+    ]
     samples = [sample for path in paths for sample in arrays_of(path)]
     assert len(samples) == 8
     hand = HandModel.load(mano)
