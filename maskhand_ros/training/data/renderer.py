@@ -200,17 +200,24 @@ class Renderer:
             pixels = cv2.resize(pixels, self.size, interpolation=cv2.INTER_AREA)
         return pixels[..., :3], pixels[..., 3]
 
+    def depth(self, supersample=1):
+        """Distance along z (h, w) in metres of the nearest surface in the last picture, drawn with
+        `supersample`: of one ray through each pixel; FAR where there is none."""
+        return self._distances(supersample)[supersample // 2 :: supersample, supersample // 2 :: supersample]
+
     def depth_at(self, pixels, supersample=1):
-        """Distance along z (N,) in metres of the nearest surface at pixels (N, 2) of the last picture, drawn
-        with `supersample`; FAR where there is none or outside the picture."""
-        width, height = self.size[0] * supersample, self.size[1] * supersample
-        buffer = np.frombuffer(
-            self._target(supersample).read(attachment=-1, components=1, dtype='f4'), np.float32
-        )
+        """The same (N,) at pixels (N, 2), to the fraction of a pixel; FAR outside the picture too."""
+        distances = self._distances(supersample)
         column, row = np.floor((np.asarray(pixels) + 0.5) * supersample).astype(int).T
-        inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
-        depth = np.ones(len(pixels))
-        depth[inside] = buffer.reshape(height, width)[row[inside], column[inside]]
+        inside = (column >= 0) & (column < distances.shape[1]) & (row >= 0) & (row < distances.shape[0])
+        depth = np.full(len(pixels), _FAR)
+        depth[inside] = distances[row[inside], column[inside]]
+        return depth
+
+    def _distances(self, supersample):
+        width, height = self.size[0] * supersample, self.size[1] * supersample
+        buffer = self._target(supersample).read(attachment=-1, components=1, dtype='f4')
+        depth = np.frombuffer(buffer, np.float32).reshape(height, width).astype(float)
         return 1 / (1 / _NEAR - depth * (1 / _NEAR - 1 / _FAR))
 
     def _set(self, uniforms):
