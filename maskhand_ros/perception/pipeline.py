@@ -16,6 +16,7 @@ from maskhand_ros.perception.errors import ModelError
 from maskhand_ros.perception.placement import Placement
 from maskhand_ros.perception.providers import providers_for
 from maskhand_ros.perception.reconstructor import Reconstructor
+from maskhand_ros.perception.skinning import skin
 from maskhand_ros.perception.tracker import Tracker
 from maskhand_ros.perception.types import Frame
 from maskhand_ros.perception.weights import find_weights
@@ -40,6 +41,8 @@ class PipelineConfig:
     hypotheses: int = 0
     temperature: float = 1.0
     top_k: int = 0
+    smoothing: str = 'adaptive'
+    """'off': hands leave as they were measured."""
     detect_interval: int = 5
     """Frames between runs of the detector while some, but fewer than max_hands, are followed."""
 
@@ -78,6 +81,7 @@ class HandPipeline:
             config.max_hands,
             config.presence_threshold,
             config.detect_interval,
+            config.smoothing,
         )
         self._place = Placement(self.hand_model, at_landmarks, config.hand_length)
         description = self._reconstruct.description
@@ -120,7 +124,7 @@ class HandPipeline:
         elif tracker.wants_detection(len(known)):
             fresh = tracker.detect(frame.rgb, camera, known)
         clock.lap('detect')
-        pairs = tracker.update(followed, fresh)
+        pairs = tracker.update(followed, fresh, frame.stamp_ns * 1e-9)
         views = [view for _, view in pairs]
         clock.lap('track')
         hands = []
@@ -129,9 +133,12 @@ class HandPipeline:
                 {name: np.concatenate([view.cues[name] for view in views]) for name in views[0].cues}
             )
             clock.lap('reconstruct')
-            hands = self._place(prediction, views, frame, camera)
+            placed = self._place(prediction, views, frame, camera)
             clock.lap('place')
-            tracker.finish(pairs, hands)
+            placed, delays = tracker.smooth(pairs, placed, prediction, frame.stamp_ns)
+            hands = skin(self.hand_model, placed, prediction, views, frame, camera)
+            tracker.finish(pairs, hands, delays)
+            clock.lap('skin')
         self.timings = clock.laps
         return [_as_received(hand, width) for hand in hands] if self.config.mirrored_input else hands
 

@@ -6,30 +6,23 @@ there; what the network cannot know, metric size, comes from the population, a p
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from maskhand_ros.geometry import (
-    C_LEFT,
-    C_RIGHT,
     CROP_SIZE,
     cross_matrix,
-    matrix_to_rotvec,
     mirror_rotation,
     rotvec_to_matrix,
 )
 from maskhand_ros.perception.refinement import LANDMARK_SIGMA_PX, refine, seen_shift, shape_growth
 from maskhand_ros.perception.types import (
-    LEFT,
-    RIGHT,
     SCALE_DEPTH,
     SCALE_NONE,
     SCALE_PARAMETER,
     SCALE_POPULATION,
-    TENTATIVE,
-    Hand,
-    Hypothesis,
+    PlacedHand,
 )
 
 _INDEPENDENT = 4
@@ -41,7 +34,7 @@ _SIZE_SPREAD = {SCALE_NONE: 0.08, SCALE_POPULATION: 0.08, SCALE_PARAMETER: 0.03}
 _DEPTH_SIGMA = 0.01
 _SKIN = 0.012
 """Metres from the skin that a depth camera sees to the palm's keypoints."""
-_PALM = (0, 1, 5, 9, 13, 17)
+_PALM = [0, 1, 5, 9, 13, 17]
 _MIDDLE = (0, 9, 10, 11, 12)
 _MIRROR = np.array([-1.0, 1.0, 1.0])
 
@@ -106,33 +99,42 @@ class Placement:
         self._growth = shape_growth(landmark_model)
 
     def __call__(self, prediction, views, frame, camera):
-        """Hand[] from a HandPrediction of N hands and their N views (tracker.View), in a Frame and its
-        Camera.
-
-        Ids, states and the operator are the tracker's to fill in.
-        """
+        """PlacedHand[] from a HandPrediction of N hands and their N views (tracker.View), in a Frame and its
+        Camera."""
         orient, pose, betas = (
             np.array(part, float)
             for part in (prediction.global_orient, prediction.hand_pose, prediction.betas)
         )
         before = np.array([self._size(shape) for shape in betas])
-        fit, pose, change, shift = self._fit(
+        fit, pose, change, shift, palms = self._fit(
             prediction, self._landmark_model(betas, orient, pose, vertices=False), pose, before, views
         )
         betas, orient = betas + change, fit.turn @ orient
         # The shape that the fit found has a length of its own: scaled about the camera, the picture stays.
         sizes = np.array([self._size(shape) for shape in betas])
-        fit.translation *= (sizes / before)[:, None]
-        skinned = self._model(betas, orient, pose)
-        skinned.keypoints[:] += shift / before[:, None, None]
-        return [
-            self._place(prediction, skinned, pose[k], betas[k], sizes[k], fit, k, view, frame, camera)
-            for k, view in enumerate(views)
-        ]
+        grown = sizes / before
+        fit.translation *= grown[:, None]
+        placed = []
+        for k, view in enumerate(views):
+            in_crop = PlacedHand(
+                view.side,
+                fit.translation[k],
+                orient[k],
+                pose[k],
+                betas[k],
+                sizes[k],
+                grown[k] * shift[k],
+                fit.covariance[k],
+                SCALE_PARAMETER if self._hand_length else SCALE_POPULATION,
+            )
+            hand = _to_camera(in_crop, view.crop_camera.rotation.T)
+            placed.append(_to_scale(hand, grown[k] * palms[k] @ _axes(view).T, frame, camera))
+        return placed
 
     def _fit(self, prediction, posed, pose, sizes, views):
         """Fit of N hands, their poses (N, 15, 3, 3) and changes of betas (N, 10): first as rigid bodies, then
-        with their fingers; and how far their keypoints are seen beside them (N, 21, 3)."""
+        with their fingers; how far their keypoints are seen beside them (N, 21, 3), and the palms' (N, 6, 3)
+        from the wrist."""
         joints, keypoints = (
             sizes[:, None, None] * part.astype(float) for part in (posed.joints, posed.keypoints)
         )
@@ -154,7 +156,8 @@ class Placement:
         )
         stddev = np.asarray(prediction.keypoint_stddev[..., 0], float)
         shift = seen_shift(keypoints, translation, pixels, focal, stddev)
-        return Fit(turn @ fit.turn, translation, fit.covariance), pose, change, shift
+        fit = Fit(turn @ fit.turn, translation, fit.covariance)
+        return fit, pose, change, shift, keypoints[:, _PALM]
 
     def _size(self, betas):
         """What the hand model with `betas` (10,) is to be multiplied by."""
@@ -165,93 +168,55 @@ class Placement:
         chain = self._model(betas[None], *self._rest, vertices=False).keypoints[0, _MIDDLE]
         return float(np.linalg.norm(np.diff(chain, axis=0), axis=1).sum())
 
-    def _place(self, prediction, skinned, pose, betas, size, fit, index, view, frame, camera):
-        source = SCALE_NONE if frame.camera is None else SCALE_PARAMETER if size != 1 else SCALE_POPULATION
-        vertices, joints, keypoints = (
-            np.asarray(part[index], float) * size
-            for part in (skinned.vertices, skinned.joints, skinned.keypoints)
-        )
-        # From the (mirrored) crop to the camera: mirror back, then turn back.
-        left = view.side == 'left'
-        back = view.crop_camera.rotation.T
-        mirror = _MIRROR if left else np.ones(3)
-        to_camera = back * mirror  # acts on polar vectors of the fit's frame
-        frame_axes = C_LEFT if left else C_RIGHT
-        rotations = np.asarray(skinned.joint_rotations[index], float)
-        if left:
-            rotations, pose = mirror_rotation(rotations), mirror_rotation(pose)
-        rotations = back @ rotations
-        position = to_camera @ fit.translation[index]
-        vertices, joints, keypoints = (part @ to_camera.T for part in (vertices, joints, keypoints))
 
-        ratio, along = 1.0, _SIZE_SPREAD[source] * np.linalg.norm(position)
-        if source != SCALE_NONE and frame.depth is not None:
-            ratio = _depth_ratio(
-                frame.depth,
-                camera.project(keypoints[list(_PALM)] + position),
-                (keypoints[list(_PALM), 2] + position[2]),
-            )
-            if ratio is None:
-                ratio = 1.0
-            else:
-                source, along = SCALE_DEPTH, _DEPTH_SIGMA
-                position, vertices, joints, keypoints = (
-                    ratio * part for part in (position, vertices, joints, keypoints)
-                )
-        ray = position / np.linalg.norm(position)
-        axial = back * (-mirror if left else mirror)  # a mirror turns rotation vectors the other way
-        blocks = np.zeros((6, 6))
-        blocks[:3, :3], blocks[3:, 3:] = to_camera, axial
-        covariance = blocks @ fit.covariance[index] @ blocks.T
-        covariance[:3, :3] += along**2 * np.outer(ray, ray)
-
-        wrist = rotations[0] @ frame_axes
-        pixels = camera.project(keypoints + position)
-        metric = source != SCALE_NONE
-        return Hand(
-            id=0,
-            side=LEFT if left else RIGHT,
-            side_probability=view.side_probability,
-            state=TENTATIVE,
-            operator=False,
-            score=view.presence,
-            confidence=float(prediction.confidence[index]),
-            roi=_box(pixels, frame.rgb.shape),
-            scale_source=source,
-            wrist_position=position if metric else None,
-            wrist_rotation=wrist,
-            wrist_covariance=covariance if metric else None,
-            keypoints=keypoints + position if metric else None,
-            keypoints_wrist=keypoints @ wrist,
-            keypoint_stddev=np.asarray(prediction.keypoint_stddev[index, :, 0], float),
-            keypoint_stddev_depth=np.asarray(prediction.keypoint_stddev[index, :, 1], float),
-            keypoints_px=pixels,
-            joint_rotations=rotations @ frame_axes,
-            joints_wrist=joints @ wrist,
-            mano_pose=matrix_to_rotvec(np.concatenate([rotations[:1], pose])).reshape(48),
-            betas=betas,
-            vertices=vertices @ wrist,
-            hypotheses=[
-                _hypothesis(drawn, index, ratio * self._size(drawn.betas[index]), left, back, wrist)
-                for drawn in prediction.hypotheses or ()
-            ],
-        )
+def _axes(view):
+    """(3, 3) from the (mirrored) crop of a View to the camera, for polar vectors."""
+    return view.crop_camera.rotation.T * (_MIRROR if view.side == 'left' else np.ones(3))
 
 
-def _hypothesis(drawn, index, size, left, back, wrist):
-    """Hypothesis of hand `index` of a HandPrediction, `size` times as large, turned from the crop to the
-    camera by `back` (3, 3) and told in the frame `wrist` (3, 3)."""
-    rotations = np.concatenate([drawn.global_orient[index, None], drawn.hand_pose[index]]).astype(float)
-    keypoints = size * drawn.keypoints[index].astype(float)
-    if left:
-        rotations, keypoints = mirror_rotation(rotations), keypoints * _MIRROR
-    rotations[0] = back @ rotations[0]
-    return Hypothesis(
-        probability=float(drawn.confidence[index]),
-        keypoints_wrist=keypoints @ back.T @ wrist,
-        mano_pose=matrix_to_rotvec(rotations).reshape(48),
-        betas=np.asarray(drawn.betas[index], float),
+def _to_camera(hand, back):
+    """A PlacedHand of the (mirrored) crop, the right hand that it shows, on its own side in the camera;
+    `back` (3, 3) turns the crop's frame to the camera's."""
+    left = hand.side == 'left'
+    mirror = _MIRROR if left else np.ones(3)
+    polar, axial = (
+        back * mirror,
+        back * (-mirror if left else mirror),
+    )  # a mirror turns rotations the other way
+    blocks = np.zeros((6, 6))
+    blocks[:3, :3], blocks[3:, 3:] = polar, axial
+    return replace(
+        hand,
+        position=polar @ hand.position,
+        orient=back @ (mirror_rotation(hand.orient) if left else hand.orient),
+        pose=mirror_rotation(hand.pose) if left else hand.pose,
+        shift=hand.shift @ polar.T,
+        covariance=blocks @ hand.covariance @ blocks.T,
     )
+
+
+def _to_scale(hand, palm, frame, camera):
+    """A PlacedHand with its metric scale from the best that there is, and the covariance that goes with it;
+    `palm` (6, 3) metres are its palm's keypoints, from the wrist."""
+    if frame.camera is None:
+        hand = replace(hand, source=SCALE_NONE)
+    elif frame.depth is not None:
+        points = palm + hand.position
+        ratio = _depth_ratio(frame.depth, camera.project(points), points[:, 2])
+        if ratio is not None:
+            hand = replace(
+                hand,
+                source=SCALE_DEPTH,
+                size=ratio * hand.size,
+                position=ratio * hand.position,
+                shift=ratio * hand.shift,
+            )
+    distance = np.linalg.norm(hand.position)
+    along = _DEPTH_SIGMA if hand.source == SCALE_DEPTH else _SIZE_SPREAD[hand.source] * distance
+    ray = hand.position / distance
+    covariance = hand.covariance.copy()
+    covariance[:3, :3] += along**2 * np.outer(ray, ray)
+    return replace(hand, covariance=covariance)
 
 
 def _depth_ratio(depth, pixels, z):
@@ -266,10 +231,3 @@ def _depth_ratio(depth, pixels, z):
     ratio = np.median((seen[good] + _SKIN) / z[inside][good])
     # Beyond these no adult's hand is meant: the depth is the background's or a hole's.
     return ratio if 0.6 < ratio < 1.6 else None
-
-
-def _box(pixels, shape):
-    """Whole-pixel x, y, w, h around `pixels` (N, 2), cut to a picture of `shape`."""
-    low = np.clip(np.floor(pixels.min(0)), 0, [shape[1] - 1, shape[0] - 1]).astype(int)
-    high = np.clip(np.ceil(pixels.max(0)), low + 1, np.maximum([shape[1], shape[0]], low + 1)).astype(int)
-    return (*low.tolist(), *(high - low).tolist())

@@ -8,6 +8,7 @@ import numpy as np
 
 from maskhand_ros.geometry import CropCamera
 from maskhand_ros.perception.crop import crop_hand, crop_to_camera, roi_from_keypoints
+from maskhand_ros.perception.smoothing import HandFilter
 from maskhand_ros.perception.types import LEFT, RIGHT, TENTATIVE, TRACKED
 
 ZOOMS = (1.0, 0.5)
@@ -15,9 +16,16 @@ ZOOMS = (1.0, 0.5)
 picture."""
 CONFIRM_FRAMES = 3
 """Frames in a row that make a tentative hand a tracked one."""
-KEEP_FRAMES = 3
-"""Frames without a hand after which its id is given up. In between it is looked for and not reported."""
-_SIDE_MEMORY, _SIDE_SWITCH = 0.8, 0.7
+LOOK_FRAMES = 3
+"""Frames for which a hand that is not seen is looked for where it was."""
+REMEMBER = 1.5
+"""Seconds for which a hand that is not seen keeps its id: it may come out from behind another or back into the
+picture."""
+_REACH, _SPEED = 1.0, 6.0
+"""How far from where it was last seen a hand may come back, in its own sizes: at once, and more each second."""
+_GROWTH = 1.7
+"""How much larger or smaller it may be then."""
+_SIDE_MEMORY, _SIDE_SWITCH, _SETTLED = (0.8, 0.98), 0.7, 10
 _SAME_HAND = 0.1
 """Two sets of landmarks are one hand if they differ by less than this share of the hand's square."""
 
@@ -64,11 +72,20 @@ class Track:
     seen: int = 0
     """Frames in a row."""
     missed: int = 0
+    age: int = 0
+    """Frames in all."""
+    stamp: float = 0.0
+    """Seconds, when it was last seen."""
     operator: bool = field(default=False)
+    filter: HandFilter = field(default_factory=HandFilter)
 
-    def update(self, view):
-        """Takes in a new view; the side changes only when the evidence has clearly turned."""
-        self.right_probability += (1 - _SIDE_MEMORY) * (view.right_probability - self.right_probability)
+    def update(self, view, stamp):
+        """Takes in a new view at `stamp` seconds; the side changes only when the evidence has clearly turned,
+        and the longer a hand is known the more of it that takes."""
+        memory = _SIDE_MEMORY[self.age > _SETTLED]
+        self.right_probability += (1 - memory) * (view.right_probability - self.right_probability)
+        self.age += 1
+        self.stamp = stamp
         if self.right_probability > _SIDE_SWITCH:
             self.side = 'right'
         elif self.right_probability < 1 - _SIDE_SWITCH:
@@ -79,9 +96,18 @@ class Track:
 class Tracker:
     """Finds hands and follows them; ids are never used twice."""
 
-    def __init__(self, detector, cue_network, max_hands=2, presence_threshold=0.5, detect_interval=5):
+    def __init__(
+        self,
+        detector,
+        cue_network,
+        max_hands=2,
+        presence_threshold=0.5,
+        detect_interval=5,
+        smoothing='adaptive',
+    ):
         """`detect_interval`: frames between runs of the detector while some, but fewer than max_hands, are
-        followed."""
+        followed. `smoothing` 'off' leaves hands as they were measured."""
+        self._smooth = smoothing != 'off'
         self._detector, self._cues = detector, cue_network
         self._max_hands, self._threshold, self._interval = max_hands, presence_threshold, detect_interval
         self._next_id = 1
@@ -95,20 +121,28 @@ class Tracker:
     def follow(self, rgb, camera):
         """Views of the hands of the last frame: [(Track, View)]. One that cannot be seen counts as missed."""
         self.lost_ids = []
-        rois = [roi_from_keypoints(track.keypoints_px, track.side) for track in self._tracks]
+        tracks = [track for track in self._tracks if track.missed < LOOK_FRAMES]
+        rois = [roi_from_keypoints(track.keypoints_px, track.side) for track in tracks]
+        looks = [
+            (track, view)
+            for track, view in zip(tracks, self._look(rgb, camera, rois), strict=True)
+            if view.presence >= self._threshold
+        ]
+        # Where two tracks have run into one hand, it is that one's whose side and place it has.
+        looks.sort(key=lambda look: _likeness(*look), reverse=True)
         found = []
-        for track, view in zip(self._tracks, self._look(rgb, camera, rois), strict=True):
-            # The older track keeps a hand that two have run into.
-            if view.presence >= self._threshold and not _known(view, [other for _, other in found]):
+        for track, view in looks:
+            if not _known(view, [other for _, other in found]):
                 found.append((track, view))
-            else:
+        for track in self._tracks:
+            if not any(track is other for other, _ in found):
                 track.seen, track.missed = 0, track.missed + 1
-        return found
+        return sorted(found, key=lambda look: look[0].id)
 
     def wants_detection(self, followed):
         """Whether the detector should run on this frame, with `followed` hands in sight."""
         self._since_detection += 1
-        missing = any(track.missed for track in self._tracks)
+        missing = any(0 < track.missed <= LOOK_FRAMES for track in self._tracks)
         return followed < self._max_hands and (
             missing or not followed or self._since_detection >= self._interval
         )
@@ -144,34 +178,53 @@ class Tracker:
                 views.append(view)
         return views
 
-    def update(self, followed, fresh):
-        """Tracks for this frame's views: [(Track, View)], the followed ones and then one for each fresh view.
+    def update(self, followed, fresh, stamp):
+        """Tracks for this frame's views at `stamp` seconds: [(Track, View)], the followed ones and then one
+        for each fresh view.
 
-        A fresh view where a hand was just lost goes on with its id. Tracks that ended are in `lost_ids`.
+        A fresh view that can be a hand that was lost goes on with its id. Tracks that ended are in
+        `lost_ids`.
         """
         pairs = list(followed)
         for view in fresh:
-            gone = [track for track in self._tracks if track.missed and _near(track.keypoints_px, view)]
-            if gone:
-                track = gone[0]
-            else:
+            taken = [track for track, _ in pairs]
+            away = [
+                (_distance(track, view, stamp), track.id, track)
+                for track in self._tracks
+                if track.missed and not any(track is other for other in taken)
+            ]
+            distance, _, track = min(away, default=(np.inf, 0, None))
+            if distance > 1:
                 track = Track(self._next_id, view.side, view.right_probability, view.keypoints_px)
                 self._next_id += 1
                 self._tracks.append(track)
             pairs.append((track, view))
         for track, view in pairs:
-            track.update(view)
+            track.update(view, stamp)
             right = track.right_probability
             view.side_probability = right if view.side == 'right' else 1 - right
-        ended = [track for track in self._tracks if track.missed >= KEEP_FRAMES]
-        self._tracks = [track for track in self._tracks if track.missed < KEEP_FRAMES]
+        ended = [track for track in self._tracks if track.missed and stamp - track.stamp > REMEMBER]
+        self._tracks = [track for track in self._tracks if not any(track is other for other in ended)]
         self.lost_ids = [track.id for track in ended]
         return pairs
 
-    def finish(self, pairs, hands):
-        """Fills id, state and operator of `hands`, in the order of `pairs` (Track, View)."""
-        for (track, _), hand in zip(pairs, hands, strict=True):
-            hand.id = track.id
+    def smooth(self, pairs, placed, prediction, stamp_ns):
+        """PlacedHands smoothed along their tracks, in the order of `pairs` (Track, View), and the delays in
+        seconds that this puts on them."""
+        if not self._smooth:
+            return placed, [0.0] * len(placed)
+        sure = np.asarray(prediction.keypoint_stddev)[:, 1:, 0].mean(1)
+        steps = [
+            track.filter(hand, stamp_ns * 1e-9, stddev)
+            for (track, _), hand, stddev in zip(pairs, placed, sure, strict=True)
+        ]
+        hands, delays = zip(*steps, strict=True)
+        return list(hands), list(delays)
+
+    def finish(self, pairs, hands, delays):
+        """Fills id, state, operator and delay of `hands`, in the order of `pairs` (Track, View)."""
+        for (track, _), hand, delay in zip(pairs, hands, delays, strict=True):
+            hand.id, hand.filter_delay = track.id, delay
             hand.state = TRACKED if track.seen >= CONFIRM_FRAMES else TENTATIVE
         for side in (LEFT, RIGHT):
             # The operator's hand stays the operator's; else it is the largest tracked hand of its side.
@@ -206,6 +259,25 @@ class Tracker:
                 )
             )
         return views
+
+
+def _likeness(track, view):
+    """How well a View fits the Track that it was looked for with: the probability of its side, less how far
+    it has moved in hand sizes."""
+    right = view.right_probability
+    moved = np.linalg.norm(track.keypoints_px - view.keypoints_px, axis=1).mean() / max(view.size_px, 1.0)
+    return (right if track.side == 'right' else 1 - right) - moved
+
+
+def _distance(track, view, stamp):
+    """How far a View is from a Track that was lost, over what it can have moved by `stamp`; infinite if it
+    cannot be that hand."""
+    size = max(float(np.ptp(track.keypoints_px, axis=0).max()), 1.0)
+    growth = view.size_px / size
+    if view.side != track.side or not 1 / _GROWTH < growth < _GROWTH:
+        return np.inf
+    moved = np.linalg.norm(track.keypoints_px.mean(0) - view.keypoints_px.mean(0)) / size
+    return moved / (_REACH + _SPEED * (stamp - track.stamp))
 
 
 def _known(view, others):

@@ -45,6 +45,31 @@ class HandRoi:
 
 
 @dataclass
+class PlacedHand:
+    """The parameters of one hand, on its own side and in the camera's optical frame: what is followed and
+    smoothed before a mesh is made of it. Metres, radians."""
+
+    side: str
+    """'left' or 'right'."""
+    position: np.ndarray
+    """(3,) of the wrist."""
+    orient: np.ndarray
+    """(3, 3) global_orient, in the model's axes."""
+    pose: np.ndarray
+    """(15, 3, 3) of the finger joints, relative to their parents."""
+    betas: np.ndarray
+    """(10,)"""
+    size: float
+    """What the hand model with these betas is multiplied by."""
+    shift: np.ndarray
+    """(21, 3) from the mesh's keypoints to where they are seen."""
+    covariance: np.ndarray
+    """(6, 6) of the wrist's position and rotation, about the camera's fixed axes."""
+    source: int
+    """One of SCALE_*."""
+
+
+@dataclass
 class Hypothesis:
     """Another pose that the picture allows, as the network drew it: at the wrist of the Hand that it belongs
     to, not fitted to what is seen."""

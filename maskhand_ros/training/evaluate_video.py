@@ -11,7 +11,6 @@ wrist's path in `wave` against the truth. The sequences are described in trainin
 from __future__ import annotations
 
 import argparse
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -124,7 +123,9 @@ def operator_switches(record: Record) -> int:
     for side in SIDE_NAMES.values():
         chosen = []
         for hands in record.hands:
-            own = [i for i, hand in enumerate(hands) if hand and hand.operator and SIDE_NAMES[hand.side] == side]
+            own = [
+                i for i, hand in enumerate(hands) if hand and hand.operator and SIDE_NAMES[hand.side] == side
+            ]
             chosen += own
         switches += int((np.diff(chosen) != 0).sum())
         switches += sum(record.actors[i].person != 0 for i in chosen)

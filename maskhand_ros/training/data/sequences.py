@@ -28,7 +28,8 @@ _BRONZE = {**MATERIAL, 'skin': (0.34, 0.19, 0.12), 'palm': (0.52, 0.33, 0.26), '
 @dataclass(frozen=True)
 class Sequence:
     """`actors` for `seconds`. `pan` metres that the camera moves sideways, and back. `holds`: actor 0 holds a
-    thing. `depth`: a depth picture comes with every frame. `still` (from, to) seconds without motion."""
+    thing. `depth`: a depth picture comes with every frame. `still` (from, to) seconds without motion, of the
+    room neither."""
 
     actors: tuple[Actor, ...]
     seconds: float = 3.0
@@ -199,7 +200,8 @@ def play(name: str, every: int = 1, seed: int = 0) -> Iterator[Shot]:
     holding = _held_by(played[0][1]) if sequence.holds else None
     for frame in range(0, len(times), every):
         props = [holding(frame)] if holding else []
-        rgb = stage.draw(sequence.actors, played, frame, times[frame] + 4 * moved[frame], rng, props)
+        second = 0.0 if sequence.still else times[frame] + 4 * moved[frame]
+        rgb = stage.draw(sequence.actors, played, frame, second, rng, props)
         depth = depth_camera(stage.depth(), rng) if sequence.depth else None
         yield Shot(rgb, depth, np.stack([keypoints[frame] for _, keypoints in played]), float(times[frame]))
 

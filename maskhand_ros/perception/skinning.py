@@ -1,0 +1,90 @@
+"""Placed parameters to hands: meshes, keypoints, frames and pixels, as the messages have them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from maskhand_ros.geometry import C_LEFT, C_RIGHT, matrix_to_rotvec, mirror_rotation
+from maskhand_ros.perception.types import LEFT, RIGHT, SCALE_NONE, TENTATIVE, Hand, Hypothesis
+
+_MIRROR = np.array([-1.0, 1.0, 1.0])
+
+
+def skin(model, placed, prediction, views, frame, camera):
+    """Hand[] of PlacedHands `placed`, with what the HandPrediction and the Views say beside.
+
+    Ids, states and the operator are the tracker's to fill in.
+    """
+    orient, pose, betas = (
+        np.stack([getattr(hand, name) for hand in placed]) for name in ('orient', 'pose', 'betas')
+    )
+    left = np.array([hand.side == 'left' for hand in placed])
+    orient[left], pose[left] = mirror_rotation(orient[left]), mirror_rotation(pose[left])
+    skinned = model(betas, orient, pose)
+    return [_hand(placed[k], skinned, k, prediction, view, frame, camera) for k, view in enumerate(views)]
+
+
+def _hand(placed, skinned, index, prediction, view, frame, camera):
+    left = placed.side == 'left'
+    flip = placed.size * (_MIRROR if left else np.ones(3))
+    vertices, joints, keypoints = (
+        np.asarray(part[index], float) * flip
+        for part in (skinned.vertices, skinned.joints, skinned.keypoints)
+    )
+    keypoints = keypoints + placed.shift
+    rotations = np.asarray(skinned.joint_rotations[index], float)
+    rotations = (mirror_rotation(rotations) if left else rotations) @ (C_LEFT if left else C_RIGHT)
+    wrist = rotations[0]
+    pixels = camera.project(keypoints + placed.position)
+    metric = placed.source != SCALE_NONE
+    back = view.crop_camera.rotation.T
+    return Hand(
+        id=0,
+        side=LEFT if left else RIGHT,
+        side_probability=view.side_probability,
+        state=TENTATIVE,
+        operator=False,
+        score=view.presence,
+        confidence=float(prediction.confidence[index]),
+        roi=_box(pixels, frame.rgb.shape),
+        scale_source=placed.source,
+        wrist_position=placed.position if metric else None,
+        wrist_rotation=wrist,
+        wrist_covariance=placed.covariance if metric else None,
+        keypoints=keypoints + placed.position if metric else None,
+        keypoints_wrist=keypoints @ wrist,
+        keypoint_stddev=np.asarray(prediction.keypoint_stddev[index, :, 0], float),
+        keypoint_stddev_depth=np.asarray(prediction.keypoint_stddev[index, :, 1], float),
+        keypoints_px=pixels,
+        joint_rotations=rotations,
+        joints_wrist=joints @ wrist,
+        mano_pose=matrix_to_rotvec(np.concatenate([placed.orient[None], placed.pose])).reshape(48),
+        betas=placed.betas,
+        vertices=vertices @ wrist,
+        hypotheses=[
+            _hypothesis(drawn, index, placed.size, left, back, wrist) for drawn in prediction.hypotheses or ()
+        ],
+    )
+
+
+def _hypothesis(drawn, index, size, left, back, wrist):
+    """Hypothesis of hand `index` of a HandPrediction, `size` times as large, turned from the crop to the
+    camera by `back` (3, 3) and told in the frame `wrist` (3, 3)."""
+    rotations = np.concatenate([drawn.global_orient[index, None], drawn.hand_pose[index]]).astype(float)
+    keypoints = size * drawn.keypoints[index].astype(float)
+    if left:
+        rotations, keypoints = mirror_rotation(rotations), keypoints * _MIRROR
+    rotations[0] = back @ rotations[0]
+    return Hypothesis(
+        probability=float(drawn.confidence[index]),
+        keypoints_wrist=keypoints @ back.T @ wrist,
+        mano_pose=matrix_to_rotvec(rotations).reshape(48),
+        betas=np.asarray(drawn.betas[index], float),
+    )
+
+
+def _box(pixels, shape):
+    """Whole-pixel x, y, w, h around `pixels` (N, 2), cut to a picture of `shape`."""
+    low = np.clip(np.floor(pixels.min(0)), 0, [shape[1] - 1, shape[0] - 1]).astype(int)
+    high = np.clip(np.ceil(pixels.max(0)), low + 1, np.maximum([shape[1], shape[0]], low + 1)).astype(int)
+    return (*low.tolist(), *(high - low).tolist())

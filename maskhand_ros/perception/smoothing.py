@@ -1,0 +1,130 @@
+"""Takes the jitter out of a hand that rests and leaves one that moves nearly alone.
+
+By the One Euro filter (Casiez, Roussel and Vogel 2012), on what a hand is made of: rotations are filtered on SO(3), the wrist as a direction and the logarithm of its distance, the shape by its
+running mean. Each measurement counts less where the model is less sure of it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+
+from maskhand_ros.geometry import matrix_to_rotvec, rotvec_to_matrix
+
+
+@dataclasses.dataclass(frozen=True)
+class OneEuro:
+    """Cutoff in Hz at rest, how much it rises with the speed (Hz for each unit a second), and the cutoff of
+    the speed itself."""
+
+    rest: float
+    slope: float
+    speed: float = 1.0
+
+    def gains(self, speeds, dt, trust=1.0):
+        """Share (K,) of an innovation that is taken at `speeds` (K,) of units a second, after `dt` seconds."""
+        return smoothing_gain(trust * (self.rest + self.slope * speeds), dt)
+
+
+def smoothing_gain(cutoff, dt):
+    """Share of an innovation that a first-order low pass of `cutoff` Hz takes after `dt` seconds."""
+    return 1 / (1 + 1 / (2 * math.pi * np.maximum(cutoff, 1e-6) * dt))
+
+
+ROTATION = OneEuro(rest=0.7, slope=1.6)
+"""Of joints and wrist, radians."""
+DIRECTION = OneEuro(rest=1.5, slope=22.0)
+"""Of the wrist seen from the camera, radians."""
+RANGE = OneEuro(rest=0.5, slope=9.0)
+"""Of the logarithm of the wrist's distance."""
+SHIFT_CUTOFF = 1.0
+"""Hz, of where keypoints are seen beside the mesh."""
+SHAPE_FRAMES = 60
+"""Frames over which the shape is averaged; then each new one counts as much as one of these."""
+RESTART = 0.5
+"""Seconds after which the past says nothing about a hand."""
+USUAL_STDDEV = 0.008
+"""Metres: keypoints this sure are taken as they are, less sure ones with less weight."""
+
+
+class HandFilter:
+    """Smooths the PlacedHands of one track."""
+
+    def __init__(self):
+        self._last = None
+
+    def __call__(self, placed, stamp, stddev):
+        """The PlacedHand at `stamp` seconds, smoothed, and the delay in seconds that its wrist has from it;
+        `stddev` metres is how sure the model is of it."""
+        last, dt = self._last, 0.0 if self._last is None else stamp - self._last.stamp
+        if last is None or not 0 < dt < RESTART or last.placed.side != placed.side:
+            self._last = _State.start(placed, stamp)
+            return placed, 0.0
+        trust = min(1.0, USUAL_STDDEV / max(stddev, 1e-6))
+        state = _State(placed, stamp, count=min(last.count + 1, SHAPE_FRAMES))
+        rotations, state.rotation_raw = last.rotations(), np.concatenate([placed.orient[None], placed.pose])
+        turn = _turns(last.rotation_raw, state.rotation_raw)
+        state.rotation_speed = _low_pass(last.rotation_speed, turn / dt, ROTATION.speed, dt)
+        gain = ROTATION.gains(np.linalg.norm(state.rotation_speed, axis=1), dt, trust)
+        rotations = rotations @ rotvec_to_matrix(gain[:, None] * _turns(rotations, state.rotation_raw))
+
+        place, state.place_raw = _seen(last.placed.position), _seen(placed.position)
+        step = (state.place_raw - last.place_raw) / dt
+        state.place_speed = _low_pass(last.place_speed, step, DIRECTION.speed, dt)
+        across = DIRECTION.gains(np.linalg.norm(state.place_speed[:2]), dt)
+        along = RANGE.gains(abs(state.place_speed[2]), dt)
+        place = place + np.array([across, across, along]) * (state.place_raw - place)
+
+        weight = 1 / state.count
+        state.placed = dataclasses.replace(
+            placed,
+            orient=rotations[0],
+            pose=rotations[1:],
+            position=_unseen(place),
+            betas=last.placed.betas + weight * (placed.betas - last.placed.betas),
+            shift=last.placed.shift + smoothing_gain(SHIFT_CUTOFF, dt) * (placed.shift - last.placed.shift),
+        )
+        self._last = state
+        return state.placed, float((1 - across) / across * dt)
+
+
+@dataclasses.dataclass
+class _State:
+    """A PlacedHand as it was given out, and what came in with it."""
+
+    placed: object
+    stamp: float
+    count: int = 1
+    rotation_raw: np.ndarray | None = None
+    rotation_speed: np.ndarray | None = None
+    place_raw: np.ndarray | None = None
+    place_speed: np.ndarray | None = None
+
+    @classmethod
+    def start(cls, placed, stamp):
+        raw = np.concatenate([placed.orient[None], placed.pose])
+        return cls(placed, stamp, 1, raw, np.zeros((16, 3)), _seen(placed.position), np.zeros(3))
+
+    def rotations(self):
+        return np.concatenate([self.placed.orient[None], self.placed.pose])
+
+
+def _low_pass(old, new, cutoff, dt):
+    return old + smoothing_gain(cutoff, dt) * (new - old)
+
+
+def _turns(start, end):
+    """Rotation vectors (K, 3) from rotations (K, 3, 3) to others, in the frames of the first."""
+    return matrix_to_rotvec(np.swapaxes(start, 1, 2) @ end)
+
+
+def _seen(position):
+    """A point (3,) in metres as tangents of its direction and the logarithm of its depth."""
+    return np.array([position[0] / position[2], position[1] / position[2], math.log(max(position[2], 1e-3))])
+
+
+def _unseen(place):
+    depth = math.exp(place[2])
+    return np.array([place[0] * depth, place[1] * depth, depth])
