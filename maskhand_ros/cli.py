@@ -18,6 +18,10 @@ COMMANDS = {
     'video': ('a video to an overlay video and JSON lines', 'maskhand_ros.commands.video'),
     'bench': ('time of every stage on this machine', 'maskhand_ros.commands.bench'),
     'evaluate': ('errors against labelled pictures', 'maskhand_ros.training.evaluate'),
+    'evaluate-video': (
+        'the pipeline on rendered sequences with truth',
+        'maskhand_ros.training.evaluate_video',
+    ),
     'benchmark': ('a public benchmark with its own metrics', 'maskhand_ros.training.benchmark'),
     'train': ('make data, train, measure: `maskhand train --help`', None),
     'export': ('trained checkpoints to ONNX', 'maskhand_ros.model.export'),

@@ -206,3 +206,88 @@ def hand_length(betas: np.ndarray) -> float:
     rest = np.eye(3)[None], np.tile(np.eye(3), (1, 15, 1, 1))
     chain = HandModel.load()(betas[None], *rest, vertices=False).keypoints[0, list(MIDDLE)]
     return float(np.linalg.norm(np.diff(chain, axis=0), axis=1).sum())
+
+
+@dataclass
+class Figure:
+    """A measured value and the range that it has to be in."""
+
+    name: str
+    value: float
+    low: float
+    high: float
+    unit: str = ''
+
+    @property
+    def held(self):
+        return self.low <= self.value <= self.high
+
+    def row(self):
+        limit = f'at most {self.high:g}' if self.low in (0, -np.inf) else f'{self.low:g} to {self.high:g}'
+        return f'{self.name:52}{self.value:10.3g} {self.unit:5}{limit:>16}  {"" if self.held else "MISSED"}'
+
+
+def figures(records, with_length, with_depth) -> list[Figure]:
+    """What the records {sequence: Record} show: monocular, of the same with the true hand_length, and of
+    those that have depth pictures with them."""
+    from .data.sequences import SEQUENCES
+
+    everywhere = _pooled(records)
+    found = [
+        Figure('wrist error, size of the population', 100 * np.median(everywhere['relative']), 0, 6, '%'),
+        Figure(
+            'wrist error, hand_length given', 100 * np.median(_pooled(with_length)['relative']), 0, 3, '%'
+        ),
+        Figure('wrist error, depth picture', 1e3 * np.median(_pooled(with_depth)['metres']), 0, 12, 'mm'),
+    ]
+    for axis in ('along', 'across'):
+        sigmas = everywhere[f'{axis}_sigmas']
+        found += [
+            Figure(f'wrist within 68 %, {axis} the ray', 100 * (sigmas < 0.9945).mean(), 60, 76, '%'),
+            Figure(f'wrist within 95 %, {axis} the ray', 100 * (sigmas < 1.96).mean(), 90, 98, '%'),
+        ]
+    pairs = [between_hands(r) for r in records.values() if len(r.actors) > 1]
+    found += [
+        Figure('one hand from the other', 1e3 * np.median(np.concatenate(pairs)), 0, 25, 'mm'),
+        Figure('id switches', sum(map(id_switches, records.values())), 0, 0),
+        Figure('operator switches', sum(map(operator_switches, records.values())), 0, 0),
+        Figure('left and right told wrongly, frames', sum(map(flips, records.values())), 0, 0),
+    ]
+    for name, record in records.items():
+        if SEQUENCES[name].still:
+            rest = jitter(record, SEQUENCES[name].still)
+            found += [
+                Figure('at rest: keypoints about the wrist', rest['keypoints_mm'], 0, 1.5, 'mm'),
+                Figure('at rest: wrist across the ray', rest['lateral_mm'], 0, 2, 'mm'),
+                Figure('at rest: wrist along the ray', 100 * rest['range'], 0, 1, '%'),
+            ]
+    if 'wave' in records:
+        found.append(Figure('lag at a wave of 2 Hz', 1e3 * lag(records['wave']), -40, 40, 'ms'))
+    return found
+
+
+def _pooled(records):
+    parts = [wrist_errors(record) for record in records.values()]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def run(args: argparse.Namespace) -> int:
+    """Watch, print, and say by the exit code whether every limit is held."""
+    from .data.sequences import SEQUENCES, play
+
+    pipeline = common.build_pipeline(args)
+    records, with_length, with_depth = {}, {}, {}
+    for name in args.sequences:
+        sequence, shots = SEQUENCES[name], list(play(name))
+        records[name] = watch(pipeline, sequence.actors, shots)
+        if len({actor.person for actor in sequence.actors}) == 1:
+            length = hand_length(sequence.actors[0].betas)
+            with_length[name] = watch(common.build_pipeline(args, hand_length=length), sequence.actors, shots)
+        if sequence.depth:
+            with_depth[name] = watch(pipeline, sequence.actors, shots, with_depth=True)
+        print(f'{name}: {len(shots)} frames', flush=True)
+    found = figures(records, with_length, with_depth)
+    print('\n'.join(figure.row() for figure in found))
+    if args.json:
+        common.write_json(args.json, {figure.name: float(figure.value) for figure in found})
+    return 0 if all(figure.held for figure in found) else 1
