@@ -97,6 +97,7 @@ class Placement:
         self._model, self._landmark_model, self._hand_length = hand_model, landmark_model, hand_length
         self._rest = np.eye(3)[None], np.tile(np.eye(3), (1, 15, 1, 1))
         self._growth = shape_growth(landmark_model)
+        self._population = self.hand_length(np.zeros(10))
 
     def __call__(self, prediction, views, frame, camera):
         """PlacedHand[] from a HandPrediction of N hands and their N views (tracker.View), in a Frame and its
@@ -160,8 +161,9 @@ class Placement:
         return fit, pose, change, shift, keypoints[:, _PALM]
 
     def _size(self, betas):
-        """What the hand model with `betas` (10,) is to be multiplied by."""
-        return self._hand_length / self.hand_length(betas) if self._hand_length else 1.0
+        """What the hand model with `betas` (10,) is to be multiplied by: one picture tells a hand's
+        proportions, not its size."""
+        return (self._hand_length or self._population) / self.hand_length(betas)
 
     def hand_length(self, betas):
         """Wrist to middle fingertip along the bones of the flat hand with `betas` (10,), metres."""
