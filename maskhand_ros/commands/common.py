@@ -53,6 +53,12 @@ def add_pipeline_arguments(parser):
         metavar='M',
         help='wrist to middle fingertip of a stretched hand in metres (default: population mean)',
     )
+    group.add_argument(
+        '--smoothing',
+        choices=('adaptive', 'off'),
+        default='adaptive',
+        help='of hands in video (default adaptive)',
+    )
 
 
 def whole(least):
@@ -120,6 +126,7 @@ def build_pipeline(args, **changes):
         max_hands=args.max_hands,
         iterations=args.iterations,
         hand_length=args.hand_length,
+        smoothing=args.smoothing,
     )
     return HandPipeline(PipelineConfig(**{**values, **changes}))
 

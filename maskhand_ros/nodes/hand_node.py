@@ -38,6 +38,7 @@ PIPELINE_PARAMETERS = (
     'mirrored_input',
     'detect_interval',
     'hand_length',
+    'smoothing',
     'iterations',
     'hypotheses',
     'temperature',

@@ -104,6 +104,12 @@ SPECS = (
         'metres from wrist to middle fingertip of the hands seen; 0: population mean',
         limits=(0.0, 0.3),
     ),
+    Spec(
+        'smoothing',
+        'adaptive',
+        'adaptive: steady at rest, quick in motion (Hand.filter_delay); off: as measured',
+        choices=('adaptive', 'off'),
+    ),
     # output
     Spec('publish_tf', True, 'broadcast the frames of the hands on /tf', live=True),
     Spec(
