@@ -1,7 +1,8 @@
 """Takes the jitter out of a hand that rests and leaves one that moves nearly alone.
 
-By the One Euro filter (Casiez, Roussel and Vogel 2012), on what a hand is made of: rotations are filtered on SO(3), the wrist as a direction and the logarithm of its distance, the shape by its
-running mean. Each measurement counts less where the model is less sure of it.
+By the One Euro filter (Casiez, Roussel and Vogel 2012), on what a hand is made of: rotations on SO(3), the
+wrist as a direction and the logarithm of its distance, the shape by its running mean. Each measurement counts
+less where the model is less sure of it.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ class OneEuro:
     speed: float = 1.0
 
     def gains(self, speeds, dt, trust=1.0):
-        """Share (K,) of an innovation that is taken at `speeds` (K,) of units a second, after `dt` seconds."""
+        """Share (K,) of an innovation that is taken at `speeds` (K,), units a second, after `dt` seconds."""
         return smoothing_gain(trust * (self.rest + self.slope * speeds), dt)
 
 

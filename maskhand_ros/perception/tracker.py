@@ -19,10 +19,10 @@ CONFIRM_FRAMES = 3
 LOOK_FRAMES = 3
 """Frames for which a hand that is not seen is looked for where it was."""
 REMEMBER = 1.5
-"""Seconds for which a hand that is not seen keeps its id: it may come out from behind another or back into the
-picture."""
+"""Seconds for which a hand that is not seen keeps its id: it may come out from behind another, or back into
+the picture."""
 _REACH, _SPEED = 1.0, 6.0
-"""How far from where it was last seen a hand may come back, in its own sizes: at once, and more each second."""
+"""How far from where it was last seen a hand may come back, in its own sizes: at once, and more a second."""
 _GROWTH = 1.7
 """How much larger or smaller it may be then."""
 _SIDE_MEMORY, _SIDE_SWITCH, _SETTLED = (0.8, 0.98), 0.7, 10

@@ -15,6 +15,7 @@ from maskhand_ros.geometry import (
 )
 from maskhand_ros.hand_model.numpy_hand import HandModel
 from maskhand_ros.perception.placement import Placement
+from maskhand_ros.perception.skinning import skin
 from maskhand_ros.perception.tracker import View
 from maskhand_ros.perception.types import (
     LEFT,
@@ -70,11 +71,18 @@ def scene(hand, side, turned=0.0):
     return prediction, View(side, crop_camera, cues, CAMERA.project(truth[0]), 1.0 - mirrored), *truth
 
 
+def hand_of(hand, place, prediction, view, frame):
+    """The Hand that placing and skinning one view give."""
+    camera = frame.camera or CAMERA
+    parameters = place(prediction, [view], frame, camera)
+    return skin(hand, parameters, prediction, [view], frame, camera)[0]
+
+
 def placed(hand, side, turned=0.0, hand_length=0.0, depth=None, camera=CAMERA):
     prediction, view, keypoints, vertices = scene(hand, side, turned)
     frame = Frame(np.zeros((480, 640, 3), np.uint8), 0, camera, depth)
     place = Placement(hand, hand, hand_length)
-    return place(prediction, [view], frame, camera or CAMERA)[0], keypoints, vertices, place
+    return hand_of(hand, place, prediction, view, frame), keypoints, vertices, place
 
 
 @pytest.mark.parametrize('side', ['right', 'left'])
@@ -119,13 +127,13 @@ def test_a_keypoint_is_drawn_to_where_it_is_seen_and_less_to_an_outlier(hand):
     prediction, view, *_ = scene(hand, 'right')
     frame = Frame(np.zeros((480, 640, 3), np.uint8), 0, CAMERA)
     place, knuckle = Placement(hand, hand), 9
-    exact = place(prediction, [view], frame, CAMERA)[0]
+    exact = hand_of(hand, place, prediction, view, frame)
     share = []
     for pixels in (4, 60):  # a neighbouring joint cannot follow the one
         moved = {**view.cues, 'landmarks': view.cues['landmarks'].copy()}
         moved['landmarks'][0, knuckle, 0] += pixels / CROP_SIZE
         view_moved = View(view.side, view.crop_camera, moved, view.keypoints_px, 1.0)
-        got = place(prediction, [view_moved], frame, CAMERA)[0]
+        got = hand_of(hand, place, prediction, view_moved, frame)
         steps = np.linalg.norm(got.keypoints_px - exact.keypoints_px, axis=1)
         assert np.delete(steps, knuckle).mean() < steps[knuckle] / 4
         share.append(steps[knuckle] / (pixels * 260 / CROP_SIZE))  # the crop is 260 px wide
