@@ -98,6 +98,7 @@ class Placement:
         self._rest = np.eye(3)[None], np.tile(np.eye(3), (1, 15, 1, 1))
         self._growth = shape_growth(landmark_model)
         self._population = self.hand_length(np.zeros(10))
+        self._lengthening = np.array([self.hand_length(b) for b in np.eye(10)]) - self._population
 
     def __call__(self, prediction, views, frame, camera):
         """PlacedHand[] from a HandPrediction of N hands and their N views (tracker.View), in a Frame and its
@@ -112,8 +113,7 @@ class Placement:
         )
         betas, orient = betas + change, fit.turn @ orient
         # The shape that the fit found has a length of its own: scaled about the camera, the picture stays.
-        sizes = np.array([self._size(shape) for shape in betas])
-        grown = sizes / before
+        betas, sizes, grown = self._settled(betas, before)
         fit.translation *= grown[:, None]
         placed = []
         for k, view in enumerate(views):
@@ -161,9 +161,23 @@ class Placement:
         return fit, pose, change, shift, keypoints[:, _PALM]
 
     def _size(self, betas):
-        """What the hand model with `betas` (10,) is to be multiplied by: one picture tells a hand's
-        proportions, not its size."""
-        return (self._hand_length or self._population) / self.hand_length(betas)
+        """What the hand model with `betas` (10,) is to be multiplied by."""
+        return self._hand_length / self.hand_length(betas) if self._hand_length else 1.0
+
+    def _settled(self, betas, before):
+        """Betas (N, 10) and sizes (N,) to report, and how much larger that is than betas at sizes `before`.
+
+        One picture tells a hand's proportions, not its size: where nobody has said it, betas give up what
+        they say of the length (linear in them to within a percent), and the hand is as long as the
+        population's mean.
+        """
+        if self._hand_length:
+            sizes = np.array([self._size(shape) for shape in betas])
+            return betas, sizes, sizes / before
+        longer = betas @ self._lengthening
+        share = self._lengthening / (self._lengthening @ self._lengthening)
+        grown = self._population / (self._population + longer)
+        return betas - longer[:, None] * share, np.ones(len(betas)), grown
 
     def hand_length(self, betas):
         """Wrist to middle fingertip along the bones of the flat hand with `betas` (10,), metres."""
