@@ -1,0 +1,84 @@
+"""The measures of evaluate-video on records with planted faults, and the tracker on a rendered sequence."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from maskhand_ros import cli
+from maskhand_ros.perception.pipeline import HandPipeline, PipelineConfig
+from maskhand_ros.training import evaluate_video as video
+
+pytest.importorskip('moderngl', reason='needs the extra `train`')
+from maskhand_ros.training.data.sequences import SEQUENCES, play  # noqa: E402
+
+
+@pytest.fixture(scope='module')
+def re_entry():
+    """What the pipeline makes of a hand that leaves the picture and comes back."""
+    try:
+        shots = list(play('re-entry'))
+    except RuntimeError as error:
+        pytest.skip(str(error))
+    return video.watch(HandPipeline(PipelineConfig(max_hands=4)), SEQUENCES['re-entry'].actors, shots)
+
+
+def changed(record, frame, actor, **values):
+    """A copy of a Record in which one Hand has other values."""
+    hands = [list(row) for row in record.hands]
+    hands[frame][actor] = dataclasses.replace(hands[frame][actor], **values)
+    return dataclasses.replace(record, hands=hands)
+
+
+def test_a_hand_that_comes_back_keeps_its_id_and_its_side(re_entry):
+    visible = re_entry.visible(video.stage_camera())
+    found = np.array([[hand is not None for hand in row] for row in re_entry.hands])
+    assert found[visible].mean() > 0.95 and not found[:, 0].all(), 'it was away'
+    assert (video.id_switches(re_entry), video.flips(re_entry), video.operator_switches(re_entry)) == (
+        0,
+        0,
+        0,
+    )
+    assert re_entry.strangers == 0
+    assert np.median(video.wrist_errors(re_entry)['relative']) < 0.15
+
+
+def test_planted_faults_are_counted(re_entry):
+    last = len(re_entry.hands) - 1
+    assert video.id_switches(changed(re_entry, last, 1, id=99)) == 1
+    assert video.flips(changed(re_entry, last, 1, side=2)) == 1
+    other = changed(changed(re_entry, last, 0, operator=False), last, 1, side=2, operator=True)
+    assert video.operator_switches(other) == 1
+
+
+def test_lag_and_jitter_are_those_that_were_put_in(re_entry):
+    model = re_entry.hands[0][0]
+    seconds = (np.arange(120) / 30).tolist()
+
+    def path(times):
+        return np.stack(
+            [0.1 * np.sin(4 * np.pi * np.array(times)), 0 * np.array(times), 0 * np.array(times) + 0.5], 1
+        )
+
+    truth = [np.tile(place, (1, 21, 1)) for place in path(seconds)]
+    late = [[dataclasses.replace(model, wrist_position=p)] for p in path(np.array(seconds) - 0.025)]
+    record = video.Record(SEQUENCES['wave'].actors, seconds, truth, late)
+    assert video.lag(record) == pytest.approx(0.025, abs=0.003)
+
+    rng = np.random.default_rng(0)
+    shaken = [
+        [dataclasses.replace(model, wrist_position=np.array([0, 0, 0.5]) + 0.001 * rng.standard_normal(3))]
+        for _ in seconds
+    ]
+    rest = video.jitter(dataclasses.replace(record, hands=shaken), (0.0, 4.0))
+    assert rest['lateral_mm'] == pytest.approx(np.sqrt(2), rel=0.2) and rest['keypoints_mm'] < 1e-6
+    assert rest['range'] == pytest.approx(0.002, rel=0.2)
+
+
+def test_a_limit_that_is_missed_is_said_and_ends_the_command_with_one(monkeypatch, capsys):
+    monkeypatch.setattr(video, 'watch', lambda *args, **options: video.Record(()))
+    monkeypatch.setattr('maskhand_ros.training.data.sequences.play', lambda name: [])
+    for value, status in ((1.0, 0), (3.0, 1)):
+        monkeypatch.setattr(video, 'figures', lambda *_, v=value: [video.Figure('error', v, 0, 2, 'mm')])
+        assert cli.main(['evaluate-video', '--sequences', 'wave']) == status
+        assert ('MISSED' in capsys.readouterr().out) == bool(status)
