@@ -30,8 +30,8 @@ _INDEPENDENT = 4
 ORIENTATION_SIGMA = 0.1
 """Standard deviation of the network's orientation about each axis, radians."""
 _SIZE_SPREAD = {SCALE_NONE: 0.065, SCALE_POPULATION: 0.065, SCALE_PARAMETER: 0.03}
-"""Relative standard deviation of the distance: adults' hand lengths (5.5 %) with the fit's own error (3 %), and
-the latter alone where the owner has measured his hand."""
+"""Relative standard deviation of the distance: adults' hand lengths (5.5 %) with the fit's own error (3 %),
+and the latter alone where the owner has measured his hand."""
 _DEPTH_SIGMA = 0.01
 _SKIN = 0.012
 """Metres from the skin that a depth camera sees to the palm's keypoints."""

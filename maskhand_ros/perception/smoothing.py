@@ -34,13 +34,13 @@ def smoothing_gain(cutoff, dt):
     return 1 / (1 + 1 / (2 * math.pi * np.maximum(cutoff, 1e-6) * dt))
 
 
-ROTATION = OneEuro(rest=0.7, slope=1.6)
+ROTATION = OneEuro(rest=1.2, slope=8.0)
 """Of joints and wrist, radians."""
 DIRECTION = OneEuro(rest=1.5, slope=22.0)
 """Of the wrist seen from the camera, radians."""
 RANGE = OneEuro(rest=0.5, slope=9.0)
 """Of the logarithm of the wrist's distance."""
-SHIFT_CUTOFF = 1.0
+SHIFT_CUTOFF = 3.0
 """Hz, of where keypoints are seen beside the mesh."""
 SHAPE_FRAMES = 60
 """Frames over which the shape is averaged; then each new one counts as much as one of these."""

@@ -42,7 +42,7 @@ def spread(hands):
 
 
 def test_noise_at_rest_falls_to_less_than_half():
-    frames = [hand(noise=0.03) for _ in range(120)]
+    frames = [hand(noise=0.01) for _ in range(120)]
     smoothed, _ = run(frames)
     for before, after in zip(spread(frames[30:]), spread(smoothed[30:]), strict=True):
         assert after < 0.5 * before
