@@ -97,9 +97,17 @@ class Placement:
     def __init__(self, hand_model, landmark_model, hand_length=0.0):
         self._model, self._landmark_model, self._hand_length = hand_model, landmark_model, hand_length
         self._rest = np.eye(3)[None], np.tile(np.eye(3), (1, 15, 1, 1))
-        self._growth = shape_growth(landmark_model)
-        self._population = self.hand_length(np.zeros(10))
-        self._lengthening = np.array([self.hand_length(b) for b in np.eye(10)]) - self._population
+        # One picture tells a hand's proportions, not its size: where nobody has said it, shapes have the
+        # length of the population's mean.
+        self._shapes = np.eye(10) if hand_length else self._without_length()
+        self._growth = [part @ self._shapes for part in shape_growth(landmark_model)]
+
+    def _without_length(self):
+        """(10, 10) that takes out of betas what they say of the hand's length (which is linear in them to
+        within a percent)."""
+        length = [self.hand_length(betas) for betas in np.concatenate([np.zeros((1, 10)), np.eye(10)])]
+        longer = np.array(length[1:]) - length[0]
+        return np.eye(10) - np.outer(longer, longer) / (longer @ longer)
 
     def __call__(self, prediction, views, frame, camera):
         """PlacedHand[] from a HandPrediction of N hands and their N views (tracker.View), in a Frame and its
@@ -108,13 +116,15 @@ class Placement:
             np.array(part, float)
             for part in (prediction.global_orient, prediction.hand_pose, prediction.betas)
         )
+        betas = betas @ self._shapes
         before = np.array([self._size(shape) for shape in betas])
         fit, pose, change, shift, palms = self._fit(
             prediction, self._landmark_model(betas, orient, pose, vertices=False), pose, before, views
         )
         betas, orient = betas + change, fit.turn @ orient
         # The shape that the fit found has a length of its own: scaled about the camera, the picture stays.
-        betas, sizes, grown = self._settled(betas, before)
+        sizes = np.array([self._size(shape) for shape in betas])
+        grown = sizes / before
         fit.translation *= grown[:, None]
         placed = []
         for k, view in enumerate(views):
@@ -164,21 +174,6 @@ class Placement:
     def _size(self, betas):
         """What the hand model with `betas` (10,) is to be multiplied by."""
         return self._hand_length / self.hand_length(betas) if self._hand_length else 1.0
-
-    def _settled(self, betas, before):
-        """Betas (N, 10) and sizes (N,) to report, and how much larger that is than betas at sizes `before`.
-
-        One picture tells a hand's proportions, not its size: where nobody has said it, betas give up what
-        they say of the length (linear in them to within a percent), and the hand is as long as the
-        population's mean.
-        """
-        if self._hand_length:
-            sizes = np.array([self._size(shape) for shape in betas])
-            return betas, sizes, sizes / before
-        longer = betas @ self._lengthening
-        share = self._lengthening / (self._lengthening @ self._lengthening)
-        grown = self._population / (self._population + longer)
-        return betas - longer[:, None] * share, np.ones(len(betas)), grown
 
     def hand_length(self, betas):
         """Wrist to middle fingertip along the bones of the flat hand with `betas` (10,), metres."""
