@@ -21,7 +21,10 @@ hand."""
 C_LEFT = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
 """(3, 3) the same for a left hand, whose fingers point along the model's +x."""
 
-_MIRROR = np.diag([-1.0, 1.0, 1.0])
+MIRROR_X = np.array([-1.0, 1.0, 1.0])
+"""What a mirror across the plane x = 0 multiplies polar vectors by."""
+
+_MIRROR = np.diag(MIRROR_X)
 
 
 def cross_matrix(points):

@@ -11,6 +11,8 @@ import numpy as np
 from maskhand_ros.skeleton import JOINT_LEVELS, KEYPOINT_SETS
 
 OPEN_HAND = Path(__file__).with_name('open_hand.npz')
+_MIDDLE = [0, 9, 10, 11, 12]
+"""Keypoints from the wrist to the tip of the middle finger."""
 _REQUIRED = ('v_template', 'shapedirs', 'posedirs', 'J_regressor', 'weights', 'f')
 
 
@@ -75,6 +77,12 @@ class HandModel:
     def faces_left(self):
         """(F, 3) triangles of the mirrored hand, wound so that they still face outwards."""
         return self.faces[:, ::-1]
+
+    def length(self, betas):
+        """Wrist to middle fingertip along the bones of the flat hand with `betas` (10,), metres."""
+        flat = np.eye(3)[None], np.tile(np.eye(3), (1, 15, 1, 1))
+        chain = self(np.asarray(betas)[None], *flat, vertices=False).keypoints[0, _MIDDLE]
+        return float(np.linalg.norm(np.diff(chain, axis=0), axis=1).sum())
 
     def __call__(self, betas, global_orient, hand_pose, vertices=True):
         """Skin hands.

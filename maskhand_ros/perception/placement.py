@@ -12,6 +12,7 @@ import numpy as np
 
 from maskhand_ros.geometry import (
     CROP_SIZE,
+    MIRROR_X,
     cross_matrix,
     mirror_rotation,
     rotvec_to_matrix,
@@ -36,8 +37,6 @@ _DEPTH_SIGMA = 0.01
 _SKIN = 0.012
 """Metres from the skin that a depth camera sees to the palm's keypoints."""
 _PALM = [0, 1, 5, 9, 13, 17]
-_MIDDLE = (0, 9, 10, 11, 12)
-_MIRROR = np.array([-1.0, 1.0, 1.0])
 
 
 @dataclass
@@ -96,7 +95,6 @@ class Placement:
 
     def __init__(self, hand_model, landmark_model, hand_length=0.0):
         self._model, self._landmark_model, self._hand_length = hand_model, landmark_model, hand_length
-        self._rest = np.eye(3)[None], np.tile(np.eye(3), (1, 15, 1, 1))
         # One picture tells a hand's proportions, not its size: where nobody has said it, shapes have the
         # length of the population's mean.
         self._shapes = np.eye(10) if hand_length else self._without_length()
@@ -105,7 +103,7 @@ class Placement:
     def _without_length(self):
         """(10, 10) that takes out of betas what they say of the hand's length (which is linear in them to
         within a percent)."""
-        length = [self.hand_length(betas) for betas in np.concatenate([np.zeros((1, 10)), np.eye(10)])]
+        length = [self._model.length(betas) for betas in np.concatenate([np.zeros((1, 10)), np.eye(10)])]
         longer = np.array(length[1:]) - length[0]
         return np.eye(10) - np.outer(longer, longer) / (longer @ longer)
 
@@ -173,24 +171,19 @@ class Placement:
 
     def _size(self, betas):
         """What the hand model with `betas` (10,) is to be multiplied by."""
-        return self._hand_length / self.hand_length(betas) if self._hand_length else 1.0
-
-    def hand_length(self, betas):
-        """Wrist to middle fingertip along the bones of the flat hand with `betas` (10,), metres."""
-        chain = self._model(betas[None], *self._rest, vertices=False).keypoints[0, _MIDDLE]
-        return float(np.linalg.norm(np.diff(chain, axis=0), axis=1).sum())
+        return self._hand_length / self._model.length(betas) if self._hand_length else 1.0
 
 
 def _axes(view):
     """(3, 3) from the (mirrored) crop of a View to the camera, for polar vectors."""
-    return view.crop_camera.rotation.T * (_MIRROR if view.side == 'left' else np.ones(3))
+    return view.crop_camera.rotation.T * (MIRROR_X if view.side == 'left' else np.ones(3))
 
 
 def _to_camera(hand, back):
     """A PlacedHand of the (mirrored) crop, the right hand that it shows, on its own side in the camera;
     `back` (3, 3) turns the crop's frame to the camera's."""
     left = hand.side == 'left'
-    mirror = _MIRROR if left else np.ones(3)
+    mirror = MIRROR_X if left else np.ones(3)
     polar, axial = (
         back * mirror,
         back * (-mirror if left else mirror),

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from maskhand_ros.geometry import C_LEFT, C_RIGHT, matrix_to_rotvec, mirror_rotation
+from maskhand_ros.geometry import C_LEFT, C_RIGHT, MIRROR_X, matrix_to_rotvec, mirror_rotation
 from maskhand_ros.perception.types import LEFT, RIGHT, SCALE_NONE, TENTATIVE, Hand, Hypothesis
-
-_MIRROR = np.array([-1.0, 1.0, 1.0])
 
 
 def skin(model, placed, prediction, views, frame, camera):
@@ -26,7 +24,7 @@ def skin(model, placed, prediction, views, frame, camera):
 
 def _hand(placed, skinned, index, prediction, view, frame, camera):
     left = placed.side == 'left'
-    flip = placed.size * (_MIRROR if left else np.ones(3))
+    flip = placed.size * (MIRROR_X if left else np.ones(3))
     vertices, joints, keypoints = (
         np.asarray(part[index], float) * flip
         for part in (skinned.vertices, skinned.joints, skinned.keypoints)
@@ -58,7 +56,7 @@ def _hand(placed, skinned, index, prediction, view, frame, camera):
         keypoints_px=pixels,
         joint_rotations=rotations,
         joints_wrist=joints @ wrist,
-        mano_pose=matrix_to_rotvec(np.concatenate([placed.orient[None], placed.pose])).reshape(48),
+        mano_pose=matrix_to_rotvec(placed.rotations).reshape(48),
         betas=placed.betas,
         vertices=vertices @ wrist,
         hypotheses=[
@@ -73,7 +71,7 @@ def _hypothesis(drawn, index, size, left, back, wrist):
     rotations = np.concatenate([drawn.global_orient[index, None], drawn.hand_pose[index]]).astype(float)
     keypoints = size * drawn.keypoints[index].astype(float)
     if left:
-        rotations, keypoints = mirror_rotation(rotations), keypoints * _MIRROR
+        rotations, keypoints = mirror_rotation(rotations), keypoints * MIRROR_X
     rotations[0] = back @ rotations[0]
     return Hypothesis(
         probability=float(drawn.confidence[index]),

@@ -65,7 +65,7 @@ class HandFilter:
             return placed, 0.0
         trust = min(1.0, USUAL_STDDEV / max(stddev, 1e-6))
         state = _State(placed, stamp, count=min(last.count + 1, SHAPE_FRAMES))
-        rotations, state.rotation_raw = last.rotations(), np.concatenate([placed.orient[None], placed.pose])
+        rotations, state.rotation_raw = last.placed.rotations, placed.rotations
         turn = _turns(last.rotation_raw, state.rotation_raw)
         state.rotation_speed = _low_pass(last.rotation_speed, turn / dt, ROTATION.speed, dt)
         gain = ROTATION.gains(np.linalg.norm(state.rotation_speed, axis=1), dt, trust)
@@ -105,11 +105,8 @@ class _State:
 
     @classmethod
     def start(cls, placed, stamp):
-        raw = np.concatenate([placed.orient[None], placed.pose])
-        return cls(placed, stamp, 1, raw, np.zeros((16, 3)), _seen(placed.position), np.zeros(3))
-
-    def rotations(self):
-        return np.concatenate([self.placed.orient[None], self.placed.pose])
+        place = _seen(placed.position)
+        return cls(placed, stamp, 1, placed.rotations, np.zeros((16, 3)), place, np.zeros(3))
 
 
 def _low_pass(old, new, cutoff, dt):

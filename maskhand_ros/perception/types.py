@@ -68,6 +68,11 @@ class PlacedHand:
     source: int
     """One of SCALE_*."""
 
+    @property
+    def rotations(self):
+        """(16, 3, 3) of all joints, global_orient first."""
+        return np.concatenate([self.orient[None], self.pose])
+
 
 @dataclass
 class Hypothesis:

@@ -24,7 +24,6 @@ from .metrics import tight_box
 
 NEAR = 0.35
 """Share of a hand's box within which the mean keypoint must lie to be its own."""
-MIDDLE = (0, 9, 10, 11, 12)
 
 
 @dataclass
@@ -201,13 +200,6 @@ def lag(record: Record) -> float:
     return float(shifts[int(np.argmin(errors))])
 
 
-def hand_length(betas: np.ndarray) -> float:
-    """Wrist to middle fingertip of a flat hand with `betas` (10,), metres."""
-    rest = np.eye(3)[None], np.tile(np.eye(3), (1, 15, 1, 1))
-    chain = HandModel.load()(betas[None], *rest, vertices=False).keypoints[0, list(MIDDLE)]
-    return float(np.linalg.norm(np.diff(chain, axis=0), axis=1).sum())
-
-
 @dataclass
 class Figure:
     """A measured value and the range that it has to be in."""
@@ -275,13 +267,13 @@ def run(args: argparse.Namespace) -> int:
     """Watch, print, and say by the exit code whether every limit is held."""
     from .data.sequences import SEQUENCES, play
 
-    pipeline = common.build_pipeline(args)
+    pipeline, hand = common.build_pipeline(args), HandModel.load()
     records, with_length, with_depth = {}, {}, {}
     for name in args.sequences:
         sequence, shots = SEQUENCES[name], list(play(name))
         records[name] = watch(pipeline, sequence.actors, shots)
         if len({actor.person for actor in sequence.actors}) == 1:
-            length = hand_length(sequence.actors[0].betas)
+            length = hand.length(sequence.actors[0].betas)
             with_length[name] = watch(common.build_pipeline(args, hand_length=length), sequence.actors, shots)
         if sequence.depth:
             with_depth[name] = watch(pipeline, sequence.actors, shots, with_depth=True)

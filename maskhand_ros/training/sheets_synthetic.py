@@ -12,6 +12,7 @@ from ..perception.cues import CueNetwork
 from ..perception.overlay import MESH_COLOURS, draw_mesh
 from ..perception.reconstructor import Reconstructor
 from ..perception.types import RIGHT
+from ..perception.weights import SHIPPED
 from .metrics import mpjpe, pa_mpjpe
 from .sheets import choose, contact_sheet, tile
 
@@ -28,7 +29,7 @@ def write_synthetic_sheets(folder: Path, reconstructor: Reconstructor, count: in
 
     folder = common.output_folder(folder)
     maker = SampleMaker(reconstructor.hand_model)
-    network = CueNetwork(Path(__file__).parents[1] / 'weights' / 'landmarks.onnx')
+    network = CueNetwork(SHIPPED / 'landmarks.onnx')
     for kind in KINDS:
         rng, tiles, errors = np.random.default_rng([seed, KINDS.index(kind)]), [], []
         for start in range(0, count, BATCH):

@@ -142,7 +142,7 @@ def test_a_keypoint_is_drawn_to_where_it_is_seen_and_less_to_an_outlier(hand):
 
 def test_scale_comes_from_what_is_known(hand):
     known, _, _, place = placed(hand, 'right', hand_length=0.2)
-    factor = 0.2 / place.hand_length(np.zeros(10))
+    factor = 0.2 / hand.length(np.zeros(10))
     assert known.scale_source == SCALE_PARAMETER
     np.testing.assert_allclose(known.wrist_position, factor * POSITION, rtol=2e-3)
 

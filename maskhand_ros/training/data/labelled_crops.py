@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 
 from maskhand_ros.commands.common import read_picture
-from maskhand_ros.geometry import CROP_SIZE, Camera, mirror_rotation
+from maskhand_ros.geometry import CROP_SIZE, MIRROR_X, Camera, mirror_rotation
 from maskhand_ros.perception.crop import crop_hand
 from maskhand_ros.training.data.samples import jittered_roi
 from maskhand_ros.training.datasets.mano_mesh import ManoMesh
@@ -17,7 +17,6 @@ DISAGREEMENT = 0.01
 parameters, one of the two is wrong."""
 NEAREST = 0.05
 """Metres. No keypoint of a usable label is nearer to the camera."""
-MIRROR = np.array([-1.0, 1, 1])
 
 
 class LabelledCrops:
@@ -48,7 +47,7 @@ class LabelledCrops:
             return 'no MANO label or camera'
         betas = hand.mano.betas[None]
         right = self._mesh.hand(betas, rotations[None, 0], rotations[None, 1:], vertices=False).keypoints[0]
-        keypoints = right * MIRROR if hand.side == 'left' else right
+        keypoints = right * MIRROR_X if hand.side == 'left' else right
         wrist = hand.mano.wrist
         if hand.keypoints is not None:
             gap = (hand.keypoints - keypoints)[hand.valid]
@@ -65,14 +64,14 @@ class LabelledCrops:
         picture = read_picture(hand.image)
         camera = Camera(hand.K, picture.shape[1], picture.shape[0])
         left = hand.side == 'left'
-        points = (right * MIRROR if left else right) + wrist
+        points = (right * MIRROR_X if left else right) + wrist
         roi = jittered_roi(camera.project(points), 'camera', rng, hand.side)
         crop, crop_camera = crop_hand(picture, camera, roi, mirror=left)
         turn, place = crop_camera.rotation, crop_camera.rotation @ wrist
         pixels = crop_camera.project(points)
         seen = hand.valid if hand.visible is None else hand.visible
         if left:  # the crop is mirrored, and so is all that is in it
-            turn, place = mirror_rotation(turn), place * MIRROR
+            turn, place = mirror_rotation(turn), place * MIRROR_X
             pixels = np.stack([CROP_SIZE - 1 - pixels[:, 0], pixels[:, 1]], 1)
         return crop, {
             'global_orient': turn @ rotations[0],

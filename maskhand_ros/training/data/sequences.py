@@ -8,11 +8,12 @@ noise that grows with the distance, no reading along edges and in spots, millime
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
+from maskhand_ros.hand_model.bake_open_hand import kabsch
 from maskhand_ros.training.data.meshes import Mesh
 from maskhand_ros.training.data.poses import sample_betas
 from maskhand_ros.training.data.scenes import held_object
@@ -223,11 +224,8 @@ def _held_by(keypoints: np.ndarray) -> Callable[[int], Mesh]:
 
     def at(frame):
         source, target = keypoints[0][palm], keypoints[frame][palm]
-        u, _, vt = np.linalg.svd((source - source.mean(0)).T @ (target - target.mean(0)))
-        rotation = (u @ np.diag([1, 1, np.linalg.det(u @ vt)]) @ vt).T
-        vertices = (first.vertices - source.mean(0)) @ rotation.T + target.mean(0)
-        return Mesh(
-            vertices, first.normals @ rotation.T, first.texture, first.marks, first.faces, first.material
-        )
+        turn = kabsch(source - source.mean(0), target - target.mean(0))
+        vertices = (first.vertices - source.mean(0)) @ turn + target.mean(0)
+        return replace(first, vertices=vertices, normals=first.normals @ turn)
 
     return at

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from maskhand_ros.perception.cues import MAPS
+from maskhand_ros.perception.weights import SHIPPED
 from maskhand_ros.training.data.scenes import KINDS
 
 SPLITS = {
@@ -94,8 +95,8 @@ def run(args):
         if path.exists():
             continue
         if maker is None:
-            weights = Path(__file__).resolve().parents[2] / 'weights' / 'landmarks.onnx'
-            maker, cue_network = SampleMaker(HandModel.load()), CueNetwork(weights)
+            maker = SampleMaker(HandModel.load())
+            cue_network = CueNetwork(SHIPPED / 'landmarks.onnx')
         count = min(args.shard_size, args.samples - index * args.shard_size)
         start = time.monotonic()
         write_shard(path, make_shard(maker, cue_network, args.split, args.seed, index, count, mix))

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
-from maskhand_ros.geometry import rotvec_to_matrix
+from maskhand_ros.geometry import MIRROR_X, rotvec_to_matrix
 from maskhand_ros.hand_model.numpy_hand import HandModel
 from maskhand_ros.training.data.meshes import HandMesh, anatomy_of, open_hand_data
 from maskhand_ros.training.data.poses import prototype_angles
@@ -18,7 +18,6 @@ from maskhand_ros.training.data.scenes import PALM_VIEW, UP
 
 WIDTH, HEIGHT = 640, 480
 K = np.array([[570.0, 0, 319.5], [0, 570.0, 239.5], [0, 0, 1.0]])
-MIRROR = np.array([-1.0, 1, 1])
 NOISE = 2.2
 """Standard deviation of the sensor's noise, grey levels of 255."""
 MATERIAL = {
@@ -75,7 +74,7 @@ class Actor:
         way = np.array(self.way, float)
         values = _between(way[:, 0], way[:, 1:], times)
         unrest = np.sin(np.outer(times, [2.1, 2.9, 1.7]) + self.phase) * self.sway
-        wrist = values[:, :3] * (MIRROR if self.side == 'left' else 1) + unrest
+        wrist = values[:, :3] * (MIRROR_X if self.side == 'left' else 1) + unrest
         turn, tilt, roll = np.deg2rad(values[:, 3:]).T
         zero = np.zeros_like(turn)
         roll, tilt = (
@@ -115,7 +114,7 @@ class Stage:
                 rotvec_to_matrix(bend),
                 stretch=2.6,
             )
-            flip = MIRROR if actor.side == 'left' else 1
+            flip = MIRROR_X if actor.side == 'left' else 1
             played.append([(points + wrist[:, None]) * flip for points in (vertices, keypoints)])
         return played
 
