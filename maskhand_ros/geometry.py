@@ -25,6 +25,7 @@ MIRROR_X = np.array([-1.0, 1.0, 1.0])
 """What a mirror across the plane x = 0 multiplies polar vectors by."""
 
 _MIRROR = np.diag(MIRROR_X)
+_NEXT, _AFTER, _DIAGONAL = [2, 0, 1], [1, 2, 0], [0, 1, 2]
 
 
 def cross_matrix(points):
@@ -40,9 +41,12 @@ def cross_matrix(points):
 def rotvec_to_matrix(rotvec):
     """Axis-angle (..., 3) in radians to rotation matrices (..., 3, 3) (Rodrigues' formula)."""
     rotvec = np.asarray(rotvec)
-    angle = np.sqrt((rotvec * rotvec).sum(-1))[..., None, None]
-    cross = cross_matrix(rotvec / np.maximum(angle[..., 0], 1e-12))
-    return np.eye(3, dtype=cross.dtype) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
+    angle = np.sqrt((rotvec * rotvec).sum(-1))[..., None]
+    axis = rotvec / np.maximum(angle, 1e-12)
+    matrix = cross_matrix(np.sin(angle) * axis)
+    matrix += ((1 - np.cos(angle)) * axis)[..., None] * axis[..., None, :]
+    matrix[..., _DIAGONAL, _DIAGONAL] += np.cos(angle)
+    return matrix
 
 
 def matrix_to_quaternion(matrix):
@@ -73,12 +77,18 @@ def matrix_to_quaternion(matrix):
 
 def matrix_to_rotvec(matrix):
     """Rotation matrices (..., 3, 3) to axis-angle (..., 3) with an angle in [0, pi]."""
-    quaternion = matrix_to_quaternion(matrix)
-    sine = np.linalg.norm(quaternion[..., :3], axis=-1, keepdims=True)
-    angle = 2 * np.arctan2(sine, quaternion[..., 3:])
-    return np.where(
-        sine > 1e-8, quaternion[..., :3] / np.maximum(sine, 1e-12) * angle, 2 * quaternion[..., :3]
-    )
+    m = np.asarray(matrix)
+    cosine = (m[..., 0, 0] + m[..., 1, 1] + m[..., 2, 2] - 1) / 2
+    across = (m[..., _NEXT, _AFTER] - m[..., _AFTER, _NEXT]) / 2
+    sine = np.sqrt((across * across).sum(-1))
+    rotvec = across * (np.arctan2(sine, cosine) / np.maximum(sine, 1e-12))[..., None]
+    rotvec = np.where(sine[..., None] > 1e-8, rotvec, across)
+    turned = cosine < -0.9
+    if turned.any():  # near half a turn the skew part says little of the axis
+        quaternion = matrix_to_quaternion(m[turned])
+        length = np.linalg.norm(quaternion[:, :3], axis=-1, keepdims=True)
+        rotvec[turned] = quaternion[:, :3] / length * 2 * np.arctan2(length, quaternion[:, 3:])
+    return rotvec
 
 
 def rotation_6d_to_matrix(sixd):

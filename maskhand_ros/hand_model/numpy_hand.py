@@ -55,6 +55,7 @@ class HandModel:
         self.license = str(arrays['license']) if 'license' in arrays else "MANO licence: the user's own file"
         self._joint_template = self.J_regressor @ self.v_template
         self._joint_shapedirs = np.einsum('jv,vck->jck', self.J_regressor, self.shapedirs)
+        self._middle = self._middle_finger()
 
     @classmethod
     def load(cls, path=None, keypoint_set='mano'):
@@ -79,10 +80,18 @@ class HandModel:
         return self.faces[:, ::-1]
 
     def length(self, betas):
-        """Wrist to middle fingertip along the bones of the flat hand with `betas` (10,), metres."""
-        flat = np.eye(3)[None], np.tile(np.eye(3), (1, 15, 1, 1))
-        chain = self(np.asarray(betas)[None], *flat, vertices=False).keypoints[0, _MIDDLE]
-        return float(np.linalg.norm(np.diff(chain, axis=0), axis=1).sum())
+        """Wrist to middle fingertip along the bones of the flat hand with `betas` (..., 10): (...) metres."""
+        bones, by_beta = self._middle
+        bones = bones + np.einsum('bck,...k->...bc', by_beta, betas)
+        return np.sqrt(np.square(bones).sum(-1)).sum(-1)
+
+    def _middle_finger(self):
+        """Bones (4, 3) from the wrist to the middle fingertip of the flat mean hand, and how they grow with
+        each of the betas (4, 3, 10)."""
+        flat = np.tile(np.eye(3), (11, 1, 1)), np.tile(np.eye(3), (11, 15, 1, 1))
+        betas = np.concatenate([np.zeros((1, 10)), np.eye(10)])
+        bones = np.diff(self(betas, *flat, vertices=False).keypoints[:, _MIDDLE].astype(float), axis=1)
+        return bones[0], np.moveaxis(bones[1:] - bones[0], 0, -1)
 
     def __call__(self, betas, global_orient, hand_pose, vertices=True):
         """Skin hands.

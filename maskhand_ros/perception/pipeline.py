@@ -13,6 +13,7 @@ from maskhand_ros.hand_model.numpy_hand import HandModel
 from maskhand_ros.perception.cues import CueNetwork
 from maskhand_ros.perception.detector import PalmDetector
 from maskhand_ros.perception.errors import ModelError
+from maskhand_ros.perception.gates import PlausibleHand
 from maskhand_ros.perception.placement import Placement
 from maskhand_ros.perception.providers import providers_for
 from maskhand_ros.perception.reconstructor import Reconstructor
@@ -43,6 +44,8 @@ class PipelineConfig:
     top_k: int = 0
     smoothing: str = 'adaptive'
     """'off': hands leave as they were measured."""
+    predict: float = 0.0
+    """Seconds for which a hand that was followed and is not seen is given out as PREDICTED; 0: never."""
     detect_interval: int = 5
     """Frames between runs of the detector while some, but fewer than max_hands, are followed."""
 
@@ -82,6 +85,8 @@ class HandPipeline:
             config.presence_threshold,
             config.detect_interval,
             config.smoothing,
+            config.predict,
+            PlausibleHand(self.hand_model),
         )
         self._place = Placement(self.hand_model, at_landmarks, config.hand_length)
         description = self._reconstruct.description
@@ -92,6 +97,11 @@ class HandPipeline:
     def lost_ids(self):
         """Ids of the hands that ended with the last frame."""
         return self._tracker.lost_ids
+
+    @property
+    def refused(self):
+        """{reason: hands} that were found in the last frame and not given out, as they cannot be."""
+        return self._tracker.refused
 
     def reset(self):
         """Forgets the hands of the last frame."""
@@ -116,6 +126,8 @@ class HandPipeline:
         frame = unmirrored(frame) if self.config.mirrored_input else frame
         camera = frame.camera or Camera.default(width, frame.rgb.shape[0])
 
+        stamp = frame.stamp_ns * 1e-9
+        tracker.begin(stamp)
         followed = tracker.follow(frame.rgb, camera)
         clock.lap('cues')
         known, fresh = [view for _, view in followed], []
@@ -124,21 +136,25 @@ class HandPipeline:
         elif tracker.wants_detection(len(known)):
             fresh = tracker.detect(frame.rgb, camera, known)
         clock.lap('detect')
-        pairs = tracker.update(followed, fresh, frame.stamp_ns * 1e-9)
-        views = [view for _, view in pairs]
+        pairs = tracker.update(followed, fresh, stamp)
         clock.lap('track')
         hands = []
-        if views:
+        if pairs:
+            views = [view for _, view in pairs]
             prediction = self._reconstruct(
                 {name: np.concatenate([view.cues[name] for view in views]) for name in views[0].cues}
             )
             clock.lap('reconstruct')
             placed = self._place(prediction, views, frame, camera)
+            admitted = tracker.admit(pairs, placed, prediction, stamp)
+            pairs, placed = ([part[k] for k in admitted] for part in (pairs, placed))
+            prediction = prediction.rows(admitted)
+            placed, delays = tracker.smooth(pairs, placed, prediction, stamp)
             clock.lap('place')
-            placed, delays = tracker.smooth(pairs, placed, prediction, frame.stamp_ns)
-            hands = skin(self.hand_model, placed, prediction, views, frame, camera)
+            hands = skin(self.hand_model, placed, prediction, [view for _, view in pairs], frame, camera)
             tracker.finish(pairs, hands, delays)
             clock.lap('skin')
+        hands += tracker.predict(hands, stamp, camera)
         self.timings = clock.laps
         return [_as_received(hand, width) for hand in hands] if self.config.mirrored_input else hands
 

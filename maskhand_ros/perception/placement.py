@@ -18,25 +18,13 @@ from maskhand_ros.geometry import (
     rotvec_to_matrix,
 )
 from maskhand_ros.perception.refinement import LANDMARK_SIGMA_PX, refine, seen_shift, shape_growth
-from maskhand_ros.perception.types import (
-    SCALE_DEPTH,
-    SCALE_NONE,
-    SCALE_PARAMETER,
-    SCALE_POPULATION,
-    PlacedHand,
-)
+from maskhand_ros.perception.scale import PALM, to_scale
+from maskhand_ros.perception.types import SCALE_LEARNED, SCALE_PARAMETER, SCALE_POPULATION, PlacedHand
 
 _INDEPENDENT = 4
 """The errors of 21 landmarks of one hand go together: they are worth about this many independent ones."""
 ORIENTATION_SIGMA = 0.1
 """Standard deviation of the network's orientation about each axis, radians."""
-_SIZE_SPREAD = {SCALE_NONE: 0.065, SCALE_POPULATION: 0.065, SCALE_PARAMETER: 0.03}
-"""Relative standard deviation of the distance: adults' hand lengths (5.5 %) with the fit's own error (3 %),
-and the latter alone where the owner has measured his hand."""
-_DEPTH_SIGMA = 0.01
-_SKIN = 0.012
-"""Metres from the skin that a depth camera sees to the palm's keypoints."""
-_PALM = [0, 1, 5, 9, 13, 17]
 
 
 @dataclass
@@ -84,7 +72,7 @@ def fit_pose(points, pixels, focal, orientation_sigma=ORIENTATION_SIGMA, steps=8
         short = np.minimum(1, 0.5 * np.abs(translation[:, 2]) / np.maximum(np.abs(change[:, 2]), 1e-9))
         translation = translation + change[:, :3] * short[:, None]
         turn, turned_by = rotvec_to_matrix(change[:, 3:]) @ turn, turned_by + change[:, 3:]
-        if np.abs(change).max() < 1e-4:
+        if np.abs(change).max() < 3e-3:  # the next step is of its square
             break
     return Fit(turn, translation, np.linalg.inv(information))
 
@@ -95,16 +83,14 @@ class Placement:
 
     def __init__(self, hand_model, landmark_model, hand_length=0.0):
         self._model, self._landmark_model, self._hand_length = hand_model, landmark_model, hand_length
-        # One picture tells a hand's proportions, not its size: where nobody has said it, shapes have the
-        # length of the population's mean.
-        self._shapes = np.eye(10) if hand_length else self._without_length()
+        # One picture tells a hand's proportions, not its size.
+        self._shapes = self._without_length()
         self._growth = [part @ self._shapes for part in shape_growth(landmark_model)]
 
     def _without_length(self):
         """(10, 10) that takes out of betas what they say of the hand's length (which is linear in them to
         within a percent)."""
-        length = [self._model.length(betas) for betas in np.concatenate([np.zeros((1, 10)), np.eye(10)])]
-        longer = np.array(length[1:]) - length[0]
+        longer = self._model.length(np.eye(10)) - self._model.length(np.zeros(10))
         return np.eye(10) - np.outer(longer, longer) / (longer @ longer)
 
     def __call__(self, prediction, views, frame, camera):
@@ -115,13 +101,15 @@ class Placement:
             for part in (prediction.global_orient, prediction.hand_pose, prediction.betas)
         )
         betas = betas @ self._shapes
-        before = np.array([self._size(shape) for shape in betas])
+        known = [self._known_length(view) for view in views]
+        lengths = np.array([length for length, _ in known])
+        before = lengths / self._model.length(betas)
         fit, pose, change, shift, palms = self._fit(
             prediction, self._landmark_model(betas, orient, pose, vertices=False), pose, before, views
         )
         betas, orient = betas + change, fit.turn @ orient
         # The shape that the fit found has a length of its own: scaled about the camera, the picture stays.
-        sizes = np.array([self._size(shape) for shape in betas])
+        sizes = lengths / self._model.length(betas)
         grown = sizes / before
         fit.translation *= grown[:, None]
         placed = []
@@ -135,11 +123,20 @@ class Placement:
                 sizes[k],
                 grown[k] * shift[k],
                 fit.covariance[k],
-                SCALE_PARAMETER if self._hand_length else SCALE_POPULATION,
+                known[k][1],
             )
             hand = _to_camera(in_crop, view.crop_camera.rotation.T)
-            placed.append(_to_scale(hand, grown[k] * palms[k] @ _axes(view).T, frame, camera))
+            hand, ratio = to_scale(hand, grown[k] * palms[k] @ _axes(view).T, frame, camera)
+            placed.append(replace(hand, measured_length=None if ratio is None else ratio * lengths[k]))
         return placed
+
+    def _known_length(self, view):
+        """Metres from wrist to middle fingertip of the hand in a View, and where they come from (SCALE_*)."""
+        if view.learned_length:
+            return view.learned_length, SCALE_LEARNED
+        if self._hand_length:
+            return self._hand_length, SCALE_PARAMETER
+        return self._model.length(np.zeros(10)), SCALE_POPULATION
 
     def _fit(self, prediction, posed, pose, sizes, views):
         """Fit of N hands, their poses (N, 15, 3, 3) and changes of betas (N, 10): first as rigid bodies, then
@@ -167,11 +164,7 @@ class Placement:
         stddev = np.asarray(prediction.keypoint_stddev[..., 0], float)
         shift = seen_shift(keypoints, translation, pixels, focal, stddev)
         fit = Fit(turn @ fit.turn, translation, fit.covariance)
-        return fit, pose, change, shift, keypoints[:, _PALM]
-
-    def _size(self, betas):
-        """What the hand model with `betas` (10,) is to be multiplied by."""
-        return self._hand_length / self._model.length(betas) if self._hand_length else 1.0
+        return fit, pose, change, shift, keypoints[:, PALM]
 
 
 def _axes(view):
@@ -198,41 +191,3 @@ def _to_camera(hand, back):
         shift=hand.shift @ polar.T,
         covariance=blocks @ hand.covariance @ blocks.T,
     )
-
-
-def _to_scale(hand, palm, frame, camera):
-    """A PlacedHand with its metric scale from the best that there is, and the covariance that goes with it;
-    `palm` (6, 3) metres are its palm's keypoints, from the wrist."""
-    if frame.camera is None:
-        hand = replace(hand, source=SCALE_NONE)
-    elif frame.depth is not None:
-        points = palm + hand.position
-        ratio = _depth_ratio(frame.depth, camera.project(points), points[:, 2])
-        if ratio is not None:
-            hand = replace(
-                hand,
-                source=SCALE_DEPTH,
-                size=ratio * hand.size,
-                position=ratio * hand.position,
-                shift=ratio * hand.shift,
-            )
-    distance = np.linalg.norm(hand.position)
-    along = _DEPTH_SIGMA if hand.source == SCALE_DEPTH else _SIZE_SPREAD[hand.source] * distance
-    ray = hand.position / distance
-    covariance = hand.covariance.copy()
-    covariance[:3, :3] += along**2 * np.outer(ray, ray)
-    return replace(hand, covariance=covariance)
-
-
-def _depth_ratio(depth, pixels, z):
-    """Factor that brings palm points at `pixels` (N, 2) and depths `z` (N,) to the depth picture; None if it
-    is unsure."""
-    column, row = np.round(pixels).astype(int).T
-    inside = (column >= 0) & (row >= 0) & (column < depth.shape[1]) & (row < depth.shape[0])
-    seen = depth[row[inside], column[inside]].astype(float)
-    good = np.isfinite(seen) & (seen > 0)
-    if good.sum() < 3:
-        return None
-    ratio = np.median((seen[good] + _SKIN) / z[inside][good])
-    # Beyond these no adult's hand is meant: the depth is the background's or a hole's.
-    return ratio if 0.6 < ratio < 1.6 else None

@@ -41,6 +41,18 @@ class HandPrediction:
     keypoint_stddev: np.ndarray  # (N, 21, 2)
     hypotheses: list[HandPrediction] | None = None
 
+    @property
+    def finite(self):
+        """(N,) whether every number of a hand is one."""
+        parts = (self.keypoints, self.global_orient, self.hand_pose, self.betas, self.keypoint_stddev)
+        return np.all([np.isfinite(part).reshape(len(part), -1).all(1) for part in parts], axis=0)
+
+    def rows(self, chosen):
+        """The HandPrediction of the hands that a list of indices picks."""
+        parts = {name: value[chosen] for name, value in vars(self).items() if name != 'hypotheses'}
+        drawn = self.hypotheses and [hypothesis.rows(chosen) for hypothesis in self.hypotheses]
+        return HandPrediction(**parts, hypotheses=drawn)
+
 
 def verify_weights(weights_dir):
     """The content of model.json in `weights_dir`, after every file it lists has shown the recorded SHA-256.

@@ -76,11 +76,13 @@ def _shape_only(moves, keypoints, measured):
     and turns first, change, against `measured` (N, 21, 3), whose place, turn and size count for nothing."""
     count = len(moves)
     rows = moves.transpose(0, 1, 3, 2).reshape(count, 63, -1)
+    residual = (measured - keypoints).reshape(count, 63, 1)
     # Shift, turn, growth.
-    basis = np.linalg.qr(np.concatenate([rows[..., :6], keypoints.reshape(count, 63, 1)], 2))[0]
-    residual = (procrustes_align(measured, keypoints) - keypoints).reshape(count, 63, 1)
-    rows, residual = (part - basis @ (np.swapaxes(basis, 1, 2) @ part) for part in (rows, residual))
-    return rows, residual[..., 0]
+    free = np.concatenate([rows[..., :6], keypoints.reshape(count, 63, 1)], 2)
+    both = np.concatenate([rows, residual], 2)
+    transposed = np.swapaxes(free, 1, 2)
+    both = both - free @ np.linalg.solve(transposed @ free, transposed @ both)
+    return both[..., :-1], both[..., -1]
 
 
 def refine(hand_pose, rotations, joints, keypoints, translation, pixels, measured, focal, growth, steps=2):
@@ -106,6 +108,8 @@ def refine(hand_pose, rotations, joints, keypoints, translation, pixels, measure
         np.concatenate([by_beta, np.swapaxes(part, 2, 3)], -1)
         for by_beta, part in zip(growth, (bones, riders), strict=True)
     )
+    # In their place once: what the steps below change of it they leave out.
+    measured = procrustes_align(measured, keypoints)
     turn = np.tile(np.eye(3), (count, 1, 1))
     by_shift = np.broadcast_to(np.eye(3), (count, 21, 3, 3))
     for _ in range(steps):

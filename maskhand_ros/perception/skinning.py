@@ -13,6 +13,8 @@ def skin(model, placed, prediction, views, frame, camera):
 
     Ids, states and the operator are the tracker's to fill in.
     """
+    if not placed:
+        return []
     orient, pose, betas = (
         np.stack([getattr(hand, name) for hand in placed]) for name in ('orient', 'pose', 'betas')
     )

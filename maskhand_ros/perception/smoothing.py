@@ -66,10 +66,10 @@ class HandFilter:
         trust = min(1.0, USUAL_STDDEV / max(stddev, 1e-6))
         state = _State(placed, stamp, count=min(last.count + 1, SHAPE_FRAMES))
         rotations, state.rotation_raw = last.placed.rotations, placed.rotations
-        turn = _turns(last.rotation_raw, state.rotation_raw)
+        turn, left = _turns(np.stack([last.rotation_raw, rotations]), state.rotation_raw)
         state.rotation_speed = _low_pass(last.rotation_speed, turn / dt, ROTATION.speed, dt)
         gain = ROTATION.gains(np.linalg.norm(state.rotation_speed, axis=1), dt, trust)
-        rotations = rotations @ rotvec_to_matrix(gain[:, None] * _turns(rotations, state.rotation_raw))
+        rotations = rotations @ rotvec_to_matrix(gain[:, None] * left)
 
         place, state.place_raw = _seen(last.placed.position), _seen(placed.position)
         step = (state.place_raw - last.place_raw) / dt
@@ -114,8 +114,8 @@ def _low_pass(old, new, cutoff, dt):
 
 
 def _turns(start, end):
-    """Rotation vectors (K, 3) from rotations (K, 3, 3) to others, in the frames of the first."""
-    return matrix_to_rotvec(np.swapaxes(start, 1, 2) @ end)
+    """Rotation vectors (..., 3) from rotations (..., 3, 3) to others, in the frames of the first."""
+    return matrix_to_rotvec(np.swapaxes(start, -1, -2) @ end)
 
 
 def _seen(position):

@@ -8,6 +8,9 @@ import numpy as np
 
 from maskhand_ros.geometry import CropCamera
 from maskhand_ros.perception.crop import crop_hand, crop_to_camera, roi_from_keypoints
+from maskhand_ros.perception.gates import ELSEWHERE, JUMP, NOT_FINITE, REASONS, TURNED, JumpGate
+from maskhand_ros.perception.prediction import Forecast
+from maskhand_ros.perception.scale import LearnedLength
 from maskhand_ros.perception.smoothing import HandFilter
 from maskhand_ros.perception.types import LEFT, RIGHT, TENTATIVE, TRACKED
 
@@ -26,6 +29,8 @@ _REACH, _SPEED = 1.0, 6.0
 _GROWTH = 1.7
 """How much larger or smaller it may be then."""
 _SIDE_MEMORY, _SIDE_SWITCH, _SETTLED = (0.8, 0.98), 0.7, 10
+_SURE = 0.5
+"""Confidence from which the length of a hand is learned."""
 _SAME_HAND = 0.1
 """Two sets of landmarks are one hand if they differ by less than this share of the hand's square."""
 
@@ -45,10 +50,14 @@ class View:
     """That the hand is a right one, from this crop alone."""
     side_probability: float = 0.5
     """That `side` is right, over the frames of the track."""
+    learned_length: float | None = None
+    """Metres from wrist to middle fingertip, once the track knows."""
 
     @property
     def presence(self):
-        return float(self.cues['presence'][0, 0])
+        """Probability of a hand in the crop; 0 where the network's landmarks are no numbers."""
+        finite = all(np.isfinite(self.cues[name]).all() for name in ('landmarks', 'world_landmarks'))
+        return float(self.cues['presence'][0, 0]) if finite else 0.0
 
     @property
     def landmarks(self):
@@ -78,6 +87,9 @@ class Track:
     """Seconds, when it was last seen."""
     operator: bool = field(default=False)
     filter: HandFilter = field(default_factory=HandFilter)
+    length: LearnedLength = field(default_factory=LearnedLength)
+    jump: JumpGate = field(default_factory=JumpGate)
+    forecast: Forecast = field(default_factory=Forecast)
 
     def update(self, view, stamp):
         """Takes in a new view at `stamp` seconds; the side changes only when the evidence has clearly turned,
@@ -104,10 +116,13 @@ class Tracker:
         presence_threshold=0.5,
         detect_interval=5,
         smoothing='adaptive',
+        predict=0.0,
+        plausible=None,
     ):
         """`detect_interval`: frames between runs of the detector while some, but fewer than max_hands, are
-        followed. `smoothing` 'off' leaves hands as they were measured."""
-        self._smooth = smoothing != 'off'
+        followed. `smoothing` 'off' leaves hands as they were measured. `predict`: seconds for which a hand
+        that is not seen is given out as PREDICTED. `plausible`: a PlausibleHand."""
+        self._smooth, self._predict, self._plausible = smoothing != 'off', predict, plausible
         self._detector, self._cues = detector, cue_network
         self._max_hands, self._threshold, self._interval = max_hands, presence_threshold, detect_interval
         self._next_id = 1
@@ -116,11 +131,20 @@ class Tracker:
     def reset(self):
         """Forgets every hand; ids go on."""
         self._tracks, self._since_detection, self._blank_frames = [], self._interval, 0
-        self.lost_ids = []
+        self._stamp, self.lost_ids, self.refused = None, [], dict.fromkeys(REASONS, 0)
+
+    def begin(self, stamp):
+        """A new frame at `stamp` seconds. Every track ends where the time has gone back, or on by more than
+        REMEMBER: what is there now may be another's hand."""
+        self.lost_ids, self.refused = [], dict.fromkeys(REASONS, 0)
+        if self._stamp is not None and not 0 <= stamp - self._stamp <= REMEMBER:
+            lost = [track.id for track in self._tracks]
+            self.reset()
+            self.lost_ids = lost
+        self._stamp = stamp
 
     def follow(self, rgb, camera):
         """Views of the hands of the last frame: [(Track, View)]. One that cannot be seen counts as missed."""
-        self.lost_ids = []
         tracks = [track for track in self._tracks if track.missed < LOOK_FRAMES]
         rois = [roi_from_keypoints(track.keypoints_px, track.side) for track in tracks]
         looks = [
@@ -203,19 +227,71 @@ class Tracker:
             track.update(view, stamp)
             right = track.right_probability
             view.side_probability = right if view.side == 'right' else 1 - right
+            view.learned_length = track.length.value
         ended = [track for track in self._tracks if track.missed and stamp - track.stamp > REMEMBER]
         self._tracks = [track for track in self._tracks if not any(track is other for other in ended)]
-        self.lost_ids = [track.id for track in ended]
+        self.lost_ids += [track.id for track in ended]
         return pairs
 
-    def smooth(self, pairs, placed, prediction, stamp_ns):
-        """PlacedHands smoothed along their tracks, in the order of `pairs` (Track, View), and the delays in
-        seconds that this puts on them."""
-        if not self._smooth:
+    def finite(self, pairs, prediction):
+        """Indices of the `pairs` whose rows of a HandPrediction are numbers; the others count as refused."""
+        good = prediction.finite
+        self.refused[NOT_FINITE] += int((~good).sum())
+        for (track, _), fine in zip(pairs, good, strict=True):
+            track.seen *= fine
+        return np.flatnonzero(good).tolist()
+
+    def admit(self, pairs, placed, prediction, stamp):
+        """Which of the PlacedHands at `stamp` seconds can be: their indices. `pairs` and `prediction` are
+        parallel to them. The others are counted in `refused`, and their tracks have to be confirmed anew.
+
+        A track that goes on elsewhere is another hand: it gets a new id in `pairs`.
+        """
+        admitted = []
+        for k, (reason, hand) in enumerate(zip(self._plausible(placed), placed, strict=True)):
+            track, view = pairs[k]
+            jump = None if reason else track.jump(hand, stamp)
+            if jump == ELSEWHERE:
+                track = self._another(track, view, stamp)
+                pairs[k] = track, view
+            elif jump == TURNED:
+                track.filter = HandFilter()
+            elif jump == JUMP:
+                reason = JUMP
+            if reason:
+                self.refused[reason] += 1
+                track.seen = 0
+                continue
+            admitted.append(k)
+            if hand.measured_length and prediction.confidence[k] > _SURE:
+                track.length.add(hand.measured_length)
+        return admitted
+
+    def _another(self, track, view, stamp):
+        """A new Track in the place of one that has run on into another hand."""
+        new = Track(self._next_id, view.side, view.right_probability, view.keypoints_px)
+        self._next_id += 1
+        new.update(view, stamp)
+        self._tracks[[other is track for other in self._tracks].index(True)] = new
+        self.lost_ids.append(track.id)
+        return new
+
+    def predict(self, hands, stamp, camera):
+        """PREDICTED Hands at `stamp` seconds in the place of those that were TRACKED and are not among
+        `hands`."""
+        given = {hand.id for hand in hands}
+        away = [track for track in self._tracks if track.id not in given]
+        found = (track.forecast.at(stamp, camera, self._predict) for track in away)
+        return [hand for hand in found if hand is not None]
+
+    def smooth(self, pairs, placed, prediction, stamp):
+        """PlacedHands smoothed along their tracks, at `stamp` seconds, in the order of `pairs` (Track, View),
+        and the delays in seconds that this puts on them."""
+        if not placed or not self._smooth:
             return placed, [0.0] * len(placed)
         sure = np.asarray(prediction.keypoint_stddev)[:, 1:, 0].mean(1)
         steps = [
-            track.filter(hand, stamp_ns * 1e-9, stddev)
+            track.filter(hand, stamp, stddev)
             for (track, _), hand, stddev in zip(pairs, placed, sure, strict=True)
         ]
         hands, delays = zip(*steps, strict=True)
@@ -237,6 +313,8 @@ class Tracker:
             for (track, _), hand in zip(pairs, hands, strict=True):
                 if hand.side == side:
                     hand.operator = track.operator = hand.id == chosen
+        for (track, _), hand in zip(pairs, hands, strict=True):
+            track.forecast.see(hand, track.stamp)
 
     def _look(self, rgb, camera, rois):
         """A View of each HandRoi; one whose side is open is looked at unmirrored."""

@@ -67,6 +67,8 @@ class PlacedHand:
     """(6, 6) of the wrist's position and rotation, about the camera's fixed axes."""
     source: int
     """One of SCALE_*."""
+    measured_length: float | None = None
+    """Metres from wrist to middle fingertip, where a depth picture tells them."""
 
     @property
     def rotations(self):

@@ -1,0 +1,117 @@
+"""How large a hand is and so how far: what one camera cannot see. In this order from a depth picture, the
+length learned of the hand while there was one, the owner's word, or the population."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from maskhand_ros.perception.types import (
+    SCALE_DEPTH,
+    SCALE_LEARNED,
+    SCALE_NONE,
+    SCALE_PARAMETER,
+    SCALE_POPULATION,
+)
+
+SIZE_SPREAD = {SCALE_NONE: 0.065, SCALE_POPULATION: 0.065, SCALE_PARAMETER: 0.03, SCALE_LEARNED: 0.03}
+"""Relative standard deviation of the distance: adults' hand lengths (5.5 %) with the fit's own error (3 %),
+and the latter alone where the length is known."""
+DEPTH_SIGMA = 0.01
+"""Metres, of a distance from a depth picture."""
+_SKIN = 0.012
+"""Metres from the skin that a depth camera sees to the palm's keypoints."""
+_RATIOS, _RATIOS_LEARNED = (0.6, 1.6), (0.87, 1.15)
+"""What a depth picture may make of a hand's distance: beyond, it shows what is in front of it or behind."""
+_ENOUGH_POINTS, _APART = 8, 0.06
+"""Points of the palm that must have a depth, and how far from their median (as a share) they count."""
+
+PALM = [0, 1, 5, 9, 13, 17]
+"""Keypoints around the palm."""
+
+
+def _over_palm():
+    """(S, 6) weights of the PALM keypoints that make points all over it."""
+    rays = [
+        np.eye(6)[a] * t * (1 - u) + np.eye(6)[b] * t * u + np.eye(6)[0] * (1 - t)
+        for a, b in ((1, 2), (2, 3), (3, 4), (4, 5))
+        for u in (0.0, 0.5)
+        for t in (0.25, 0.45, 0.65, 0.85)
+    ]
+    return np.array(rays)
+
+
+_SPOTS = _over_palm()
+
+
+class LearnedLength:
+    """Length of one hand from what depth pictures say of it, frame by frame: a median that is kept for good
+    once it is stable."""
+
+    ENOUGH, STABLE, TOGETHER = 30, 0.01, 10
+    """Frames at least; relative error of the median at most; neighbouring frames that err alike."""
+
+    def __init__(self):
+        self.value = None
+        """Metres from the wrist to the middle fingertip; None until it is known."""
+        self._seen = []
+
+    def add(self, length):
+        """Take in the `length` in metres that one depth picture gives."""
+        if self.value is not None:
+            return
+        self._seen.append(length)
+        middle = np.median(self._seen)
+        spread = 1.48 * np.median(np.abs(self._seen - middle)) / middle
+        count = len(self._seen)
+        if count >= self.ENOUGH and spread * np.sqrt(self.TOGETHER / count) < self.STABLE:
+            self.value = float(middle)
+            self._seen.clear()
+
+
+def to_scale(hand, palm, frame, camera):
+    """A PlacedHand at its distance, with the covariance that goes with how it is known, and the ratio of its
+    size in the depth picture to the one it came with (None without).
+
+    `palm` (6, 3) metres are its PALM keypoints, from the wrist.
+    """
+    ratio = None
+    if frame.camera is None:
+        hand = replace(hand, source=SCALE_NONE)
+    elif frame.depth is not None:
+        ratio = _depth_ratio(frame.depth, camera, _SPOTS @ palm + hand.position, hand.source)
+    if ratio is not None:
+        known = hand.source == SCALE_LEARNED
+        hand = replace(
+            hand,
+            source=SCALE_DEPTH,
+            # A length once learned stays: bones do not grow and shrink with the depth picture's noise.
+            size=hand.size if known else ratio * hand.size,
+            shift=hand.shift if known else ratio * hand.shift,
+            position=ratio * hand.position,
+        )
+    distance = np.linalg.norm(hand.position)
+    along = DEPTH_SIGMA if hand.source == SCALE_DEPTH else SIZE_SPREAD[hand.source] * distance
+    ray = hand.position / distance
+    covariance = hand.covariance.copy()
+    covariance[:3, :3] += along**2 * np.outer(ray, ray)
+    return replace(hand, covariance=covariance), ratio
+
+
+def _depth_ratio(depth, camera, points, source):
+    """Factor that brings `points` (N, 3) of a palm to the depth picture; None if it is unsure."""
+    column, row = np.round(camera.project(points)).astype(int).T
+    inside = (column >= 0) & (row >= 0) & (column < depth.shape[1]) & (row < depth.shape[0])
+    seen = depth[row[inside], column[inside]].astype(float)
+    good = np.isfinite(seen) & (seen > 0)
+    if good.sum() < _ENOUGH_POINTS:
+        return None
+    ratios = (seen[good] + _SKIN) / points[inside, 2][good]
+    ratio = np.median(ratios)
+    # A finger of the other hand, a cup, the wall behind: what is not at the palm's distance is not the palm.
+    near = np.abs(ratios - ratio) < _APART * ratio
+    low, high = _RATIOS_LEARNED if source == SCALE_LEARNED else _RATIOS
+    if near.sum() < max(_ENOUGH_POINTS, 0.5 * len(ratios)) or not low < ratio < high:
+        return None
+    return ratios[near].mean()
