@@ -140,15 +140,11 @@ class HandPipeline:
         clock.lap('track')
         hands = []
         if pairs:
-            views = [view for _, view in pairs]
-            prediction = self._reconstruct(
-                {name: np.concatenate([view.cues[name] for view in views]) for name in views[0].cues}
-            )
+            prediction = self._reconstruct(_together([view.cues for _, view in pairs]))
             clock.lap('reconstruct')
-            placed = self._place(prediction, views, frame, camera)
-            admitted = tracker.admit(pairs, placed, prediction, stamp)
-            pairs, placed = ([part[k] for k in admitted] for part in (pairs, placed))
-            prediction = prediction.rows(admitted)
+            pairs, prediction = tracker.finite(pairs, prediction)
+            placed = self._place(prediction, [view for _, view in pairs], frame, camera)
+            pairs, placed, prediction = tracker.admit(pairs, placed, prediction, stamp)
             placed, delays = tracker.smooth(pairs, placed, prediction, stamp)
             clock.lap('place')
             hands = skin(self.hand_model, placed, prediction, [view for _, view in pairs], frame, camera)
@@ -157,6 +153,11 @@ class HandPipeline:
         hands += tracker.predict(hands, stamp, camera)
         self.timings = clock.laps
         return [_as_received(hand, width) for hand in hands] if self.config.mirrored_input else hands
+
+
+def _together(cues):
+    """The cues of several crops (dicts of arrays with a leading axis of 1) as those of one batch."""
+    return {name: np.concatenate([of_crop[name] for of_crop in cues]) for name in cues[0]}
 
 
 class Stopwatch:

@@ -96,6 +96,8 @@ class Placement:
     def __call__(self, prediction, views, frame, camera):
         """PlacedHand[] from a HandPrediction of N hands and their N views (tracker.View), in a Frame and its
         Camera."""
+        if not views:
+            return []
         orient, pose, betas = (
             np.array(part, float)
             for part in (prediction.global_orient, prediction.hand_pose, prediction.betas)

@@ -20,8 +20,9 @@ SIZE_SPREAD = {SCALE_NONE: 0.065, SCALE_POPULATION: 0.065, SCALE_PARAMETER: 0.03
 and the latter alone where the length is known."""
 DEPTH_SIGMA = 0.01
 """Metres, of a distance from a depth picture."""
-_SKIN = 0.012
-"""Metres from the skin that a depth camera sees to the palm's keypoints."""
+_SKIN = {'back': 0.0135, 'palm': 0.0195}
+"""Metres from the skin that a depth camera sees to the keypoints within, by the side that is seen: medians
+over the open hand's palm."""
 _RATIOS, _RATIOS_LEARNED = (0.6, 1.6), (0.87, 1.15)
 """What a depth picture may make of a hand's distance: beyond, it shows what is in front of it or behind."""
 _ENOUGH_POINTS, _APART = 8, 0.06
@@ -80,7 +81,8 @@ def to_scale(hand, palm, frame, camera):
     if frame.camera is None:
         hand = replace(hand, source=SCALE_NONE)
     elif frame.depth is not None:
-        ratio = _depth_ratio(frame.depth, camera, _SPOTS @ palm + hand.position, hand.source)
+        skin = _SKIN[_seen_side(palm, hand)]
+        ratio = _depth_ratio(frame.depth, camera, _SPOTS @ palm + hand.position, skin, hand.source)
     if ratio is not None:
         known = hand.source == SCALE_LEARNED
         hand = replace(
@@ -99,15 +101,24 @@ def to_scale(hand, palm, frame, camera):
     return replace(hand, covariance=covariance), ratio
 
 
-def _depth_ratio(depth, camera, points, source):
-    """Factor that brings `points` (N, 3) of a palm to the depth picture; None if it is unsure."""
+def _seen_side(palm, hand):
+    """'back' or 'palm': which the camera sees of a PlacedHand with the PALM keypoints `palm` (6, 3)."""
+    out_of_back = np.cross(palm[5] - palm[0], palm[2] - palm[0])
+    if hand.side == 'left':
+        out_of_back = -out_of_back
+    return 'back' if out_of_back @ hand.position < 0 else 'palm'
+
+
+def _depth_ratio(depth, camera, points, skin, source):
+    """Factor that brings `points` (N, 3) of a palm, `skin` metres under what is seen, to the depth picture;
+    None if it is unsure."""
     column, row = np.round(camera.project(points)).astype(int).T
     inside = (column >= 0) & (row >= 0) & (column < depth.shape[1]) & (row < depth.shape[0])
     seen = depth[row[inside], column[inside]].astype(float)
     good = np.isfinite(seen) & (seen > 0)
     if good.sum() < _ENOUGH_POINTS:
         return None
-    ratios = (seen[good] + _SKIN) / points[inside, 2][good]
+    ratios = (seen[good] + skin) / points[inside, 2][good]
     ratio = np.median(ratios)
     # A finger of the other hand, a cup, the wall behind: what is not at the palm's distance is not the palm.
     near = np.abs(ratios - ratio) < _APART * ratio

@@ -13,6 +13,7 @@ import math
 import numpy as np
 
 from maskhand_ros.geometry import matrix_to_rotvec, rotvec_to_matrix
+from maskhand_ros.perception.types import SCALE_DEPTH
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +40,9 @@ ROTATION = OneEuro(rest=1.2, slope=8.0)
 DIRECTION = OneEuro(rest=1.5, slope=22.0)
 """Of the wrist seen from the camera, radians."""
 RANGE = OneEuro(rest=0.5, slope=9.0)
-"""Of the logarithm of the wrist's distance."""
+"""Of the logarithm of the wrist's distance, as one camera tells it."""
+RANGE_BY_DEPTH = OneEuro(rest=1.5, slope=40.0)
+"""The same where a depth picture tells it, which jitters far less."""
 SHIFT_CUTOFF = 3.0
 """Hz, of where keypoints are seen beside the mesh."""
 SHAPE_FRAMES = 60
@@ -75,7 +78,8 @@ class HandFilter:
         step = (state.place_raw - last.place_raw) / dt
         state.place_speed = _low_pass(last.place_speed, step, DIRECTION.speed, dt)
         across = DIRECTION.gains(np.linalg.norm(state.place_speed[:2]), dt)
-        along = RANGE.gains(abs(state.place_speed[2]), dt)
+        by_depth = placed.source == last.placed.source == SCALE_DEPTH
+        along = (RANGE_BY_DEPTH if by_depth else RANGE).gains(abs(state.place_speed[2]), dt)
         place = place + np.array([across, across, along]) * (state.place_raw - place)
 
         weight = 1 / state.count

@@ -8,7 +8,7 @@ import numpy as np
 
 from maskhand_ros.geometry import CropCamera
 from maskhand_ros.perception.crop import crop_hand, crop_to_camera, roi_from_keypoints
-from maskhand_ros.perception.gates import ELSEWHERE, JUMP, NOT_FINITE, REASONS, TURNED, JumpGate
+from maskhand_ros.perception.gates import ELSEWHERE, NOT_FINITE, REASONS, TURNED, JumpGate
 from maskhand_ros.perception.prediction import Forecast
 from maskhand_ros.perception.scale import LearnedLength
 from maskhand_ros.perception.smoothing import HandFilter
@@ -234,20 +234,19 @@ class Tracker:
         return pairs
 
     def finite(self, pairs, prediction):
-        """Indices of the `pairs` whose rows of a HandPrediction are numbers; the others count as refused."""
+        """The `pairs` (Track, View) and the rows of a HandPrediction that are numbers; the others count as
+        refused."""
         good = prediction.finite
         self.refused[NOT_FINITE] += int((~good).sum())
         for (track, _), fine in zip(pairs, good, strict=True):
             track.seen *= fine
-        return np.flatnonzero(good).tolist()
+        return [pair for pair, fine in zip(pairs, good, strict=True) if fine], prediction.rows(good)
 
     def admit(self, pairs, placed, prediction, stamp):
-        """Which of the PlacedHands at `stamp` seconds can be: their indices. `pairs` and `prediction` are
-        parallel to them. The others are counted in `refused`, and their tracks have to be confirmed anew.
-
-        A track that goes on elsewhere is another hand: it gets a new id in `pairs`.
-        """
-        admitted = []
+        """The `pairs`, PlacedHands and rows of the prediction of what can be a hand at `stamp` seconds. The
+        others are counted in `refused`, and their tracks have to be confirmed anew. A track that goes on
+        elsewhere is another hand: it gets a new id."""
+        admitted, pairs = [], list(pairs)
         for k, (reason, hand) in enumerate(zip(self._plausible(placed), placed, strict=True)):
             track, view = pairs[k]
             jump = None if reason else track.jump(hand, stamp)
@@ -256,8 +255,8 @@ class Tracker:
                 pairs[k] = track, view
             elif jump == TURNED:
                 track.filter = HandFilter()
-            elif jump == JUMP:
-                reason = JUMP
+            elif jump:
+                reason = jump
             if reason:
                 self.refused[reason] += 1
                 track.seen = 0
@@ -265,7 +264,8 @@ class Tracker:
             admitted.append(k)
             if hand.measured_length and prediction.confidence[k] > _SURE:
                 track.length.add(hand.measured_length)
-        return admitted
+        pairs, placed = ([part[k] for k in admitted] for part in (pairs, placed))
+        return pairs, placed, prediction.rows(admitted)
 
     def _another(self, track, view, stamp):
         """A new Track in the place of one that has run on into another hand."""

@@ -3,14 +3,16 @@
     maskhand evaluate-video [--sequences still wave ...] [--smoothing off]
 
 Prints a figure for each limit, and exits 1 where one is missed. `metric` figures are of the wrist in the
-camera's frame with the true K; `with length` gives the pipeline the true hand_length, `with depth` the
-depth pictures. Jitter is the standard deviation about the mean while nothing moves; lag is the delay of the
-wrist's path in `wave` against the truth. The sequences are described in training/data/sequences.py.
+camera's frame with the true K; `hand_length given` gives the pipeline the true one, `depth picture` the depth
+pictures, `length learned` takes them away at half time. Jitter is the standard deviation about the mean while
+nothing moves; lag is the delay of the wrist's path in `wave` against the truth. The sequences are described
+in training/data/sequences.py.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +21,7 @@ import numpy as np
 from ..commands import common
 from ..geometry import Camera
 from ..hand_model.numpy_hand import HandModel
-from ..perception.types import SIDE_NAMES, Frame, Hand
+from ..perception.types import SCALE_LEARNED, SIDE_NAMES, Frame, Hand
 from .metrics import tight_box
 
 NEAR = 0.35
@@ -45,6 +47,13 @@ class Record:
             if hands[actor] is not None
         ]
 
+    def with_source(self, source):
+        """The Record with the hands alone whose scale comes from `source` (SCALE_*)."""
+        hands = [
+            [hand if hand and hand.scale_source == source else None for hand in frame] for frame in self.hands
+        ]
+        return dataclasses.replace(self, hands=hands)
+
     def visible(self, camera):
         """(T, A) whether a hand is in the picture as a whole."""
         truth = np.stack(self.truth)
@@ -69,12 +78,13 @@ def stage_camera() -> Camera:
     return Camera(K, WIDTH, HEIGHT)
 
 
-def watch(pipeline, actors, shots, with_depth=False) -> Record:
-    """Run a pipeline over Shots at their own times."""
+def watch(pipeline, actors, shots, depth_until=0.0) -> Record:
+    """Run a pipeline over Shots at their own times, with their depth pictures in the first `depth_until`
+    seconds."""
     camera, record = stage_camera(), Record(actors)
     pipeline.reset()
     for shot in shots:
-        depth = shot.depth.astype(np.float32) / 1000 if with_depth else None
+        depth = shot.depth.astype(np.float32) / 1000 if shot.second < depth_until else None
         stamp = round(1e9 * (1 + shot.second))
         hands = pipeline.process(Frame(shot.rgb, stamp, camera, depth))
         owners = match(hands, [camera.project(points) for points in shot.keypoints])
@@ -219,9 +229,9 @@ class Figure:
         return f'{self.name:52}{self.value:10.3g} {self.unit:5}{limit:>16}  {"" if self.held else "MISSED"}'
 
 
-def figures(records, with_length, with_depth) -> list[Figure]:
-    """What the records {sequence: Record} show: monocular, of the same with the true hand_length, and of
-    those that have depth pictures with them."""
+def figures(records, with_length, with_depth, learned) -> list[Figure]:
+    """What the records {sequence: Record} show: monocular, of the same with the true hand_length, of those
+    that have depth pictures with them, and with them in the first half only."""
     from .data.sequences import SEQUENCES
 
     everywhere = _pooled(records)
@@ -230,8 +240,14 @@ def figures(records, with_length, with_depth) -> list[Figure]:
         Figure(
             'wrist error, hand_length given', 100 * np.median(_pooled(with_length)['relative']), 0, 3, '%'
         ),
-        Figure('wrist error, depth picture', 1e3 * np.median(_pooled(with_depth)['metres']), 0, 12, 'mm'),
     ]
+    if with_depth:
+        metres = _pooled(with_depth)['metres']
+        later = _pooled({name: record.with_source(SCALE_LEARNED) for name, record in learned.items()})
+        found += [
+            Figure('wrist error, depth picture', 1e3 * np.median(metres), 0, 12, 'mm'),
+            Figure('wrist error, length learned', 100 * np.median(later['relative']), 0, 3, '%'),
+        ]
     for axis in ('along', 'across'):
         sigmas = everywhere[f'{axis}_sigmas']
         found += [
@@ -268,7 +284,7 @@ def run(args: argparse.Namespace) -> int:
     from .data.sequences import SEQUENCES, play
 
     pipeline, hand = common.build_pipeline(args), HandModel.load()
-    records, with_length, with_depth = {}, {}, {}
+    records, with_length, with_depth, learned = {}, {}, {}, {}
     for name in args.sequences:
         sequence, shots = SEQUENCES[name], list(play(name))
         records[name] = watch(pipeline, sequence.actors, shots)
@@ -276,9 +292,10 @@ def run(args: argparse.Namespace) -> int:
             length = hand.length(sequence.actors[0].betas)
             with_length[name] = watch(common.build_pipeline(args, hand_length=length), sequence.actors, shots)
         if sequence.depth:
-            with_depth[name] = watch(pipeline, sequence.actors, shots, with_depth=True)
+            with_depth[name] = watch(pipeline, sequence.actors, shots, depth_until=np.inf)
+            learned[name] = watch(pipeline, sequence.actors, shots, depth_until=sequence.seconds / 2)
         print(f'{name}: {len(shots)} frames', flush=True)
-    found = figures(records, with_length, with_depth)
+    found = figures(records, with_length, with_depth, learned)
     print('\n'.join(figure.row() for figure in found))
     if args.json:
         common.write_json(args.json, {figure.name: float(figure.value) for figure in found})
