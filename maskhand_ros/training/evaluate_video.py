@@ -1,6 +1,6 @@
 """The pipeline on rendered sequences with truth: place, ids, sides, jitter and lag, against their limits.
 
-    maskhand evaluate-video [--sequences still wave ...] [--smoothing off]
+    maskhand evaluate-video [--sequences still wave ...] [--smoothing off] [--video me.mp4]
 
 Prints a figure for each limit, and exits 1 where one is missed. `metric` figures are of the wrist in the
 camera's frame with the true K; `hand_length given` gives the pipeline the true one, `depth picture` the depth
@@ -23,6 +23,7 @@ from ..geometry import Camera
 from ..hand_model.numpy_hand import HandModel
 from ..perception.types import SCALE_LEARNED, SIDE_NAMES, Frame, Hand
 from .metrics import tight_box
+from .still_stretches import still_stretches
 
 NEAR = 0.35
 """Share of a hand's box within which the mean keypoint must lie to be its own."""
@@ -66,6 +67,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from .data.sequences import SEQUENCES
 
     parser.add_argument('--sequences', nargs='+', choices=SEQUENCES, default=list(SEQUENCES))
+    parser.add_argument(
+        '--video', type=Path, help='a real video of one hand: jitter where it holds still (no truth needed)'
+    )
     parser.add_argument('--json', type=Path, help='also write the figures here')
     common.add_pipeline_arguments(parser)
     parser.set_defaults(max_hands=4)
@@ -274,6 +278,20 @@ def figures(records, with_length, with_depth, learned) -> list[Figure]:
     return found
 
 
+def figures_of_video(stretches) -> list[Figure]:
+    """Jitter over the still stretches of a real video: medians; infinite where there are none."""
+    print(f'still stretches of the video: {len(stretches.range)}, {stretches.frames} frames')
+    middle = {
+        name: np.median(getattr(stretches, name)) if stretches.range else np.inf
+        for name in ('keypoints_mm', 'lateral_mm', 'range')
+    }
+    return [
+        Figure('real video at rest: keypoints about the wrist', middle['keypoints_mm'], 0, 1.5, 'mm'),
+        Figure('real video at rest: wrist across the ray', middle['lateral_mm'], 0, 2, 'mm'),
+        Figure('real video at rest: wrist along the ray', 100 * middle['range'], 0, 1, '%'),
+    ]
+
+
 def _pooled(records):
     parts = [wrist_errors(record) for record in records.values()]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -296,6 +314,8 @@ def run(args: argparse.Namespace) -> int:
             learned[name] = watch(pipeline, sequence.actors, shots, depth_until=sequence.seconds / 2)
         print(f'{name}: {len(shots)} frames', flush=True)
     found = figures(records, with_length, with_depth, learned)
+    if args.video:
+        found += figures_of_video(still_stretches(common.build_pipeline(args, max_hands=1), args.video))
     print('\n'.join(figure.row() for figure in found))
     if args.json:
         common.write_json(args.json, {figure.name: float(figure.value) for figure in found})

@@ -2,12 +2,14 @@
 
 import dataclasses
 
+import cv2
 import numpy as np
 import pytest
 
 from maskhand_ros import cli
 from maskhand_ros.perception.pipeline import HandPipeline, PipelineConfig
 from maskhand_ros.training import evaluate_video as video
+from maskhand_ros.training.still_stretches import still_stretches
 
 pytest.importorskip('moderngl', reason='needs the extra `train`')
 from maskhand_ros.training.data.sequences import SEQUENCES, play  # noqa: E402
@@ -82,3 +84,34 @@ def test_a_limit_that_is_missed_is_said_and_ends_the_command_with_one(monkeypatc
         monkeypatch.setattr(video, 'figures', lambda *_, v=value: [video.Figure('error', v, 0, 2, 'mm')])
         assert cli.main(['evaluate-video', '--sequences', 'wave']) == status
         assert ('MISSED' in capsys.readouterr().out) == bool(status)
+
+
+class Shaking:
+    """A pipeline that finds one hand in the middle of every picture, drifting, with a wrist that shakes by
+    1 mm across the view."""
+
+    def __init__(self, hand):
+        self._hand, self._rng, self._frames = hand, np.random.default_rng(0), 0
+
+    def reset(self):
+        self._frames = 0
+
+    def process(self, frame):
+        self._frames += 1
+        place = [0.001 * self._frames + 0.001 * self._rng.standard_normal(), 0, 0.5]
+        return [dataclasses.replace(self._hand, wrist_position=np.array(place), roi=(200, 100, 240, 240))]
+
+
+def test_jitter_of_a_real_video_is_measured_where_its_hand_holds_still(re_entry, tmp_path):
+    scene = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 255, (480, 900, 3), np.uint8), (0, 0), 2)
+    path = str(tmp_path / 'hand.avi')
+    writer = cv2.VideoWriter(path, cv2.VideoWriter_fourcc(*'MJPG'), 30, (640, 480))
+    for frame in range(60):
+        moved = min(4 * frame, 80)  # still from the 21st frame on
+        writer.write(scene[:, moved : moved + 640])
+    writer.release()
+    found = still_stretches(Shaking(re_entry.hands[0][0]), path)
+    assert len(found.range) == 1 and 36 <= found.frames <= 41
+    assert found.lateral_mm[0] == pytest.approx(1.0, rel=0.3) and found.keypoints_mm[0] < 1e-6
+    with pytest.raises(OSError, match='nothing.mp4'):
+        still_stretches(Shaking(re_entry.hands[0][0]), tmp_path / 'nothing.mp4')
