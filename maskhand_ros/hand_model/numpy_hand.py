@@ -8,11 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from maskhand_ros.skeleton import JOINT_LEVELS, KEYPOINT_SETS
+from maskhand_ros.skeleton import JOINT_LEVELS, KEYPOINT_SETS, MIDDLE_CHAIN
 
 OPEN_HAND = Path(__file__).with_name('open_hand.npz')
-_MIDDLE = [0, 9, 10, 11, 12]
-"""Keypoints from the wrist to the tip of the middle finger."""
 _REQUIRED = ('v_template', 'shapedirs', 'posedirs', 'J_regressor', 'weights', 'f')
 
 
@@ -81,7 +79,7 @@ class HandModel:
     def length(self, betas):
         """Wrist to middle fingertip along the bones of the flat hand with `betas` (10,), metres."""
         flat = np.eye(3)[None], np.tile(np.eye(3), (1, 15, 1, 1))
-        chain = self(np.asarray(betas)[None], *flat, vertices=False).keypoints[0, _MIDDLE]
+        chain = self(np.asarray(betas)[None], *flat, vertices=False).keypoints[0, MIDDLE_CHAIN]
         return float(np.linalg.norm(np.diff(chain, axis=0), axis=1).sum())
 
     def __call__(self, betas, global_orient, hand_pose, vertices=True):
