@@ -10,9 +10,11 @@ have it. What all distances have in common, such as a hand of another size than 
 that factor and does not show.
 
 `wrist` is the pose that the node publishes, `keypoints` the mean over 21, both as shares of the mean depth.
-The triangulated points are made of the 2D keypoints of both views, ours or the peer's as named, which is
-another source of depth than a hand's size; they are no labels. [low, high] are 95 % block-bootstrap intervals
-of the mean paired difference, ours - the peer's. Exits 1 where a limit is missed.
+The triangulated points are made of the 2D keypoints of both views, ours or the peer's as named: another
+source of depth than a hand's size, but no labels, and where two systems have their keypoints in different
+places on the hand, that is in the figure (`--keypoints mediapipe` puts ours where the peer's are). [low,
+high] are 95 % block-bootstrap intervals of the mean paired difference, ours - the peer's. Exits 1 where a
+limit is missed.
 
 --peer mediapipe runs MediaPipe Hands 0.10.14 on the same pictures (installed, the first time, into a cache
 folder of its own), each taken by itself. Its world landmarks are scaled to the population's hand length and
@@ -48,7 +50,7 @@ def add_arguments(parser):
         '--every', type=common.whole(1), default=1, metavar='N', help='take each N-th picture (default 1)'
     )
     common.add_pipeline_arguments(parser)
-    parser.set_defaults(max_hands=1, keypoints='mediapipe')
+    parser.set_defaults(max_hands=1)
 
 
 def run(args):

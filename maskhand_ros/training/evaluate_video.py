@@ -58,6 +58,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     parser.add_argument('--sequences', nargs='+', choices=SEQUENCES, default=list(SEQUENCES))
     parser.add_argument('--json', type=Path, help='also write the figures here')
+    parser.add_argument(
+        '--trade-off',
+        type=Path,
+        metavar='PNG',
+        help="draw lag against jitter over the smoothing's strength to this file, and nothing else",
+    )
     common.add_pipeline_arguments(parser)
     parser.set_defaults(max_hands=4)
 
@@ -267,6 +273,8 @@ def run(args: argparse.Namespace) -> int:
     """Watch, print, and say by the exit code whether every limit is held."""
     from .data.sequences import SEQUENCES, play
 
+    if args.trade_off:
+        return draw_trade_off(args)
     pipeline, hand = common.build_pipeline(args), HandModel.load()
     records, with_length, with_depth = {}, {}, {}
     for name in args.sequences:
@@ -283,3 +291,16 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         common.write_json(args.json, {figure.name: float(figure.value) for figure in found})
     return 0 if all(figure.held for figure in found) else 1
+
+
+def draw_trade_off(args: argparse.Namespace) -> int:
+    """Watch `wave` and `still` without smoothing, print and draw the trade-off of smoothing them."""
+    from . import trade_off
+    from .data.sequences import SEQUENCES, play
+
+    pipeline = common.build_pipeline(args, smoothing='off')
+    wave, still = (watch(pipeline, SEQUENCES[name].actors, play(name)) for name in ('wave', 'still'))
+    found = trade_off.points(wave, still, SEQUENCES['still'].still)
+    print(trade_off.text(found))
+    common.write_picture(args.trade_off, trade_off.picture(found))
+    return 0
