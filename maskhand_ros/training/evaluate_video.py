@@ -274,7 +274,9 @@ def run(args: argparse.Namespace) -> int:
     from .data.sequences import SEQUENCES, play
 
     if args.trade_off:
-        return draw_trade_off(args)
+        from . import trade_off
+
+        return trade_off.run(args)
     pipeline, hand = common.build_pipeline(args), HandModel.load()
     records, with_length, with_depth = {}, {}, {}
     for name in args.sequences:
@@ -291,16 +293,3 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         common.write_json(args.json, {figure.name: float(figure.value) for figure in found})
     return 0 if all(figure.held for figure in found) else 1
-
-
-def draw_trade_off(args: argparse.Namespace) -> int:
-    """Watch `wave` and `still` without smoothing, print and draw the trade-off of smoothing them."""
-    from . import trade_off
-    from .data.sequences import SEQUENCES, play
-
-    pipeline = common.build_pipeline(args, smoothing='off')
-    wave, still = (watch(pipeline, SEQUENCES[name].actors, play(name)) for name in ('wave', 'still'))
-    found = trade_off.points(wave, still, SEQUENCES['still'].still)
-    print(trade_off.text(found))
-    common.write_picture(args.trade_off, trade_off.picture(found))
-    return 0

@@ -12,6 +12,7 @@ import dataclasses
 import cv2
 import numpy as np
 
+from maskhand_ros.commands import common
 from maskhand_ros.geometry import rotvec_to_matrix
 from maskhand_ros.perception.smoothing import DIRECTION, RANGE, HandFilter
 from maskhand_ros.perception.types import SIDE_NAMES, PlacedHand
@@ -21,6 +22,18 @@ FACTORS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Of the cutoffs; 1 is the default."""
 _INK, _LINE, _GRID, _MARK = (40, 40, 46), (40, 110, 160), (225, 225, 225), (214, 40, 40)
 _WIDTH, _HEIGHT, _LEFT, _TOP, _RIGHT, _BOTTOM = 460, 330, 62, 44, 18, 52
+
+
+def run(args):
+    """`maskhand evaluate-video --trade-off`: watch `wave` and `still` without smoothing, print and draw."""
+    from maskhand_ros.training.data.sequences import SEQUENCES, play
+
+    pipeline = common.build_pipeline(args, smoothing='off')
+    wave, still = (video.watch(pipeline, SEQUENCES[name].actors, play(name)) for name in ('wave', 'still'))
+    found = points(wave, still, SEQUENCES['still'].still)
+    print(text(found))
+    common.write_picture(args.trade_off, picture(found))
+    return 0
 
 
 def smoothed(record, factor):
