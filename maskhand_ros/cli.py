@@ -22,6 +22,10 @@ COMMANDS = {
         'the pipeline on rendered sequences with truth',
         'maskhand_ros.training.evaluate_video',
     ),
+    'evaluate-stereo': (
+        'the two views of a calibrated pair of videos against each other',
+        'maskhand_ros.training.evaluate_stereo',
+    ),
     'benchmark': ('a public benchmark with its own metrics', 'maskhand_ros.training.benchmark'),
     'train': ('make data, train, measure: `maskhand train --help`', None),
     'export': ('trained checkpoints to ONNX', 'maskhand_ros.model.export'),

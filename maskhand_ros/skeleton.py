@@ -53,6 +53,9 @@ KEYPOINT_EDGES = np.array(
 
 TIP_KEYPOINTS = (4, 8, 12, 16, 20)
 
+MIDDLE_CHAIN = [0, 9, 10, 11, 12]
+"""Keypoints from the wrist to the tip of the middle finger: along them a hand's length is measured."""
+
 JOINT_TO_KEYPOINT = np.array([KEYPOINT_NAMES.index(name) for name in JOINT_NAMES])
 """(16,) keypoint that stands for each joint."""
 

@@ -8,11 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from maskhand_ros.skeleton import JOINT_LEVELS, KEYPOINT_SETS
+from maskhand_ros.skeleton import JOINT_LEVELS, KEYPOINT_SETS, MIDDLE_CHAIN
 
 OPEN_HAND = Path(__file__).with_name('open_hand.npz')
-_MIDDLE = [0, 9, 10, 11, 12]
-"""Keypoints from the wrist to the tip of the middle finger."""
 _REQUIRED = ('v_template', 'shapedirs', 'posedirs', 'J_regressor', 'weights', 'f')
 
 
@@ -90,7 +88,7 @@ class HandModel:
         each of the betas (4, 3, 10)."""
         flat = np.tile(np.eye(3), (11, 1, 1)), np.tile(np.eye(3), (11, 15, 1, 1))
         betas = np.concatenate([np.zeros((1, 10)), np.eye(10)])
-        bones = np.diff(self(betas, *flat, vertices=False).keypoints[:, _MIDDLE].astype(float), axis=1)
+        bones = np.diff(self(betas, *flat, vertices=False).keypoints[:, MIDDLE_CHAIN].astype(float), axis=1)
         return bones[0], np.moveaxis(bones[1:] - bones[0], 0, -1)
 
     def __call__(self, betas, global_orient, hand_pose, vertices=True):

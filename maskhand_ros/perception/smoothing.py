@@ -54,10 +54,10 @@ USUAL_STDDEV = 0.008
 
 
 class HandFilter:
-    """Smooths the PlacedHands of one track."""
+    """Smooths the PlacedHands of one track; `direction` and `distance` are the OneEuros of its wrist."""
 
-    def __init__(self):
-        self._last = None
+    def __init__(self, direction=DIRECTION, distance=RANGE):
+        self._direction, self._distance, self._last = direction, distance, None
 
     def __call__(self, placed, stamp, stddev):
         """The PlacedHand at `stamp` seconds, smoothed, and the delay in seconds that its wrist has from it;
@@ -76,10 +76,10 @@ class HandFilter:
 
         place, state.place_raw = _seen(last.placed.position), _seen(placed.position)
         step = (state.place_raw - last.place_raw) / dt
-        state.place_speed = _low_pass(last.place_speed, step, DIRECTION.speed, dt)
-        across = DIRECTION.gains(np.linalg.norm(state.place_speed[:2]), dt)
+        state.place_speed = _low_pass(last.place_speed, step, self._direction.speed, dt)
+        across = self._direction.gains(np.linalg.norm(state.place_speed[:2]), dt)
         by_depth = placed.source == last.placed.source == SCALE_DEPTH
-        along = (RANGE_BY_DEPTH if by_depth else RANGE).gains(abs(state.place_speed[2]), dt)
+        along = (RANGE_BY_DEPTH if by_depth else self._distance).gains(abs(state.place_speed[2]), dt)
         place = place + np.array([across, across, along]) * (state.place_raw - place)
 
         weight = 1 / state.count

@@ -71,6 +71,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--video', type=Path, help='a real video of one hand: jitter where it holds still (no truth needed)'
     )
     parser.add_argument('--json', type=Path, help='also write the figures here')
+    parser.add_argument(
+        '--trade-off',
+        type=Path,
+        metavar='PNG',
+        help="draw lag against jitter over the smoothing's strength to this file, and nothing else",
+    )
     common.add_pipeline_arguments(parser)
     parser.set_defaults(max_hands=4)
 
@@ -301,6 +307,10 @@ def run(args: argparse.Namespace) -> int:
     """Watch, print, and say by the exit code whether every limit is held."""
     from .data.sequences import SEQUENCES, play
 
+    if args.trade_off:
+        from . import trade_off
+
+        return trade_off.run(args)
     pipeline, hand = common.build_pipeline(args), HandModel.load()
     records, with_length, with_depth, learned = {}, {}, {}, {}
     for name in args.sequences:

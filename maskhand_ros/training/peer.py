@@ -18,7 +18,11 @@ from pathlib import Path
 import numpy as np
 
 from maskhand_ros.commands.common import CommandError
-from maskhand_ros.perception.types import LEFT, RIGHT
+from maskhand_ros.geometry import crop_camera_for
+from maskhand_ros.perception.crop import roi_from_keypoints
+from maskhand_ros.perception.placement import fit_pose
+from maskhand_ros.perception.types import LEFT, RIGHT, SIDE_NAMES
+from maskhand_ros.skeleton import MIDDLE_CHAIN
 
 VERSION = '0.10.14'
 """The last MediaPipe whose models are those that ours was built on."""
@@ -137,3 +141,19 @@ def redefined(hand, redefinition):
     points = redefinition(hand.keypoints_wrist, left)
     pixels = redefinition.in_picture(hand.keypoints_px, hand.keypoints_wrist, left)
     return PeerHand(hand.side, pixels, points - points[0])
+
+
+def placed(hand, camera, length):
+    """Keypoints (21, 3) of a PeerHand in the frame of a Camera, metres, by the rigid fit that places ours,
+    the hand scaled to `length` metres from wrist to middle fingertip along the bones.
+
+    As with ours the fit is made in a virtual camera that looks at the hand, along whose axes the landmarks
+    are taken: a network that is shown a crop cannot know from where in the picture it is.
+    """
+    roi = roi_from_keypoints(hand.keypoints_px, SIDE_NAMES[hand.side])
+    crop = crop_camera_for(camera, roi.center_px, roi.size_px, roll=0.0)
+    pixels = crop.project(camera.unproject_rays(hand.keypoints_px)) - crop.matrix[:2, 2]
+    bones = np.diff(hand.keypoints_wrist[MIDDLE_CHAIN], axis=0)
+    points = hand.keypoints_wrist * length / max(np.linalg.norm(bones, axis=1).sum(), 1e-9)
+    fit = fit_pose(points[None], pixels[None], np.array([crop.focal]))
+    return (points @ fit.turn[0].T + fit.translation[0]) @ crop.rotation

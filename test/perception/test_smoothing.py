@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from maskhand_ros.geometry import matrix_to_rotvec, rotvec_to_matrix
-from maskhand_ros.perception.smoothing import RESTART, HandFilter
+from maskhand_ros.perception.smoothing import RESTART, HandFilter, OneEuro
 from maskhand_ros.perception.types import SCALE_POPULATION, PlacedHand
 
 RNG = np.random.default_rng(0)
@@ -81,3 +81,13 @@ def test_an_unsure_hand_counts_less():
     sure, unsure = (list(run(frames, stddev))[0] for stddev in (0.004, 0.03))
     moved = [np.linalg.norm(matrix_to_rotvec(hands[-1].orient)) for hands in (sure, unsure)]
     assert 0 < moved[1] < 0.8 * moved[0]
+
+
+def test_direction_and_distance_go_through_filters_of_their_own():
+    held, loose = OneEuro(rest=1e-3, slope=0.0), OneEuro(rest=1e3, slope=0.0)
+    start, end = hand((0.1, 0.0, 0.6)), hand((0.3, 0.0, 0.9))
+    for filters, x_over_z, z in (((loose, held), 1 / 3, 0.6), ((held, loose), 1 / 6, 0.9)):
+        smooth = HandFilter(*filters)
+        smooth(start, 0.0, 0.005)
+        x, _, depth = smooth(end, DT, 0.005)[0].position
+        assert (x / depth, depth) == pytest.approx((x_over_z, z), rel=0.01)

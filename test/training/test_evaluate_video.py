@@ -9,6 +9,7 @@ import pytest
 from maskhand_ros import cli
 from maskhand_ros.perception.pipeline import HandPipeline, PipelineConfig
 from maskhand_ros.training import evaluate_video as video
+from maskhand_ros.training import trade_off
 from maskhand_ros.training.still_stretches import still_stretches
 
 pytest.importorskip('moderngl', reason='needs the extra `train`')
@@ -16,13 +17,20 @@ from maskhand_ros.training.data.sequences import SEQUENCES, play  # noqa: E402
 
 
 @pytest.fixture(scope='module')
-def re_entry():
-    """What the pipeline makes of a hand that leaves the picture and comes back."""
+def watch_re_entry():
+    """A function that runs a pipeline over a hand that leaves the picture and comes back."""
     try:
         shots = list(play('re-entry'))
     except RuntimeError as error:
         pytest.skip(str(error))
-    return video.watch(HandPipeline(PipelineConfig(max_hands=4)), SEQUENCES['re-entry'].actors, shots)
+    actors = SEQUENCES['re-entry'].actors
+    return lambda **options: video.watch(HandPipeline(PipelineConfig(max_hands=4, **options)), actors, shots)
+
+
+@pytest.fixture(scope='module')
+def re_entry(watch_re_entry):
+    """What the pipeline makes of it."""
+    return watch_re_entry()
 
 
 def changed(record, frame, actor, **values):
@@ -53,28 +61,55 @@ def test_planted_faults_are_counted(re_entry):
     assert video.operator_switches(other) == 1
 
 
-def test_lag_and_jitter_are_those_that_were_put_in(re_entry):
-    model = re_entry.hands[0][0]
-    seconds = (np.arange(120) / 30).tolist()
+def late_and_shaken(model):
+    """Records of the Hand `model`: a wave of 2 Hz, seen 25 ms late, and rest with 1 mm of noise an axis."""
+    seconds = np.arange(120) / 30
 
-    def path(times):
-        return np.stack(
-            [0.1 * np.sin(4 * np.pi * np.array(times)), 0 * np.array(times), 0 * np.array(times) + 0.5], 1
+    def wave(times):
+        return np.stack([0.1 * np.sin(4 * np.pi * times), 0 * times, 0 * times + 0.5], 1)
+
+    noise = 0.001 * np.random.default_rng(0).standard_normal((120, 3))
+    truth = [np.tile(place, (1, 21, 1)) for place in wave(seconds)]
+    return [
+        video.Record(
+            SEQUENCES['wave'].actors,
+            seconds.tolist(),
+            truth,
+            [[dataclasses.replace(model, wrist_position=place)] for place in places],
         )
-
-    truth = [np.tile(place, (1, 21, 1)) for place in path(seconds)]
-    late = [[dataclasses.replace(model, wrist_position=p)] for p in path(np.array(seconds) - 0.025)]
-    record = video.Record(SEQUENCES['wave'].actors, seconds, truth, late)
-    assert video.lag(record) == pytest.approx(0.025, abs=0.003)
-
-    rng = np.random.default_rng(0)
-    shaken = [
-        [dataclasses.replace(model, wrist_position=np.array([0, 0, 0.5]) + 0.001 * rng.standard_normal(3))]
-        for _ in seconds
+        for places in (wave(seconds - 0.025), noise + [0, 0, 0.5])
     ]
-    rest = video.jitter(dataclasses.replace(record, hands=shaken), (0.0, 4.0))
+
+
+def test_lag_and_jitter_are_those_that_were_put_in(re_entry):
+    late, shaken = late_and_shaken(re_entry.hands[0][0])
+    assert video.lag(late) == pytest.approx(0.025, abs=0.003)
+    rest = video.jitter(shaken, (0.0, 4.0))
     assert rest['lateral_mm'] == pytest.approx(np.sqrt(2), rel=0.2) and rest['keypoints_mm'] < 1e-6
     assert rest['range'] == pytest.approx(0.002, rel=0.2)
+
+
+def test_the_trade_off_filters_as_the_pipeline_does(watch_re_entry, re_entry):
+    replayed = trade_off.smoothed(watch_re_entry(smoothing='off'), factor=1.0)
+    for expected, found in zip(re_entry.hands, replayed.hands, strict=True):
+        for there, here in zip(expected, found, strict=True):
+            assert (there is None) == (here is None)
+            assert here is None or here.wrist_position == pytest.approx(there.wrist_position, abs=1e-9)
+
+
+def test_the_trade_off_is_drawn_from_steady_and_late_to_as_measured(re_entry, monkeypatch, tmp_path, capsys):
+    late, shaken = late_and_shaken(re_entry.hands[0][0])
+    found = trade_off.points(late, shaken, SEQUENCES['still'].still)
+    lags, across, along = np.array(list(found.values())).T
+    assert list(found)[-1] == 'off' and '1' in found
+    assert lags[-1] == pytest.approx(25, abs=3) and across[-1] == pytest.approx(np.sqrt(2), rel=0.2)
+    assert (np.diff(lags) < 0).all() and (np.diff(across) > 0).all() and (np.diff(along) > 0).all()
+
+    played = iter([late, shaken])
+    monkeypatch.setattr(video, 'watch', lambda *_: next(played))
+    assert cli.main(['evaluate-video', '--trade-off', str(tmp_path / 'curve.png')]) == 0
+    assert trade_off.text(found) in capsys.readouterr().out
+    assert (cv2.imread(str(tmp_path / 'curve.png'))[..., ::-1] == trade_off.picture(found)).all()
 
 
 def test_a_limit_that_is_missed_is_said_and_ends_the_command_with_one(monkeypatch, capsys):
