@@ -21,7 +21,7 @@ from maskhand_ros.perception.refinement import LANDMARK_SIGMA_PX, refine, seen_s
 from maskhand_ros.perception.scale import PALM, to_scale
 from maskhand_ros.perception.types import SCALE_LEARNED, SCALE_PARAMETER, SCALE_POPULATION, PlacedHand
 
-_INDEPENDENT = 4
+_INDEPENDENT = 5
 """The errors of 21 landmarks of one hand go together: they are worth about this many independent ones."""
 ORIENTATION_SIGMA = 0.1
 """Standard deviation of the network's orientation about each axis, radians."""
@@ -37,17 +37,20 @@ class Fit:
     covariance: np.ndarray
 
 
-def fit_pose(points, pixels, focal, orientation_sigma=ORIENTATION_SIGMA, steps=8):
+def fit_pose(points, pixels, focal, stddev=0.0, orientation_sigma=ORIENTATION_SIGMA, steps=8):
     """Weighted Gauss-Newton on rotation and translation: Fit of `points` (N, 21, 3) m to centred `pixels` (N,
     21, 2).
 
-    `pixels` are relative to the principal points of pinhole cameras with `focal` (N,) px. The prior says that
-    the points are turned already, up to `orientation_sigma` rad about each axis.
+    `pixels` are relative to the principal points of pinhole cameras with `focal` (N,) px; `stddev` (N, 21) m
+    is how sure the points are across the view. The prior says that they are turned already, up to
+    `orientation_sigma` rad about each axis.
     """
     count = len(points)
-    weight = np.sqrt(_INDEPENDENT / points.shape[1]) / LANDMARK_SIGMA_PX
     spread = np.sqrt(np.var(pixels, 1).sum(-1))
     z = focal * np.sqrt(np.var(points[..., :2], 1).sum(-1)) / np.maximum(spread, 1e-6)
+    sigma = np.hypot(LANDMARK_SIGMA_PX, np.broadcast_to(stddev, pixels.shape[:2]) * (focal / z)[:, None])
+    weight = np.repeat(1 / sigma, 2, 1)[..., None]
+    weight *= np.sqrt(_INDEPENDENT / np.square(weight[:, ::2]).sum(1, keepdims=True)) / LANDMARK_SIGMA_PX
     across = pixels.mean(1) * (z / focal)[:, None] - points[..., :2].mean(1)
     translation = np.concatenate([across, (z - points[..., 2].mean(1))[:, None]], 1)
     turn, turned_by = np.tile(np.eye(3), (count, 1, 1)), np.zeros((count, 3))
@@ -150,7 +153,10 @@ class Placement:
         landmarks = np.stack([view.landmarks[:, :2] for view in views]).astype(float)
         pixels = (landmarks + 0.5) * CROP_SIZE - (CROP_SIZE - 1) / 2
         focal = np.array([view.crop_camera.focal for view in views], float)
-        fit = fit_pose(keypoints, pixels, focal)
+        stddev = np.asarray(prediction.keypoint_stddev[..., 0], float)
+        # Deviations are from the wrist; in the picture it is as unsure as the others.
+        of_all = np.concatenate([np.median(stddev[:, 1:], 1, keepdims=True), stddev[:, 1:]], 1)
+        fit = fit_pose(keypoints, pixels, focal, of_all)
         turned = np.swapaxes(fit.turn, 1, 2)
         pose, turn, translation, change, keypoints = refine(
             pose,
@@ -163,7 +169,6 @@ class Placement:
             focal,
             [sizes[:, None, None, None] * part for part in self._growth],
         )
-        stddev = np.asarray(prediction.keypoint_stddev[..., 0], float)
         shift = seen_shift(keypoints, translation, pixels, focal, stddev)
         fit = Fit(turn @ fit.turn, translation, fit.covariance)
         return fit, pose, change, shift, keypoints[:, PALM]
