@@ -13,6 +13,7 @@ from maskhand_ros.hand_model.numpy_hand import HandModel
 from maskhand_ros.perception.cues import CueNetwork
 from maskhand_ros.perception.detector import PalmDetector
 from maskhand_ros.perception.errors import ModelError
+from maskhand_ros.perception.operator import Operator
 from maskhand_ros.perception.placement import Placement
 from maskhand_ros.perception.providers import providers_for
 from maskhand_ros.perception.reconstructor import Reconstructor
@@ -43,6 +44,8 @@ class PipelineConfig:
     top_k: int = 0
     smoothing: str = 'adaptive'
     """'off': hands leave as they were measured."""
+    operator_choice: str = 'largest'
+    operator_timeout: float = 2.0
     detect_interval: int = 5
     """Frames between runs of the detector while some, but fewer than max_hands, are followed."""
 
@@ -84,18 +87,26 @@ class HandPipeline:
             config.smoothing,
         )
         self._place = Placement(self.hand_model, at_landmarks, config.hand_length)
+        self._operator = Operator(config.operator_choice, config.operator_timeout)
         description = self._reconstruct.description
         self.model_name = f'{description["name"]} {description["version"]}'
-        self.timings = {}
-
-    @property
-    def lost_ids(self):
-        """Ids of the hands that ended with the last frame."""
-        return self._tracker.lost_ids
+        self.timings, self.lost_ids, self._ended = {}, [], []
 
     def reset(self):
-        """Forgets the hands of the last frame."""
+        """Forgets all: the next frame is the first."""
         self._tracker.reset()
+        self._operator.reset()
+        self.lost_ids, self._ended = [], []
+
+    def end_tracks(self):
+        """The next frame has nothing to do with the last: its hands are new ones, with the old ids among its
+        `lost_ids`. The operator's places stay taken for operator_timeout."""
+        self._ended += self._tracker.ids
+        self._tracker.reset()
+
+    def select_operator(self, id):
+        """Makes hand `id` the operator's of its side, 0: chooses anew (Operator.select); from any thread."""
+        return self._operator.select(id)
 
     def warm_up(self):
         """Runs every network once, so that the first frame is not slow."""
@@ -125,6 +136,7 @@ class HandPipeline:
             fresh = tracker.detect(frame.rgb, camera, known)
         clock.lap('detect')
         pairs = tracker.update(followed, fresh, frame.stamp_ns * 1e-9)
+        self._ended += tracker.lost_ids
         views = [view for _, view in pairs]
         clock.lap('track')
         hands = []
@@ -139,7 +151,8 @@ class HandPipeline:
             hands = skin(self.hand_model, placed, prediction, views, frame, camera)
             tracker.finish(pairs, hands, delays)
             clock.lap('skin')
-        self.timings = clock.laps
+        self._operator(hands, frame.stamp_ns * 1e-9)
+        self.timings, self.lost_ids, self._ended = clock.laps, self._ended, []
         return [_as_received(hand, width) for hand in hands] if self.config.mirrored_input else hands
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from maskhand_ros.geometry import CropCamera
 from maskhand_ros.perception.crop import crop_hand, crop_to_camera, roi_from_keypoints
 from maskhand_ros.perception.smoothing import HandFilter
-from maskhand_ros.perception.types import LEFT, RIGHT, TENTATIVE, TRACKED
+from maskhand_ros.perception.types import TENTATIVE, TRACKED
 
 ZOOMS = (1.0, 0.5)
 """Of the detector, in turn until a hand is found: as it is, and drawn smaller for hands that fill the
@@ -76,7 +76,6 @@ class Track:
     """Frames in all."""
     stamp: float = 0.0
     """Seconds, when it was last seen."""
-    operator: bool = field(default=False)
     filter: HandFilter = field(default_factory=HandFilter)
 
     def update(self, view, stamp):
@@ -112,6 +111,11 @@ class Tracker:
         self._max_hands, self._threshold, self._interval = max_hands, presence_threshold, detect_interval
         self._next_id = 1
         self.reset()
+
+    @property
+    def ids(self):
+        """Of the hands that are followed or may come back."""
+        return [track.id for track in self._tracks]
 
     def reset(self):
         """Forgets every hand; ids go on."""
@@ -222,21 +226,10 @@ class Tracker:
         return list(hands), list(delays)
 
     def finish(self, pairs, hands, delays):
-        """Fills id, state, operator and delay of `hands`, in the order of `pairs` (Track, View)."""
+        """Fills id, state and delay of `hands`, in the order of `pairs` (Track, View)."""
         for (track, _), hand, delay in zip(pairs, hands, delays, strict=True):
             hand.id, hand.filter_delay = track.id, delay
             hand.state = TRACKED if track.seen >= CONFIRM_FRAMES else TENTATIVE
-        for side in (LEFT, RIGHT):
-            # The operator's hand stays the operator's; else it is the largest tracked hand of its side.
-            rank = {
-                hand.id: (track.operator, view.size_px)
-                for (track, view), hand in zip(pairs, hands, strict=True)
-                if hand.side == side and hand.state == TRACKED
-            }
-            chosen = max(rank, key=rank.get, default=None)
-            for (track, _), hand in zip(pairs, hands, strict=True):
-                if hand.side == side:
-                    hand.operator = track.operator = hand.id == chosen
 
     def _look(self, rgb, camera, rois):
         """A View of each HandRoi; one whose side is open is looked at unmirrored."""
