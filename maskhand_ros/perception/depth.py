@@ -54,7 +54,7 @@ class DepthRegistration:
         if self._cover > 1:
             last = self._cover - 1
             square = np.ones((self._cover, self._cover), np.uint8)
-            nearest = cv2.erode(nearest, square, anchor=(last, last))
+            nearest = cv2.erode(nearest, square, anchor=(last, last), borderValue=math.inf)
         if self._lens is not None:
             nearest = cv2.remap(nearest, self._lens, None, cv2.INTER_NEAREST, borderValue=math.inf)
         nearest[np.isinf(nearest)] = np.nan

@@ -96,7 +96,7 @@ class Operator:
 
     def _in_view(self):
         names = [
-            f'{hand.id} ({SIDE_NAMES[hand.side]}{"" if hand.state == TRACKED else ", not tracked yet"})'
+            f'{hand.id} ({SIDE_NAMES[hand.side]}{"" if hand.state == TRACKED else ", tentative"})'
             for hand in self._hands
         ]
         return ', '.join(names) or 'none'
