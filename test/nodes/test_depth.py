@@ -1,5 +1,6 @@
 """Depth at a real hand_node, registered or not, whole or faulty (docs/faults.md); how it is paired."""
 
+import threading
 import time
 from types import SimpleNamespace
 
@@ -225,5 +226,9 @@ def test_messages_are_paired_by_stamp_and_never_with_another_time():
         messages.put(message(ms))
     assert [nearest(ms) for ms in (5000, 5040, 5166, 5167, 4899)] == [5000, 5033, 5066, None, None]
     assert messages.exact_or_latest(5_066_000_000).ms == 5066 and messages.exact_or_latest(1).ms == 5033
+    on_its_way = threading.Thread(target=lambda: messages.put(message(5100)))
+    on_its_way.start()
+    assert messages.nearest(5_100_000_000, 100_000_000, patience=60).ms == 5100
+    on_its_way.join()
     messages.put(message(1000))  # a bag that was started again
     assert nearest(5000) is None and nearest(1050) == 1000

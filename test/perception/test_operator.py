@@ -54,6 +54,15 @@ def test_a_bystander_nearer_and_larger_waits_until_the_hand_is_lost():
     assert scene.show(other, mine) == [2]
 
 
+def test_where_time_goes_back_the_wait_is_over_in_the_new_time():
+    scene = Scene('largest', 1.0)
+    scene.second = 100.0
+    assert scene.show(hand(1)) == [1]
+    scene.second = 0.0
+    chosen = [scene.show(hand(2)) for _ in range(12)]
+    assert not any(chosen[:10]) and chosen[-1] == [2]
+
+
 @pytest.mark.parametrize('choice, first', [('largest', 2), ('nearest', 3)])
 def test_who_is_chosen(choice, first):
     hands = hand(1), hand(2, size=200, distance=0.6), hand(3, distance=0.3), hand(4, LEFT, 10)
