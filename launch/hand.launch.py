@@ -28,8 +28,7 @@ ARGUMENTS = (
         'depth',
         '',
         None,
-        'depth image registered to the image, for absolute scale; empty: none. '
-        'Its CameraInfo is camera_info beside it',
+        'depth image topic, for absolute scale; empty: none. Its CameraInfo is camera_info beside it',
     ),
     ('compressed', '', ['', *BOOLEAN], 'subscribe to <image>/compressed in place of <image>'),
     ('device', '', ['', 'cpu', 'cuda', 'tensorrt'], 'what runs the networks; never replaced silently'),

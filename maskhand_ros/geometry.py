@@ -75,6 +75,14 @@ def matrix_to_quaternion(matrix):
     return np.where(quaternion[..., 3:] < 0, -quaternion, quaternion)
 
 
+def quaternion_to_matrix(quaternion):
+    """Quaternions (..., 4) as x, y, z, w, of any length but 0, to rotation matrices (..., 3, 3)."""
+    quaternion = np.asarray(quaternion, float)
+    quaternion = quaternion / np.linalg.norm(quaternion, axis=-1, keepdims=True)
+    cross, w = cross_matrix(quaternion[..., :3]), quaternion[..., 3, None, None]
+    return np.eye(3) + 2 * w * cross + 2 * cross @ cross
+
+
 def matrix_to_rotvec(matrix):
     """Rotation matrices (..., 3, 3) to axis-angle (..., 3) with an angle in [0, pi]."""
     m = np.asarray(matrix)

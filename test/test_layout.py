@@ -20,6 +20,7 @@ ROS = {
     'ament_index_python',
     f'{NAME}.nodes',
     f'{NAME}.msg',
+    f'{NAME}.srv',
 }
 TORCH = {'torch', f'{NAME}.hand_model.torch_hand', f'{NAME}.model', f'{NAME}.training'}
 

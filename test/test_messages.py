@@ -13,7 +13,10 @@ from rclpy.serialization import deserialize_message, serialize_message  # noqa: 
 
 from maskhand_ros.msg import Hand, HandArray, HandHypothesis, HandTopology  # noqa: E402
 
-FOLDER = Path(__file__).resolve().parents[1] / 'msg'
+ROOT = Path(__file__).resolve().parents[1]
+INTERFACES = sorted(
+    str(path.relative_to(ROOT)) for kind in ('msg', 'srv') for path in ROOT.glob(f'{kind}/*.{kind}')
+)
 
 
 def test_fields_and_constants():
@@ -50,13 +53,13 @@ def test_fields_and_constants():
     ) == (0, 1, 2, 3, 4)
 
 
-@pytest.mark.parametrize('message', ['Hand', 'HandArray', 'HandHypothesis', 'HandTopology'])
-def test_every_field_is_commented(message):
-    lines = (FOLDER / f'{message}.msg').read_text().splitlines()
+@pytest.mark.parametrize('path', INTERFACES)
+def test_every_field_is_commented(path):
+    lines = (ROOT / path).read_text().splitlines()
     for index, line in enumerate(lines):
         if re.match(r'[a-z]', line) and '=' not in line.split('#')[0]:
             assert '#' in line or lines[index - 1].startswith('#'), (
-                f'{message}.msg:{index + 1} has no comment: {line}'
+                f'{path}:{index + 1} has no comment: {line}'
             )
 
 

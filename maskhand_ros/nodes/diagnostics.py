@@ -57,17 +57,18 @@ class Faults:
 
 
 class Diagnostics:
-    """Collects what the worker does and reports it as three statuses: images, calibration, model."""
+    """Collects what the worker does and reports it as four statuses: images, calibration, depth,
+    model."""
 
     def __init__(self, name):
         self._seen = 0, 0
         self._name = name
-        self.images, self.calibration, self.faults = Faults(), Faults(), Faults()
+        self.images, self.calibration, self.depth, self.faults = (Faults() for _ in range(4))
         self._lock = threading.Lock()
         self._finished = deque(maxlen=300)
         self._times = {}
         self._busy_since = None
-        self.processed = 0
+        self.processed = self.with_depth = 0
         self.hands = 0
         self.failure = None
         """(what, fix) of a configuration that failed."""
@@ -76,11 +77,13 @@ class Diagnostics:
         """The worker took a picture."""
         self._busy_since = time.monotonic()
 
-    def finished(self, hands, timings):
-        """The worker published `hands` hands; `timings` {stage: seconds}."""
+    def finished(self, hands, with_depth, timings):
+        """The worker published `hands` hands, of a picture with or without depth; `timings` {stage:
+        seconds}."""
         self._busy_since = None
         with self._lock:
             self.processed += 1
+            self.with_depth += with_depth
             self.hands = hands
             self._finished.append(time.monotonic())
             for stage, seconds in timings.items():
@@ -109,6 +112,7 @@ class Diagnostics:
             status=[
                 self._image_status(state, inputs, image_timeout),
                 self._calibration_status(),
+                self._depth_status(inputs),
                 self._model_status(state, model),
             ],
         )
@@ -156,6 +160,16 @@ class Diagnostics:
         recent = self.calibration.recent()
         text = f'{recent[0][0]}: no metric place, no TF. {recent[0][1]}' if recent else 'CameraInfo is used'
         return self._status('calibration', WARN if recent else OK, text, self.calibration.values())
+
+    def _depth_status(self, inputs):
+        recent = self.depth.recent()
+        level, text = OK, 'not asked for'
+        if inputs is not None and inputs.depth is not None:
+            text = f'used in {self.with_depth} of {self.processed} pictures'
+        if recent:
+            level, text = WARN, f'{recent[0][0]}: scale comes from elsewhere. {recent[0][1]}'
+        values = [('pictures with depth', self.with_depth), *self.depth.values()]
+        return self._status('depth', level, text, values)
 
     def _model_status(self, state, model):
         with self._lock:

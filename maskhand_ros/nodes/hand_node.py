@@ -25,6 +25,7 @@ from maskhand_ros.nodes.outputs import Outputs, diagnostics_publisher
 from maskhand_ros.nodes.worker import Worker
 from maskhand_ros.perception.errors import ModelError
 from maskhand_ros.perception.pipeline import HandPipeline, PipelineConfig
+from maskhand_ros.srv import SelectOperator
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
@@ -39,6 +40,9 @@ PIPELINE_PARAMETERS = (
     'detect_interval',
     'hand_length',
     'smoothing',
+    'predict',
+    'operator_choice',
+    'operator_timeout',
     'iterations',
     'hypotheses',
     'temperature',
@@ -63,6 +67,7 @@ class HandNode(LifecycleNode):
             JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=True),
             post_callback=self._forget_tracks,
         )
+        self.create_service(SelectOperator, '~/select_operator', self._select_operator)
         # Last: a value that is refused ends the constructor, and destroy_node needs all of the above.
         parameters.declare(self)
 
@@ -144,7 +149,7 @@ class HandNode(LifecycleNode):
             self._outputs.close()
         self._outputs = self.pipeline = None
 
-    # timers
+    # timers and services
 
     def _follow_publishers(self):
         if self._inputs is not None:
@@ -153,6 +158,16 @@ class HandNode(LifecycleNode):
     def _forget_tracks(self, _jump):
         if self._worker is not None:
             self._worker.forget_tracks()
+
+    def _select_operator(self, request, response):
+        if self._worker is None:
+            response.message = 'hand_node is not active'
+            return response
+        try:
+            response.message, response.success = self.pipeline.select_operator(request.id), True
+        except LookupError as error:
+            response.message = error.args[0]
+        return response
 
     def _publish_diagnostics(self):
         model = []

@@ -9,6 +9,9 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 
 _RELIABILITY = {'reliable': ReliabilityPolicy.RELIABLE, 'best_effort': ReliabilityPolicy.BEST_EFFORT}
 
+SMALL = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
+"""For CameraInfo: small messages that every publisher's reliability can serve."""
+
 
 class AutoQosSubscription:
     """A subscription whose reliability follows the publishers: reliable if every one offers it, else best

@@ -8,6 +8,7 @@ messages of rclpy and of rosbags both do.
 from __future__ import annotations
 
 import array
+import math
 import struct
 
 import cv2
@@ -29,8 +30,14 @@ ENCODINGS = {
 }
 """Encoding -> (bytes per pixel, OpenCV conversion to RGB). ROS calls UYVY `yuv422`."""
 
+DISTORTION_MODELS, DISTORTION_SIZES = ('plumb_bob', 'rational_polynomial'), (4, 5, 8, 12, 14)
+"""Of CameraInfo: those of OpenCV, by so many numbers."""
+
 DEPTH_ENCODINGS = {'16UC1': (np.uint16, 0.001), 'mono16': (np.uint16, 0.001), '32FC1': (np.float32, 1.0)}
 """Encoding -> (type, metres per unit), REP-118."""
+
+VIEW_DEGREES, MAX_FOCAL_RATIO = (10, 170), 1.5
+"""Of a calibration that is believed: the view along the longer side, and fx over fy or fy over fx."""
 
 MAX_PIXELS = 16_777_216
 """Default limit on the size of a picture (4096 x 4096)."""
@@ -202,10 +209,12 @@ def decode_camera_info(info, width, height, rectified=False):
         np.isfinite(matrix).all() and np.isfinite(distortion).all() and matrix[0, 0] > 0 and matrix[1, 1] > 0
     ):
         raise BadInput('invalid CameraInfo', 'negative or not finite numbers', 'Calibrate the camera again')
-    if np.any(distortion) and info.distortion_model not in ('plumb_bob', 'rational_polynomial'):
+    if np.any(distortion) and (
+        info.distortion_model not in DISTORTION_MODELS or distortion.size not in DISTORTION_SIZES
+    ):
         raise BadInput(
             'unsupported distortion',
-            repr(info.distortion_model),
+            f'{info.distortion_model!r} with {distortion.size} numbers',
             'Rectify the picture first (image_proc) and set image_rectified: true',
         )
     binning = np.array([max(info.binning_x, 1), max(info.binning_y, 1)])
@@ -218,6 +227,24 @@ def decode_camera_info(info, width, height, rectified=False):
             f'the picture has {width} x {height}',
             'Publish the CameraInfo of this picture (resize both: image_proc)',
         )
+    _check_plausible(matrix, info.width, info.height)
     matrix[:2, 2] -= [roi.x_offset, roi.y_offset]
     matrix[:2] /= binning[:, None]
     return Camera(matrix, width, height, distortion if np.any(distortion) else np.zeros(0))
+
+
+def _check_plausible(matrix, width, height):
+    """Raises BadInput where no lens has the matrix (3, 3) for a sensor of width x height px. One that is
+    wrong but possible goes through: nothing in a picture tells."""
+    (fx, fy), (cx, cy) = np.diag(matrix)[:2], matrix[:2, 2]
+    views = [math.degrees(2 * math.atan(size / 2 / f)) for size, f in ((width, fx), (height, fy))]
+    if not VIEW_DEGREES[0] <= max(views) <= VIEW_DEGREES[1]:
+        seen = f'a view of {views[0]:.0f} x {views[1]:.0f} degrees'
+    elif max(fx, fy) > MAX_FOCAL_RATIO * min(fx, fy):
+        seen = f'fx is {fx:.0f} and fy is {fy:.0f}'
+    elif not (0 <= cx <= width and 0 <= cy <= height):
+        seen = f'the principal point {cx:.0f}, {cy:.0f} is outside of {width} x {height}'
+    else:
+        return
+    remedy = 'Calibrate the camera again at the size of its pictures, or look for the CameraInfo of another'
+    raise BadInput('implausible CameraInfo', seen, remedy)

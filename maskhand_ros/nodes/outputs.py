@@ -15,7 +15,7 @@ from maskhand_ros.nodes.images import encode_compressed, encode_image
 from maskhand_ros.nodes.markers import HandMarkers
 from maskhand_ros.nodes.transforms import HandNames, hand_transforms, prefix_for
 from maskhand_ros.perception.overlay import draw_hands
-from maskhand_ros.perception.types import SIDE_NAMES
+from maskhand_ros.perception.types import SIDE_NAMES, TRACKED
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
@@ -66,7 +66,7 @@ class Outputs:
             self._publish_tf(hands, header)
         self._hands.publish(array)
         for hand in hands:
-            if hand.operator and hand.wrist_position is not None:
+            if hand.operator and hand.state == TRACKED and hand.wrist_position is not None:
                 self._wrists[hand.side].publish(messages.wrist_msg(hand, header))
         if _wanted(self._markers):
             self._markers.publish(self._marker_builder.build(hands, header))

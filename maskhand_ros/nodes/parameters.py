@@ -52,7 +52,7 @@ SPECS = (
     ),
     Spec('image_rectified', False, 'the picture is undistorted: use P of CameraInfo in place of K and D'),
     Spec('mirrored_input', False, 'the picture is a mirror image (selfie view): sides are told accordingly'),
-    Spec('use_depth', False, 'subscribe to depth/image, registered to the picture, for absolute scale'),
+    Spec('use_depth', False, 'subscribe to depth/image and depth/camera_info, for absolute scale'),
     Spec(
         'max_image_pixels', MAX_PIXELS, 'largest picture accepted, in pixels', limits=(1, 1 << 28), live=True
     ),
@@ -109,6 +109,24 @@ SPECS = (
         'adaptive',
         'adaptive: steady at rest, quick in motion (Hand.filter_delay); off: as measured',
         choices=('adaptive', 'off'),
+    ),
+    Spec(
+        'predict',
+        0.0,
+        'seconds for which a hand that is not seen is given out as PREDICTED, without TF; 0: never',
+        limits=(0.0, 1.0),
+    ),
+    Spec(
+        'operator_choice',
+        'largest',
+        "hand of a side that becomes the operator's when nobody is: largest in the picture, or nearest",
+        choices=('largest', 'nearest'),
+    ),
+    Spec(
+        'operator_timeout',
+        2.0,
+        "seconds for which the operator's hand keeps its place while it is not seen",
+        limits=(0.1, 60.0),
     ),
     # output
     Spec('publish_tf', True, 'broadcast the frames of the hands on /tf', live=True),

@@ -1,4 +1,5 @@
-"""TF frames of a hand: camera -> wrist -> 15 joints -> 5 tips, each joint relative to its parent."""
+"""TF: the frames of a hand (camera -> wrist -> 15 joints -> 5 tips, each joint relative to its parent), and
+the way between two cameras."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ import numpy as np
 from geometry_msgs.msg import Quaternion, Transform, TransformStamped, Vector3
 from std_msgs.msg import Header
 
-from maskhand_ros.geometry import matrix_to_quaternion
+from maskhand_ros.geometry import matrix_to_quaternion, quaternion_to_matrix
 from maskhand_ros.perception.types import PREDICTED, SCALE_NONE, SIDE_NAMES
 from maskhand_ros.skeleton import JOINT_NAMES, JOINT_PARENTS, KEYPOINT_JOINT, KEYPOINT_NAMES, TIP_KEYPOINTS
 
@@ -39,6 +40,52 @@ class HandNames:
     def forget(self, ids):
         """Frees the slots of hands that are lost."""
         self._slots = [None if slot in ids else slot for slot in self._slots]
+
+
+class TransformTree:
+    """Where frames are that do not move against each other, such as two cameras of one device: the last word
+    of /tf_static and /tf on each of them, whatever its time."""
+
+    def __init__(self):
+        self._parents = {}
+
+    def put(self, msg):
+        """Takes in a tf2_msgs/TFMessage (subscription callback)."""
+        for stamped in msg.transforms:
+            shift, turn = stamped.transform.translation, stamped.transform.rotation
+            translation = np.array([shift.x, shift.y, shift.z])
+            quaternion = np.array([turn.x, turn.y, turn.z, turn.w])
+            if np.isfinite([*translation, *quaternion]).all() and np.any(quaternion):
+                place = quaternion_to_matrix(quaternion), translation
+                self._parents[_frame(stamped.child_frame_id)] = _frame(stamped.header.frame_id), place
+
+    def lookup(self, target, source):
+        """Rotation (3, 3) and translation (3,) metres that take points of frame `source` to frame `target`;
+        None where nothing is known that connects them."""
+        ours, theirs = self._ancestors(_frame(target)), self._ancestors(_frame(source))
+        common = next((frame for frame in theirs if frame in ours), None)
+        if common is None:
+            return None
+        (rotation, translation), (turn, shift) = ours[common], theirs[common]
+        return rotation.T @ turn, rotation.T @ (shift - translation)
+
+    def _ancestors(self, frame):
+        """{frame: (rotation, translation) that take points of the given frame to it}, up the tree from the
+        given frame itself."""
+        rotation, translation = np.eye(3), np.zeros(3)
+        found = {frame: (rotation, translation)}
+        while frame in self._parents:
+            frame, (turn, shift) = self._parents[frame]
+            if frame in found:  # a loop, which no tree has
+                break
+            rotation, translation = turn @ rotation, turn @ translation + shift
+            found[frame] = rotation, translation
+        return found
+
+
+def _frame(name):
+    """A frame's name as tf2 has it; older drivers put a slash before."""
+    return name.lstrip('/')
 
 
 def prefix_for(parameter, namespace):

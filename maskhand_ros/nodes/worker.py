@@ -8,13 +8,24 @@ import traceback
 
 import rclpy
 
+from maskhand_ros.nodes.by_stamp import BACKWARDS_NS
 from maskhand_ros.nodes.images import BadInput, decode_compressed, decode_image
-from maskhand_ros.nodes.inputs import camera_for, depth_for
+from maskhand_ros.nodes.inputs import camera_for
 from maskhand_ros.nodes.messages import is_finite, stamp_to_ns
+from maskhand_ros.perception import gates
+from maskhand_ros.perception.tracker import REMEMBER
 from maskhand_ros.perception.types import Frame
 
 DISCOVERY = 1.0
-"""Seconds after activation in which CameraInfo may be missing without a warning: it is being discovered."""
+"""Seconds after activation in which what belongs to a picture may be missing without a warning: it is being
+discovered."""
+_NO_HAND = {
+    gates.NOT_FINITE: 'The networks gave no numbers: another device or model; if it stays, report it',
+    gates.JOINT_LIMITS: 'No hand bends so: light, blur, or a thing taken for a hand',
+    gates.BONE_LENGTHS: 'No hand is so large or small: check depth, its unit, and hand_length',
+    gates.JUMP: 'Faster than a hand: a low rate, a lost hand, or depth that comes and goes',
+}
+_DISCOVERED = 'no CameraInfo', 'no depth', 'no transform to the depth camera'
 
 
 class Worker:
@@ -24,8 +35,8 @@ class Worker:
         self._node, self._pipeline, self._inputs, self._outputs = node, pipeline, inputs, outputs
         self._diagnostics = diagnostics
         self._decode = decode_compressed if node.get_parameter('compressed').value else decode_image
-        self._running, self._start_afresh = threading.Event(), threading.Event()
-        self._last_stamp = 0
+        self._running, self._clock_jumped = threading.Event(), threading.Event()
+        self._last_stamp = None
         self._begun = time.monotonic()
         self._running.set()
         self._thread = threading.Thread(target=self._work, name='worker', daemon=True)
@@ -38,10 +49,10 @@ class Worker:
 
     def forget_tracks(self):
         """The clock has jumped: the next picture has nothing to do with the last one."""
-        self._start_afresh.set()
+        self._clock_jumped.set()
 
     def _work(self):
-        self._pipeline.reset()
+        self._pipeline.end_tracks()
         while self._running.is_set():
             newest = self._inputs.frames.take(timeout=0.1)
             if newest is None or not self._running.is_set():
@@ -61,38 +72,56 @@ class Worker:
     def _look(self, msg, arrival):
         """From one image message to everything that is published about it."""
         begin = time.monotonic()
-        stamp = self._check_stamp(stamp_to_ns(msg.header.stamp))
+        stamp = stamp_to_ns(msg.header.stamp)
         rgb = self._decode(msg, self._value('max_image_pixels'))
+        self._check_stamp(stamp)
         frame = Frame(rgb=rgb, stamp_ns=stamp, camera=self._camera(stamp, rgb))
-        frame.depth = self._depth(frame)
+        frame.depth = self._depth(frame, msg.header.frame_id)
         decoded = time.monotonic()
         hands = [hand for hand in self._pipeline.process(frame) if self._finite(hand)]
         seen = time.monotonic()
+        self._count_refused()
         self._outputs.publish(
             hands, self._pipeline.lost_ids, msg.header, frame, lambda: time.monotonic() - arrival
         )
         end = time.monotonic()
         times = {'wait': begin - arrival, 'decode': decoded - begin, **self._pipeline.timings}
-        self._diagnostics.finished(len(hands), {**times, 'publish': end - seen, 'total': end - arrival})
+        times.update({'publish': end - seen, 'total': end - arrival})
+        self._diagnostics.finished(len(hands), frame.depth is not None, times)
 
     def _check_stamp(self, stamp):
-        """The stamp in ns; a repeated one is refused, one that goes back starts the tracks afresh."""
+        """Raises BadInput for a picture whose `stamp` in ns is no time of its own; counts jumps of time."""
         if stamp == 0:
-            remedy = 'The camera driver must stamp its pictures'
-            self._count(self._diagnostics.images, BadInput('zero stamp', 'header.stamp is 0', remedy))
-        elif stamp == self._last_stamp:
+            raise BadInput('zero stamp', 'header.stamp is 0', 'The camera driver must stamp its pictures')
+        since = None if self._last_stamp is None else stamp - self._last_stamp
+        if since == 0:
             remedy = 'Two publishers on one topic, or a driver that does not stamp'
             raise BadInput('repeated stamp', f'{stamp} ns came twice', remedy)
-        elif stamp < self._last_stamp:
-            seconds = (self._last_stamp - stamp) * 1e-9
-            remedy = 'Tracks start afresh; two publishers on one topic, or a bag that was started again'
-            self._count(self._diagnostics.images, BadInput('time went back', f'by {seconds:.3f} s', remedy))
-            self._start_afresh.set()
-        if self._start_afresh.is_set():
-            self._start_afresh.clear()
-            self._pipeline.reset()
+        if since is not None and -BACKWARDS_NS <= since < 0:
+            remedy = 'Two publishers on one topic, or a link that changes the order'
+            raise BadInput('picture out of order', f'{-since * 1e-9:.3f} s older than the last', remedy)
         self._last_stamp = stamp
-        return stamp
+        jump = self._jump(since or 0)
+        if jump is not None:
+            self._count(self._diagnostics.images, jump)
+
+    def _jump(self, since):
+        """The BadInput that tells of a jump of time, `since` ns after the last picture; None if there is
+        none."""
+        seconds = f'{abs(since) * 1e-9:.1f} s'
+        clock_was_set = self._clock_jumped.is_set()
+        if clock_was_set:  # of what the stamps themselves tell, the pipeline takes care
+            self._clock_jumped.clear()
+            self._pipeline.end_tracks()
+        if since < 0:
+            remedy = 'All hands are new ones: a bag was started again, or there are two publishers'
+            return BadInput('time went back', seconds, remedy)
+        if since > REMEMBER * 1e9:
+            remedy = 'All hands are new ones: the camera paused, or its clock was set'
+            return BadInput('time leapt', seconds, remedy)
+        if clock_was_set:
+            return BadInput('clock was set', 'back, or to another source', 'All hands are new ones')
+        return None
 
     def _camera(self, stamp, rgb):
         """The picture's Camera, or None: then hands have no metric place, and diagnostics say why."""
@@ -100,19 +129,18 @@ class Worker:
         try:
             return camera_for(self._inputs.infos, stamp, width, height, self._value('image_rectified'))
         except BadInput as error:
-            if error.reason != 'no CameraInfo' or time.monotonic() - self._begun > DISCOVERY:
-                self._count(self._diagnostics.calibration, error)
+            self._count(self._diagnostics.calibration, error)
             return None
 
-    def _depth(self, frame):
-        if not self._value('use_depth'):
+    def _depth(self, frame, frame_id):
+        """Depth of the Frame's picture, or None: then the scale comes from elsewhere, and diagnostics say
+        why. Without a camera it would be of no use."""
+        if self._inputs.depth is None or frame.camera is None:
             return None
         try:
-            return depth_for(
-                self._inputs.depths, self._inputs.depth_infos, frame, self._value('max_image_pixels')
-            )
+            return self._inputs.depth.picture_for(frame, frame_id, self._value('max_image_pixels'))
         except BadInput as error:
-            self._count(self._diagnostics.images, error)
+            self._count(self._diagnostics.depth, error)
             return None
 
     def _finite(self, hand):
@@ -123,7 +151,14 @@ class Worker:
             )
         return finite
 
+    def _count_refused(self):
+        for reason, hands in self._pipeline.refused.items():
+            for _ in range(hands):
+                self._diagnostics.faults.add(f'hand held back: {reason}', _NO_HAND[reason])
+
     def _count(self, faults, error):
+        if error.reason in _DISCOVERED and time.monotonic() - self._begun < DISCOVERY:
+            return
         if faults.add(error.reason, error.remedy):
             self._node.get_logger().warning(str(error))
 

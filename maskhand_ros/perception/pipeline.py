@@ -14,6 +14,7 @@ from maskhand_ros.perception.cues import CueNetwork
 from maskhand_ros.perception.detector import PalmDetector
 from maskhand_ros.perception.errors import ModelError
 from maskhand_ros.perception.gates import PlausibleHand
+from maskhand_ros.perception.operator import Operator
 from maskhand_ros.perception.placement import Placement
 from maskhand_ros.perception.providers import providers_for
 from maskhand_ros.perception.reconstructor import Reconstructor
@@ -46,6 +47,8 @@ class PipelineConfig:
     """'off': hands leave as they were measured."""
     predict: float = 0.0
     """Seconds for which a hand that was followed and is not seen is given out as PREDICTED; 0: never."""
+    operator_choice: str = 'largest'
+    operator_timeout: float = 2.0
     detect_interval: int = 5
     """Frames between runs of the detector while some, but fewer than max_hands, are followed."""
 
@@ -89,14 +92,10 @@ class HandPipeline:
             PlausibleHand(self.hand_model),
         )
         self._place = Placement(self.hand_model, at_landmarks, config.hand_length)
+        self._operator = Operator(config.operator_choice, config.operator_timeout)
         description = self._reconstruct.description
         self.model_name = f'{description["name"]} {description["version"]}'
-        self.timings = {}
-
-    @property
-    def lost_ids(self):
-        """Ids of the hands that ended with the last frame."""
-        return self._tracker.lost_ids
+        self.timings, self.lost_ids = {}, []
 
     @property
     def refused(self):
@@ -104,8 +103,19 @@ class HandPipeline:
         return self._tracker.refused
 
     def reset(self):
-        """Forgets the hands of the last frame."""
+        """Forgets all: the next frame is the first."""
         self._tracker.reset()
+        self._operator.reset()
+        self.lost_ids = []
+
+    def end_tracks(self):
+        """The next frame has nothing to do with the last: its hands are new ones, with the old ids among its
+        `lost_ids`. The operator's places stay taken for operator_timeout."""
+        self._tracker.end_tracks()
+
+    def select_operator(self, id):
+        """Makes hand `id` the operator's of its side, 0: chooses anew (Operator.select); from any thread."""
+        return self._operator.select(id)
 
     def warm_up(self):
         """Runs every network once, so that the first frame is not slow."""
@@ -150,8 +160,9 @@ class HandPipeline:
             hands = skin(self.hand_model, placed, prediction, [view for _, view in pairs], frame, camera)
             tracker.finish(pairs, hands, delays)
             clock.lap('skin')
+        self._operator(hands, stamp)
         hands += tracker.predict(hands, stamp, camera)
-        self.timings = clock.laps
+        self.timings, self.lost_ids = clock.laps, tracker.take_lost_ids()
         return [_as_received(hand, width) for hand in hands] if self.config.mirrored_input else hands
 
 

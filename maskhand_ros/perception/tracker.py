@@ -12,7 +12,7 @@ from maskhand_ros.perception.gates import ELSEWHERE, NOT_FINITE, REASONS, TURNED
 from maskhand_ros.perception.prediction import Forecast
 from maskhand_ros.perception.scale import LearnedLength
 from maskhand_ros.perception.smoothing import HandFilter
-from maskhand_ros.perception.types import LEFT, RIGHT, TENTATIVE, TRACKED
+from maskhand_ros.perception.types import TENTATIVE, TRACKED
 
 ZOOMS = (1.0, 0.5)
 """Of the detector, in turn until a hand is found: as it is, and drawn smaller for hands that fill the
@@ -85,7 +85,6 @@ class Track:
     """Frames in all."""
     stamp: float = 0.0
     """Seconds, when it was last seen."""
-    operator: bool = field(default=False)
     filter: HandFilter = field(default_factory=HandFilter)
     length: LearnedLength = field(default_factory=LearnedLength)
     jump: JumpGate = field(default_factory=JumpGate)
@@ -131,17 +130,25 @@ class Tracker:
     def reset(self):
         """Forgets every hand; ids go on."""
         self._tracks, self._since_detection, self._blank_frames = [], self._interval, 0
-        self._stamp, self.lost_ids, self.refused = None, [], dict.fromkeys(REASONS, 0)
+        self._stamp, self._lost_ids, self.refused = None, [], dict.fromkeys(REASONS, 0)
+
+    def end_tracks(self):
+        """Ends every track: what is seen next is another's hand."""
+        lost = self._lost_ids + [track.id for track in self._tracks]
+        self.reset()
+        self._lost_ids = lost
+
+    def take_lost_ids(self):
+        """Ids of the tracks that have ended since the last call."""
+        lost, self._lost_ids = self._lost_ids, []
+        return lost
 
     def begin(self, stamp):
         """A new frame at `stamp` seconds. Every track ends where the time has gone back, or on by more than
-        REMEMBER: what is there now may be another's hand."""
-        self.lost_ids, self.refused = [], dict.fromkeys(REASONS, 0)
+        REMEMBER."""
         if self._stamp is not None and not 0 <= stamp - self._stamp <= REMEMBER:
-            lost = [track.id for track in self._tracks]
-            self.reset()
-            self.lost_ids = lost
-        self._stamp = stamp
+            self.end_tracks()
+        self._stamp, self.refused = stamp, dict.fromkeys(REASONS, 0)
 
     def follow(self, rgb, camera):
         """Views of the hands of the last frame: [(Track, View)]. One that cannot be seen counts as missed."""
@@ -206,8 +213,7 @@ class Tracker:
         """Tracks for this frame's views at `stamp` seconds: [(Track, View)], the followed ones and then one
         for each fresh view.
 
-        A fresh view that can be a hand that was lost goes on with its id. Tracks that ended are in
-        `lost_ids`.
+        A fresh view that can be a hand that was lost goes on with its id.
         """
         pairs = list(followed)
         for view in fresh:
@@ -230,7 +236,7 @@ class Tracker:
             view.learned_length = track.length.value
         ended = [track for track in self._tracks if track.missed and stamp - track.stamp > REMEMBER]
         self._tracks = [track for track in self._tracks if not any(track is other for other in ended)]
-        self.lost_ids += [track.id for track in ended]
+        self._lost_ids += [track.id for track in ended]
         return pairs
 
     def finite(self, pairs, prediction):
@@ -273,7 +279,7 @@ class Tracker:
         self._next_id += 1
         new.update(view, stamp)
         self._tracks[[other is track for other in self._tracks].index(True)] = new
-        self.lost_ids.append(track.id)
+        self._lost_ids.append(track.id)
         return new
 
     def predict(self, hands, stamp, camera):
@@ -298,21 +304,10 @@ class Tracker:
         return list(hands), list(delays)
 
     def finish(self, pairs, hands, delays):
-        """Fills id, state, operator and delay of `hands`, in the order of `pairs` (Track, View)."""
+        """Fills id, state and delay of `hands`, in the order of `pairs` (Track, View)."""
         for (track, _), hand, delay in zip(pairs, hands, delays, strict=True):
             hand.id, hand.filter_delay = track.id, delay
             hand.state = TRACKED if track.seen >= CONFIRM_FRAMES else TENTATIVE
-        for side in (LEFT, RIGHT):
-            # The operator's hand stays the operator's; else it is the largest tracked hand of its side.
-            rank = {
-                hand.id: (track.operator, view.size_px)
-                for (track, view), hand in zip(pairs, hands, strict=True)
-                if hand.side == side and hand.state == TRACKED
-            }
-            chosen = max(rank, key=rank.get, default=None)
-            for (track, _), hand in zip(pairs, hands, strict=True):
-                if hand.side == side:
-                    hand.operator = track.operator = hand.id == chosen
         for (track, _), hand in zip(pairs, hands, strict=True):
             track.forecast.see(hand, track.stamp)
 

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 
-import cv2
 import numpy as np
 import pytest
 import yaml
@@ -18,51 +17,20 @@ from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
-from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 
 from maskhand_ros.msg import Hand as HandMsg
 from maskhand_ros.msg import HandArray, HandTopology
 from maskhand_ros.nodes import parameters
-from maskhand_ros.nodes.clip_player import DEMO_CLIP
 from maskhand_ros.nodes.hand_node import HandNode
-from maskhand_ros.nodes.images import encode_image
-from maskhand_ros.nodes.messages import ns_to_stamp
 from maskhand_ros.nodes.shared_files import share_path
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
-GREY = np.full((120, 160, 3), 128, np.uint8)
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 def overrides(**values):
     return {'parameter_overrides': [Parameter(name, value=value) for name, value in values.items()]}
-
-
-class Camera:
-    """Publishes pictures with ascending stamps, each once the node has done with the one before."""
-
-    def __init__(self, graph, namespace):
-        self._images = graph.node.create_publisher(Image, f'{namespace}/image', 5)
-        self._infos = graph.node.create_publisher(CameraInfo, f'{namespace}/camera_info', 5)
-        self._graph = graph
-        self._stamp = 1_000_000_000
-
-    def matched(self):
-        return self._images.get_subscription_count() > 0 and self._infos.get_subscription_count() > 0
-
-    def show(self, rgb=GREY, info=None, **wrong):
-        self._stamp += 33_000_000
-        header = Header(stamp=ns_to_stamp(self._stamp), frame_id='camera')
-        msg = encode_image(rgb, header)
-        for name, value in wrong.items():
-            setattr(msg, name, value)
-        if info is not None:
-            info.header = header
-            self._infos.publish(info)
-            time.sleep(0.1)  # two topics have no common order
-        self._images.publish(msg)
-        return header
 
 
 @pytest.fixture(scope='module')
@@ -72,7 +40,7 @@ def running(graph):
     graph.add(node)
     heard = graph.hear(HandArray, '/faults/hand_node/hands')
     diagnostics = graph.hear(DiagnosticArray, '/diagnostics')
-    camera = Camera(graph, '/faults')
+    camera = graph.camera('/faults')
     assert node.trigger_configure() == SUCCESS and node.trigger_activate() == SUCCESS
     graph.wait(camera.matched)
     graph.wait(lambda: node._inputs.image.reliability == ReliabilityPolicy.RELIABLE)
@@ -221,27 +189,11 @@ def test_signals_end_an_active_node_cleanly(graph, number):
         process.kill()
 
 
-@pytest.fixture(scope='module')
-def clip():
-    """(RGB picture, CameraInfo) of the bundled clip: a left and a right hand, both in view."""
-    capture = cv2.VideoCapture(str(DEMO_CLIP))
-    good, picture = capture.read()
-    assert good, f'{DEMO_CLIP} does not open'
-    with np.load(DEMO_CLIP.with_suffix('.npz'), allow_pickle=False) as truth:
-        info = CameraInfo(
-            width=picture.shape[1],
-            height=picture.shape[0],
-            k=truth['K'].reshape(9),
-            distortion_model='plumb_bob',
-        )
-    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), info
-
-
 def watch(graph, namespace, rgb, info, count=6, **parameter_values):
     """HandArrays and transforms of a node that is shown the same picture again and again."""
     node = graph.add(HandNode(namespace=namespace, **overrides(**parameter_values)))
     heard, transforms = graph.hear(HandArray, f'/{namespace}/hand_node/hands'), graph.hear(TFMessage, '/tf')
-    camera = Camera(graph, f'/{namespace}')
+    camera = graph.camera(f'/{namespace}')
     assert node.trigger_configure() == SUCCESS and node.trigger_activate() == SUCCESS
     graph.wait(camera.matched)
     for _ in range(count):
@@ -253,7 +205,7 @@ def watch(graph, namespace, rgb, info, count=6, **parameter_values):
 
 
 def test_hands_and_frames_of_the_clip(graph, clip):
-    heard, transforms = watch(graph, 'clip', *clip)
+    heard, transforms = watch(graph, 'clip', *clip[:2])
     sides = {hand.side: hand for hand in heard[-1].hands}
     assert set(sides) == {HandMsg.LEFT, HandMsg.RIGHT}
     frames = {t.child_frame_id: t for t in transforms[-1].transforms}
@@ -271,7 +223,7 @@ def test_hands_and_frames_of_the_clip(graph, clip):
 
 
 def test_a_mirrored_picture_tells_the_same_hands(graph, clip):
-    rgb, info = clip
+    rgb, info, _ = clip
     seen = {hand.side: hand for hand in watch(graph, 'straight', rgb, info)[0][-1].hands}
     mirrored = CameraInfo(width=info.width, height=info.height, k=info.k.copy(), distortion_model='plumb_bob')
     mirrored.k[2] = info.width - 1 - info.k[2]
@@ -290,10 +242,10 @@ def test_a_mirrored_picture_tells_the_same_hands(graph, clip):
 
 
 def test_without_calibration_hands_have_no_place(graph, clip):
-    rgb, _ = clip
+    rgb, *_ = clip
     node = graph.add(HandNode(namespace='blind'))
     heard = graph.hear(HandArray, '/blind/hand_node/hands')
-    camera = Camera(graph, '/blind')
+    camera = graph.camera('/blind')
     assert node.trigger_configure() == SUCCESS and node.trigger_activate() == SUCCESS
     graph.wait(camera.matched)
     header = camera.show(rgb)

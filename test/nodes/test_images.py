@@ -164,6 +164,7 @@ def test_camera_info_fits_the_picture():
         ({'k': [np.nan] * 9}, 'invalid'),
         ({'width': 320}, 'another size'),
         ({'distortion_model': 'equidistant'}, 'unsupported distortion'),
+        ({'d': [0.1, 0.0, 0.0]}, 'unsupported distortion'),
     ],
 )
 def test_camera_info_that_cannot_be_used(fields, reason):

@@ -1,0 +1,89 @@
+"""Depth pictures of one camera, moved into the picture of another that stands beside it."""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+
+from maskhand_ros.geometry import project
+
+_SLACK = 1.1
+"""How much further apart than the focal lengths say two readings may land: what is nearer is drawn larger."""
+
+
+class DepthRegistration:
+    """What depth camera `source` measures, as camera `target` sees it.
+
+    Every reading is moved as a point in space and covers a square of pixels, just large enough that none
+    stays open between neighbours on one surface: where depth is upsampled nothing shines through. The nearest
+    reading wins a pixel, as in a z-buffer.
+    """
+
+    def __init__(self, source, target):
+        """`source`, `target`: Cameras."""
+        self._rays = np.ascontiguousarray(_rays(source).reshape(-1, 3).T, np.float32)
+        ratio = (target.K[[0, 1], [0, 1]] / source.K[[0, 1], [0, 1]]).max()
+        self._cover = max(math.ceil(_SLACK * ratio), 1)
+        self._focal = np.array(target.K[[0, 1], [0, 1]], np.float32)
+        self._size = np.array([target.width, target.height])
+        origin, self._lens = _without_lens(target)
+        if self._lens is not None:
+            self._size = np.ceil(self._lens.max((0, 1)) + 1).astype(int)
+        self._centre = (target.K[:2, 2] - origin).astype(np.float32)
+
+    def __call__(self, depth, rotation, translation):
+        """Depth (h, w) float32 metres along source's z, 0 or NaN where unknown, to (H, W) float32 along
+        target's, NaN where nothing was measured. `rotation` (3, 3) and `translation` (3,) metres take points
+        of source's frame into target's."""
+        readings = np.flatnonzero(depth > 0)
+        points = self._rays.take(readings, 1) * depth.take(readings)
+        x, y, z = np.float32(rotation) @ points + np.float32(translation)[:, None]
+        with np.errstate(divide='ignore', invalid='ignore'):
+            # The first pixel of each reading's square, whose middle is on the point.
+            first = (self._cover - 2) / 2
+            column = np.floor(x / z * self._focal[0] + (self._centre[0] - first))
+            row = np.floor(y / z * self._focal[1] + (self._centre[1] - first))
+        width, height = self._size.tolist()
+        inside = (z > 0) & (column >= 0) & (row >= 0) & (column < width) & (row < height)
+        nearest = np.full(width * height, np.inf, np.float32)
+        pixel = row[inside].astype(np.intp) * width + column[inside].astype(np.intp)
+        np.minimum.at(nearest, pixel, z[inside])
+        nearest = nearest.reshape(height, width)
+        if self._cover > 1:
+            last = self._cover - 1
+            square = np.ones((self._cover, self._cover), np.uint8)
+            nearest = cv2.erode(nearest, square, anchor=(last, last), borderValue=math.inf)
+        if self._lens is not None:
+            nearest = cv2.remap(nearest, self._lens, None, cv2.INTER_NEAREST, borderValue=math.inf)
+        nearest[np.isinf(nearest)] = np.nan
+        return nearest
+
+
+def same_camera(one, other):
+    """Whether two Cameras see every point in the same pixel, to within one."""
+    if (one.width, one.height) != (other.width, other.height):
+        return False
+    rim = np.array([[x, y] for x in (0, 0.5, 1) for y in (0, 0.5, 1)]) * [one.width - 1, one.height - 1]
+    return bool(np.abs(other.project(one.unproject_rays(rim)) - rim).max() < 1)
+
+
+def _rays(camera):
+    """(H, W, 3) viewing rays of a Camera's pixels, z = 1."""
+    pixels = np.stack(np.meshgrid(np.arange(camera.width), np.arange(camera.height)), -1)
+    return camera.unproject_rays(pixels).reshape(camera.height, camera.width, 3)
+
+
+def _without_lens(camera):
+    """The picture that a Camera would take without its lens distortion: the pixel (2,) of the camera's where
+    it begins, and where in it each pixel of the camera's is (H, W, 2); None for the latter if it is the same.
+
+    A lens may squeeze a wide view into the picture, so it may be larger: up to a picture's size on each side.
+    """
+    if not np.any(camera.distortion):
+        return np.zeros(2), None
+    size = np.array([camera.width, camera.height])
+    pixels = np.clip(project(_rays(camera), camera.K), -size, 2 * size)
+    origin = np.floor(pixels.min((0, 1)))
+    return origin, (pixels - origin).astype(np.float32)
