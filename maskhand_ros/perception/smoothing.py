@@ -58,12 +58,12 @@ class HandFilter:
 
     def __call__(self, placed, stamp, stddev):
         """The PlacedHand at `stamp` seconds, smoothed, and the delay in seconds that its wrist has from it;
-        `stddev` metres is how sure the model is of it."""
+        `stddev` metres is how sure the model is of it, or (16,) of each of its joints."""
         last, dt = self._last, 0.0 if self._last is None else stamp - self._last.stamp
         if last is None or not 0 < dt < RESTART or last.placed.side != placed.side:
             self._last = _State.start(placed, stamp)
             return placed, 0.0
-        trust = min(1.0, USUAL_STDDEV / max(stddev, 1e-6))
+        trust = np.minimum(1.0, USUAL_STDDEV / np.maximum(stddev, 1e-6))
         state = _State(placed, stamp, count=min(last.count + 1, SHAPE_FRAMES))
         rotations, state.rotation_raw = last.placed.rotations, placed.rotations
         turn = _turns(last.rotation_raw, state.rotation_raw)

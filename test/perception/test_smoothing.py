@@ -81,3 +81,13 @@ def test_an_unsure_hand_counts_less():
     sure, unsure = (list(run(frames, stddev))[0] for stddev in (0.004, 0.03))
     moved = [np.linalg.norm(matrix_to_rotvec(hands[-1].orient)) for hands in (sure, unsure)]
     assert 0 < moved[1] < 0.8 * moved[0]
+
+
+def test_a_joint_that_the_model_doubts_is_held_while_the_others_follow():
+    doubt = np.full(16, 0.005)
+    doubt[3] = 1.0
+    smooth = HandFilter()
+    smooth(hand(), 0.0, doubt)
+    turned = [smooth(hand(turn=0.3), k * DT, doubt)[0] for k in range(1, 20)][-1]
+    angles = np.linalg.norm(matrix_to_rotvec(turned.rotations), axis=1)
+    assert angles[3] < 0.1 and np.delete(angles, 3).min() > 0.25
