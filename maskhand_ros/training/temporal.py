@@ -71,7 +71,10 @@ def measure(seen, truth, seconds, hidden):
         spans = {'all': (5, len(seen))}
         figures['lag ms'] = 1e3 * lag(seconds, openness(seen), openness(truth))
     for name, (start, stop) in spans.items():
-        figures[f'PA {name}'], figures[f'root {name}'] = np.nanmean(errors[start:stop], 0)
+        seen_then = errors[start:stop][found[start:stop]]
+        figures[f'PA {name}'], figures[f'root {name}'] = (
+            seen_then.mean(0) if len(seen_then) else (np.nan,) * 2
+        )
     return figures
 
 
