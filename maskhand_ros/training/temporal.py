@@ -17,6 +17,7 @@ import argparse
 
 import numpy as np
 
+from ..commands.common import whole
 from ..perception.pipeline import HandPipeline, PipelineConfig
 from ..perception.types import Frame
 from .evaluate_video import stage_camera
@@ -113,7 +114,7 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('--seeds', type=int, default=16, help='sequences of each kind (default 16)')
+    parser.add_argument('--seeds', type=whole(2), default=16, help='sequences of each kind (default 16)')
     args = parser.parse_args()
     print('scratch;', '; '.join(f'{variant} / {base}' for variant, base in COMPARED))
     for kind in KINDS:
