@@ -1,8 +1,8 @@
 """Takes the jitter out of a hand that rests and leaves one that moves nearly alone.
 
 By the One Euro filter (Casiez, Roussel and Vogel 2012), on what a hand is made of: rotations on SO(3), the
-wrist as a direction and the logarithm of its distance, the shape by its running mean. Each measurement counts
-less where the model is less sure of it.
+wrist as a direction and the logarithm of its distance, the shape by its running mean. A finger of which the
+model is suddenly less sure than usual, since something passes in front of it, is held where it was.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 
 from maskhand_ros.geometry import matrix_to_rotvec, rotvec_to_matrix
 from maskhand_ros.perception.types import SCALE_DEPTH
+from maskhand_ros.skeleton import JOINT_NAMES, KEYPOINT_NAMES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,8 +50,29 @@ SHAPE_FRAMES = 60
 """Frames over which the shape is averaged; then each new one counts as much as one of these."""
 RESTART = 0.5
 """Seconds after which the past says nothing about a hand."""
-USUAL_STDDEV = 0.008
-"""Metres: keypoints this sure are taken as they are, less sure ones with less weight."""
+MARGIN, POWER, MEMORY = 1.3, 4, 30
+"""A joint counts fully up to so many times the deviation that is usual for it, the median of so many frames;
+beyond, it falls with this power."""
+
+_MEAN_OF_FINGER = np.array(
+    [[name.startswith(joint.split('_')[0]) for name in KEYPOINT_NAMES] for joint in JOINT_NAMES], float
+)
+_MEAN_OF_FINGER[0] = 1
+_MEAN_OF_FINGER /= _MEAN_OF_FINGER.sum(1, keepdims=True)
+"""(16, 21): the joints of a finger go by its keypoints, the wrist by all."""
+
+
+class Trust:
+    """How far a frame counts for each joint, by what the model says of its keypoints."""
+
+    def __init__(self):
+        self._past = []
+
+    def __call__(self, stddev):
+        """(16,) in (0, 1], given the deviations (21,) of one frame's keypoints."""
+        deviations = _MEAN_OF_FINGER @ np.maximum(stddev, 1e-6)
+        self._past = [*self._past[1 - MEMORY :], deviations]
+        return np.minimum(1, (MARGIN * np.median(self._past, 0) / deviations) ** POWER)
 
 
 class HandFilter:
@@ -58,15 +80,16 @@ class HandFilter:
 
     def __init__(self, direction=DIRECTION, distance=RANGE):
         self._direction, self._distance, self._last = direction, distance, None
+        self._trust = Trust()
 
     def __call__(self, placed, stamp, stddev):
         """The PlacedHand at `stamp` seconds, smoothed, and the delay in seconds that its wrist has from it;
-        `stddev` metres is how sure the model is of it."""
+        `stddev` (21,) metres is how sure the model is of its keypoints."""
+        trust = self._trust(stddev)
         last, dt = self._last, 0.0 if self._last is None else stamp - self._last.stamp
         if last is None or not 0 < dt < RESTART or last.placed.side != placed.side:
             self._last = _State.start(placed, stamp)
             return placed, 0.0
-        trust = min(1.0, USUAL_STDDEV / max(stddev, 1e-6))
         state = _State(placed, stamp, count=min(last.count + 1, SHAPE_FRAMES))
         rotations, state.rotation_raw = last.placed.rotations, placed.rotations
         turn, left = _turns(np.stack([last.rotation_raw, rotations]), state.rotation_raw)

@@ -295,10 +295,10 @@ class Tracker:
         and the delays in seconds that this puts on them."""
         if not placed or not self._smooth:
             return placed, [0.0] * len(placed)
-        sure = np.asarray(prediction.keypoint_stddev)[:, 1:, 0].mean(1)
+        deviations = np.asarray(prediction.keypoint_stddev)[..., 0]
         steps = [
             track.filter(hand, stamp, stddev)
-            for (track, _), hand, stddev in zip(pairs, placed, sure, strict=True)
+            for (track, _), hand, stddev in zip(pairs, placed, deviations, strict=True)
         ]
         hands, delays = zip(*steps, strict=True)
         return list(hands), list(delays)

@@ -49,8 +49,7 @@ def smoothed(record, factor):
         for hand in hands:
             if hand is not None:
                 keep = filters.setdefault(hand.id, HandFilter(direction, distance))
-                # How sure the model is counts for rotations only.
-                placed, _ = keep(as_placed(hand), second, stddev=0.0)
+                placed, _ = keep(as_placed(hand), second, hand.keypoint_stddev)
                 hand = dataclasses.replace(hand, wrist_position=placed.position)
             row.append(hand)
         rows.append(row)

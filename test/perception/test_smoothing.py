@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from maskhand_ros.geometry import matrix_to_rotvec, rotvec_to_matrix
-from maskhand_ros.perception.smoothing import RESTART, HandFilter, OneEuro
+from maskhand_ros.perception.smoothing import RESTART, HandFilter, OneEuro, Trust
 from maskhand_ros.perception.types import SCALE_POPULATION, PlacedHand
 
 RNG = np.random.default_rng(0)
@@ -30,7 +30,10 @@ def hand(position=(0.1, 0.0, 0.6), turn=0.0, noise=0.0, side='right'):
     )
 
 
-def run(frames, stddev=0.005):
+USUAL = np.full(21, 0.005)
+
+
+def run(frames, stddev=USUAL):
     """What a HandFilter makes of PlacedHands 1/30 s apart, and the delays."""
     smooth = HandFilter()
     return zip(*[smooth(frame, k * DT, stddev) for k, frame in enumerate(frames)], strict=True)
@@ -67,20 +70,13 @@ def test_a_turn_past_half_a_circle_takes_the_short_way():
 
 def test_a_hand_that_was_away_or_has_changed_sides_starts_afresh():
     smooth = HandFilter()
-    smooth(hand(), 0.0, 0.005)
+    smooth(hand(), 0.0, USUAL)
     far = hand((-0.2, 0.1, 0.4))
-    assert smooth(far, RESTART + 0.1, 0.005) == (far, 0.0)
+    assert smooth(far, RESTART + 0.1, USUAL) == (far, 0.0)
     left = hand((0.0, 0.1, 0.5), side='left')
-    assert smooth(left, RESTART + 0.2, 0.005) == (left, 0.0)
+    assert smooth(left, RESTART + 0.2, USUAL) == (left, 0.0)
     back = hand((0.0, 0.1, 0.5), side='left')
-    assert smooth(back, 0.0, 0.005) == (back, 0.0), 'time that goes back says nothing either'
-
-
-def test_an_unsure_hand_counts_less():
-    frames = [hand(turn=0.0)] * 20 + [hand(turn=0.3)] * 3
-    sure, unsure = (list(run(frames, stddev))[0] for stddev in (0.004, 0.03))
-    moved = [np.linalg.norm(matrix_to_rotvec(hands[-1].orient)) for hands in (sure, unsure)]
-    assert 0 < moved[1] < 0.8 * moved[0]
+    assert smooth(back, 0.0, USUAL) == (back, 0.0), 'time that goes back says nothing either'
 
 
 def test_direction_and_distance_go_through_filters_of_their_own():
@@ -88,6 +84,27 @@ def test_direction_and_distance_go_through_filters_of_their_own():
     start, end = hand((0.1, 0.0, 0.6)), hand((0.3, 0.0, 0.9))
     for filters, x_over_z, z in (((loose, held), 1 / 3, 0.6), ((held, loose), 1 / 6, 0.9)):
         smooth = HandFilter(*filters)
-        smooth(start, 0.0, 0.005)
-        x, _, depth = smooth(end, DT, 0.005)[0].position
+        smooth(start, 0.0, USUAL)
+        x, _, depth = smooth(end, DT, USUAL)[0].position
         assert (x / depth, depth) == pytest.approx((x_over_z, z), rel=0.01)
+
+
+def test_a_finger_that_the_model_suddenly_doubts_is_held_while_the_others_follow():
+    doubt = USUAL.copy()
+    doubt[5:9] *= 3  # the index finger's keypoints
+    smooth = HandFilter()
+    for k in range(20):
+        smooth(hand(), k * DT, USUAL)
+    turned = [smooth(hand(turn=0.3), (20 + k) * DT, doubt)[0] for k in range(8)][-1]
+    angles = np.linalg.norm(matrix_to_rotvec(turned.rotations), axis=1)
+    assert angles[1:4].max() < 0.15 and angles[4:].min() > 0.25
+
+
+def test_trust_falls_with_what_is_unusual_and_comes_back_with_what_lasts():
+    trust, thumb = Trust(), USUAL.copy()
+    thumb[1:5] *= 2
+    np.testing.assert_array_equal([trust(USUAL) for _ in range(60)], 1)
+    np.testing.assert_array_equal(trust(1.2 * USUAL), 1)
+    first = trust(thumb)
+    assert first[13:].max() < 0.3 and first[1:13].min() == 1
+    np.testing.assert_array_equal([trust(thumb) for _ in range(30)][-1][13:], 1)

@@ -117,7 +117,7 @@ def sample_light(rng):
     }
 
 
-def _grid_solid(rings, sides, profile):
+def grid_solid(rings, sides, profile):
     """A closed solid of revolution: vertices, normals, faces. `profile` (rings, 2): x and radius."""
     turn = np.arange(sides) * 2 * np.pi / sides
     circle = np.stack([np.zeros(sides), np.cos(turn), np.sin(turn)], 1)
@@ -144,11 +144,17 @@ def held_object(keypoints, rng):
     else:
         waist = 1 + 0.25 * np.sin(rng.uniform(1, 6) * along + rng.uniform(0, 6))
         shape = radius * waist * (np.abs(along) < 0.999)
-    vertices, normals, faces = _grid_solid(
+    vertices, normals, faces = grid_solid(
         14, 4 if rng.random() < 0.25 else 18, np.stack([along * half, shape], 1)
     )
     second = _unit(np.cross(across, rng.standard_normal(3)))
     frame = np.stack([across, second, np.cross(across, second)], 1)
+    return thing(vertices, normals, faces, frame, place, rng)
+
+
+def thing(vertices, normals, faces, frame, place, rng):
+    """The Mesh of a solid as `grid_solid` gives it, turned by `frame` (3, 3) and put at `place` (3,), of a
+    random material."""
     colour = rng.random(3) ** 1.4
     material = {
         'skinned': 0.0,
