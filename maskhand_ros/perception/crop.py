@@ -12,6 +12,9 @@ PALM = (0, 1, 2, 3, 5, 6, 9, 10, 13, 14, 17, 18)
 """The 12 landmarks that MediaPipe's rule boxes: fingers bend, these stay."""
 _ROI_SCALE, _ROI_SHIFT = 2.0, 0.1
 _MAP_STEP = 8
+_SAME_PLACE, _SAME_SIZE, _SAME_ROLL = 0.03, 0.03, 0.05
+"""How far apart two squares may be that are taken for one: centres over the size, sizes over each other,
+radians."""
 
 
 def roll_of(direction):
@@ -34,6 +37,17 @@ def roi_from_keypoints(keypoints_px, side, side_probability=1.0, score=1.0):
     size = _ROI_SCALE * max(max(high - low), 1.0)
     centre = (low + high) / 2 + [0, _ROI_SHIFT * (high - low)[1]]
     return HandRoi(centre[0] * right + centre[1] * up, float(size), roll, side, side_probability, score)
+
+
+def nearly_same(one, other):
+    """Whether two HandRois of one side are nearly the same square."""
+    roll = (one.roll - other.roll + np.pi) % (2 * np.pi) - np.pi
+    return (
+        one.side == other.side
+        and np.linalg.norm(one.center_px - other.center_px) < _SAME_PLACE * one.size_px
+        and abs(one.size_px / other.size_px - 1) < _SAME_SIZE
+        and abs(roll) < _SAME_ROLL
+    )
 
 
 def crop_hand(rgb, camera, roi, mirror):

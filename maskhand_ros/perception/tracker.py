@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from maskhand_ros.geometry import CropCamera
-from maskhand_ros.perception.crop import crop_hand, crop_to_camera, roi_from_keypoints
+from maskhand_ros.perception.crop import crop_hand, crop_to_camera, nearly_same, roi_from_keypoints
 from maskhand_ros.perception.gates import ELSEWHERE, NOT_FINITE, REASONS, TURNED, JumpGate
 from maskhand_ros.perception.prediction import Forecast
 from maskhand_ros.perception.scale import LearnedLength
 from maskhand_ros.perception.smoothing import HandFilter
-from maskhand_ros.perception.types import TENTATIVE, TRACKED
+from maskhand_ros.perception.types import TENTATIVE, TRACKED, HandRoi
 
 ZOOMS = (1.0, 0.5)
 """Of the detector, in turn until a hand is found: as it is, and drawn smaller for hands that fill the
@@ -85,10 +85,20 @@ class Track:
     """Frames in all."""
     stamp: float = 0.0
     """Seconds, when it was last seen."""
+    roi: HandRoi | None = None
+    """Where it was last looked for."""
     filter: HandFilter = field(default_factory=HandFilter)
     length: LearnedLength = field(default_factory=LearnedLength)
     jump: JumpGate = field(default_factory=JumpGate)
     forecast: Forecast = field(default_factory=Forecast)
+
+    def look_where(self):
+        """The HandRoi to look in. A hand at rest is always seen in the same square: a new one for each frame
+        would change what is seen, and that the next one."""
+        roi = roi_from_keypoints(self.keypoints_px, self.side)
+        if self.roi is None or not nearly_same(self.roi, roi):
+            self.roi = roi
+        return self.roi
 
     def update(self, view, stamp):
         """Takes in a new view at `stamp` seconds; the side changes only when the evidence has clearly turned,
@@ -153,7 +163,7 @@ class Tracker:
     def follow(self, rgb, camera):
         """Views of the hands of the last frame: [(Track, View)]. One that cannot be seen counts as missed."""
         tracks = [track for track in self._tracks if track.missed < LOOK_FRAMES]
-        rois = [roi_from_keypoints(track.keypoints_px, track.side) for track in tracks]
+        rois = [track.look_where() for track in tracks]
         looks = [
             (track, view)
             for track, view in zip(tracks, self._look(rgb, camera, rois), strict=True)

@@ -1,6 +1,6 @@
 """The pipeline on rendered sequences with truth: place, ids, sides, jitter and lag, against their limits.
 
-    maskhand evaluate-video [--sequences still wave ...] [--smoothing off] [--video me.mp4]
+    maskhand evaluate-video [--sequences still wave ...] [--casts 4] [--smoothing off] [--video me.mp4]
 
 Prints a figure for each limit, and exits 1 where one is missed. `metric` figures are of the wrist in the
 camera's frame with the true K; `hand_length given` gives the pipeline the true one, `depth picture` the depth
@@ -12,7 +12,6 @@ in training/data/sequences.py.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,45 +20,22 @@ import numpy as np
 from ..commands import common
 from ..geometry import Camera
 from ..hand_model.numpy_hand import HandModel
-from ..perception.types import SCALE_LEARNED, SIDE_NAMES, Frame, Hand
+from ..perception.types import SCALE_LEARNED, Frame
 from .metrics import tight_box
 from .still_stretches import still_stretches
+from .video_measures import (
+    Record,
+    between_hands,
+    flips,
+    id_switches,
+    jitter,
+    lag,
+    operator_switches,
+    wrist_errors,
+)
 
 NEAR = 0.35
 """Share of a hand's box within which the mean keypoint must lie to be its own."""
-
-
-@dataclass
-class Record:
-    """What came of one sequence: for each frame the second, the truth (A, 21, 3) and the Hand of each actor
-    or None; and the hands that are nobody's."""
-
-    actors: tuple
-    seconds: list[float] = field(default_factory=list)
-    truth: list[np.ndarray] = field(default_factory=list)
-    hands: list[list[Hand | None]] = field(default_factory=list)
-    strangers: int = 0
-
-    def pairs(self, actor):
-        """(frame, truth (21, 3), Hand) of an actor where it was found."""
-        return [
-            (frame, truth[actor], hands[actor])
-            for frame, (truth, hands) in enumerate(zip(self.truth, self.hands, strict=True))
-            if hands[actor] is not None
-        ]
-
-    def with_source(self, source):
-        """The Record with the hands alone whose scale comes from `source` (SCALE_*)."""
-        hands = [
-            [hand if hand and hand.scale_source == source else None for hand in frame] for frame in self.hands
-        ]
-        return dataclasses.replace(self, hands=hands)
-
-    def visible(self, camera):
-        """(T, A) whether a hand is in the picture as a whole."""
-        truth = np.stack(self.truth)
-        pixels = camera.project(truth.reshape(-1, 3)).reshape(*truth.shape[:3], 2)
-        return ((pixels >= 0) & (pixels < [camera.width, camera.height])).all((2, 3))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -67,6 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from .data.sequences import SEQUENCES
 
     parser.add_argument('--sequences', nargs='+', choices=SEQUENCES, default=list(SEQUENCES))
+    parser.add_argument(
+        '--casts', type=common.whole(1), default=4, help='hands of as many people play them (default 4)'
+    )
     parser.add_argument(
         '--video', type=Path, help='a real video of one hand: jitter where it holds still (no truth needed)'
     )
@@ -120,106 +99,6 @@ def match(hands, pixels):
     return owners
 
 
-def id_switches(record: Record) -> int:
-    """How often an actor's id differs from the one before, gaps or not."""
-    ids = [[hand.id for _, _, hand in record.pairs(actor)] for actor in range(len(record.actors))]
-    return sum(int((np.diff(of_actor) != 0).sum()) for of_actor in ids)
-
-
-def flips(record: Record) -> int:
-    """Frames in which a hand is told to be of the other side, its geometry mirrored with it."""
-    return sum(
-        SIDE_NAMES[hand.side] != actor.side
-        for index, actor in enumerate(record.actors)
-        for _, _, hand in record.pairs(index)
-    )
-
-
-def operator_switches(record: Record) -> int:
-    """How often the operator's hand of a side goes from one actor to another, and frames in which it is
-    another person's."""
-    switches = 0
-    for side in SIDE_NAMES.values():
-        chosen = []
-        for hands in record.hands:
-            own = [
-                i for i, hand in enumerate(hands) if hand and hand.operator and SIDE_NAMES[hand.side] == side
-            ]
-            chosen += own
-        switches += int((np.diff(chosen) != 0).sum())
-        switches += sum(record.actors[i].person != 0 for i in chosen)
-    return switches
-
-
-def wrist_errors(record: Record) -> dict[str, np.ndarray]:
-    """Of all hands found: relative error of the wrist, of its distance, metres across the ray; and the errors
-    along and across the ray over their standard deviations."""
-    found = {name: [] for name in ('relative', 'metres', 'along_sigmas', 'across_sigmas')}
-    for actor in range(len(record.actors)):
-        for _, truth, hand in record.pairs(actor):
-            error, distance = hand.wrist_position - truth[0], np.linalg.norm(truth[0])
-            ray = hand.wrist_position / np.linalg.norm(hand.wrist_position)
-            found['relative'].append(np.linalg.norm(error) / distance)
-            found['metres'].append(np.linalg.norm(error))
-            covariance = hand.wrist_covariance[:3, :3]
-            found['along_sigmas'].append(abs(ray @ error) / np.sqrt(ray @ covariance @ ray))
-            plane = np.linalg.svd(ray[None])[2][1:]
-            whitened = np.linalg.solve(np.linalg.cholesky(plane @ covariance @ plane.T), plane @ error)
-            found['across_sigmas'].extend(np.abs(whitened))
-    return {name: np.array(values) for name, values in found.items()}
-
-
-def between_hands(record: Record) -> np.ndarray:
-    """Error (N,) in metres of the step from one wrist to the other, where two hands of one person are
-    found."""
-    first, second = (dict((f, (t, h)) for f, t, h in record.pairs(actor)) for actor in (0, 1))
-    errors = []
-    for frame in first.keys() & second.keys():
-        (truth_a, a), (truth_b, b) = first[frame], second[frame]
-        step = (a.wrist_position - b.wrist_position) - (truth_a[0] - truth_b[0])
-        errors.append(np.linalg.norm(step))
-    return np.array(errors)
-
-
-def jitter(record: Record, span) -> dict[str, float]:
-    """Spread while nothing moves, `span` seconds: keypoints about the wrist and the wrist across the ray in
-    mm, along it as a share of the range; the largest over hands."""
-    worst = {'keypoints_mm': 0.0, 'lateral_mm': 0.0, 'range': 0.0}
-    for actor in range(len(record.actors)):
-        hands = [h for frame, _, h in record.pairs(actor) if span[0] + 0.5 <= record.seconds[frame] < span[1]]
-        if len(hands) < 10:
-            return dict.fromkeys(worst, np.inf)
-        camera_frame = np.stack([h.keypoints_wrist @ h.wrist_rotation.T for h in hands])
-        wrists = np.stack([h.wrist_position for h in hands])
-        ray = wrists.mean(0) / np.linalg.norm(wrists.mean(0))
-        along = wrists @ ray
-        across = wrists - along[:, None] * ray
-        values = (
-            1e3 * np.sqrt(camera_frame.var(0).sum(-1)).mean(),
-            1e3 * np.sqrt(across.var(0).sum()),
-            along.std() / along.mean(),
-        )
-        worst = {name: max(old, value) for (name, old), value in zip(worst.items(), values, strict=True)}
-    return worst
-
-
-def lag(record: Record) -> float:
-    """Delay in seconds of the wrist's x in `wave` against the truth: the shift that fits best."""
-    frames, truth, hands = zip(*record.pairs(0), strict=True)
-    times = np.array(record.seconds)
-    seen = np.array([record.seconds[frame] for frame in frames])
-    path = np.array([hand.wrist_position[0] / hand.wrist_position[2] for hand in hands])
-    true_path = np.array([t[0, 0, 0] / t[0, 0, 2] for t in record.truth])
-    shifts = np.arange(-0.05, 0.2, 0.001)
-    use = (seen > 0.5) & (seen < times[-1] - 0.1)
-    errors = []
-    for shift in shifts:
-        moved = np.interp(seen[use] - shift, times, true_path)
-        a, b = path[use] - path[use].mean(), moved - moved.mean()
-        errors.append(1 - a @ b / np.sqrt((a @ a) * (b @ b)))
-    return float(shifts[int(np.argmin(errors))])
-
-
 @dataclass
 class Figure:
     """A measured value and the range that it has to be in."""
@@ -239,21 +118,31 @@ class Figure:
         return f'{self.name:52}{self.value:10.3g} {self.unit:5}{limit:>16}  {"" if self.held else "MISSED"}'
 
 
-def figures(records, with_length, with_depth, learned) -> list[Figure]:
-    """What the records {sequence: Record} show: monocular, of the same with the true hand_length, of those
-    that have depth pictures with them, and with them in the first half only."""
+@dataclass
+class Watched:
+    """Records {sequence: one for each cast}: seen by one camera, with the true hand_length given, with depth
+    pictures, and with those in the first half only."""
+
+    plain: dict[str, list[Record]] = field(default_factory=dict)
+    with_length: dict[str, list[Record]] = field(default_factory=dict)
+    with_depth: dict[str, list[Record]] = field(default_factory=dict)
+    learned: dict[str, list[Record]] = field(default_factory=dict)
+
+
+def figures(watched: Watched) -> list[Figure]:
+    """What was Watched shows, against the limits: medians and shares over all hands and frames; of jitter and
+    lag the worst cast."""
     from .data.sequences import SEQUENCES
 
-    everywhere = _pooled(records)
+    everywhere = pooled(watched.plain)
     found = [
-        Figure('wrist error, size of the population', 100 * np.median(everywhere['relative']), 0, 6, '%'),
-        Figure(
-            'wrist error, hand_length given', 100 * np.median(_pooled(with_length)['relative']), 0, 3, '%'
-        ),
+        Figure('wrist error, size of the population', 100 * np.median(everywhere['relative']), 0, 6, '%')
     ]
-    if with_depth:
-        metres = _pooled(with_depth)['metres']
-        later = _pooled({name: record.with_source(SCALE_LEARNED) for name, record in learned.items()})
+    if watched.with_length:
+        given = pooled(watched.with_length)['relative']
+        found.append(Figure('wrist error, hand_length given', 100 * np.median(given), 0, 3, '%'))
+    if watched.with_depth:
+        metres, later = pooled(watched.with_depth)['metres'], pooled(watched.learned, SCALE_LEARNED)
         found += [
             Figure('wrist error, depth picture', 1e3 * np.median(metres), 0, 12, 'mm'),
             Figure('wrist error, length learned', 100 * np.median(later['relative']), 0, 3, '%'),
@@ -264,23 +153,29 @@ def figures(records, with_length, with_depth, learned) -> list[Figure]:
             Figure(f'wrist within 68 %, {axis} the ray', 100 * (sigmas < 0.9945).mean(), 60, 76, '%'),
             Figure(f'wrist within 95 %, {axis} the ray', 100 * (sigmas < 1.96).mean(), 90, 98, '%'),
         ]
-    pairs = [between_hands(r) for r in records.values() if len(r.actors) > 1]
+    records = [record for casts in watched.plain.values() for record in casts]
+    pairs = [between_hands(record) for record in records if len(record.actors) > 1]
+    if pairs:
+        found.append(Figure('one hand from the other', 1e3 * np.median(np.concatenate(pairs)), 0, 25, 'mm'))
     found += [
-        Figure('one hand from the other', 1e3 * np.median(np.concatenate(pairs)), 0, 25, 'mm'),
-        Figure('id switches', sum(map(id_switches, records.values())), 0, 0),
-        Figure('operator switches', sum(map(operator_switches, records.values())), 0, 0),
-        Figure('left and right told wrongly, frames', sum(map(flips, records.values())), 0, 0),
+        Figure('id switches', sum(map(id_switches, records)), 0, 0),
+        Figure('operator switches', sum(map(operator_switches, records)), 0, 0),
+        Figure('left and right told wrongly, frames', sum(map(flips, records)), 0, 0),
     ]
-    for name, record in records.items():
+    for name, casts in watched.plain.items():
         if SEQUENCES[name].still:
-            rest = jitter(record, SEQUENCES[name].still)
+            rest = [jitter(record, SEQUENCES[name].still) for record in casts]
+            keypoints, lateral, range_ = (
+                max(of[part] for of in rest) for part in ('keypoints_mm', 'lateral_mm', 'range')
+            )
             found += [
-                Figure('at rest: keypoints about the wrist', rest['keypoints_mm'], 0, 1.5, 'mm'),
-                Figure('at rest: wrist across the ray', rest['lateral_mm'], 0, 2, 'mm'),
-                Figure('at rest: wrist along the ray', 100 * rest['range'], 0, 1, '%'),
+                Figure('at rest: keypoints about the wrist', keypoints, 0, 1.5, 'mm'),
+                Figure('at rest: wrist across the ray', lateral, 0, 2, 'mm'),
+                Figure('at rest: wrist along the ray', 100 * range_, 0, 1, '%'),
             ]
-    if 'wave' in records:
-        found.append(Figure('lag at a wave of 2 Hz', 1e3 * lag(records['wave']), -40, 40, 'ms'))
+    if 'wave' in watched.plain:
+        late = max(map(lag, watched.plain['wave']), key=abs)
+        found.append(Figure('lag at a wave of 2 Hz', 1e3 * late, -40, 40, 'ms'))
     return found
 
 
@@ -298,32 +193,45 @@ def figures_of_video(stretches) -> list[Figure]:
     ]
 
 
-def _pooled(records):
-    parts = [wrist_errors(record) for record in records.values()]
+def pooled(records, source=None):
+    """wrist_errors of all Records {sequence: [Record]}, of hands whose scale comes from `source` only, if it
+    is given."""
+    every = [record for casts in records.values() for record in casts]
+    parts = [wrist_errors(record.with_source(source) if source else record) for record in every]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def watch_all(args) -> Watched:
+    """Play every sequence with every cast."""
+    from .data.sequences import play, with_cast
+
+    pipeline, hand, watched = common.build_pipeline(args), HandModel.load(), Watched()
+
+    def runs(sequence):
+        yield watched.plain, pipeline, 0.0
+        if len({actor.person for actor in sequence.actors}) == 1:
+            length = hand.length(sequence.actors[0].betas)
+            yield watched.with_length, common.build_pipeline(args, hand_length=length), 0.0
+        if sequence.depth:
+            yield watched.with_depth, pipeline, np.inf
+            yield watched.learned, pipeline, sequence.seconds / 2
+
+    for name in args.sequences:
+        for cast in range(args.casts):
+            sequence, shots = with_cast(name, cast), list(play(name, cast))
+            for records, by, depth_until in runs(sequence):
+                records.setdefault(name, []).append(watch(by, sequence.actors, shots, depth_until))
+        print(f'{name}: {args.casts} casts, {len(shots)} frames each', flush=True)
+    return watched
 
 
 def run(args: argparse.Namespace) -> int:
     """Watch, print, and say by the exit code whether every limit is held."""
-    from .data.sequences import SEQUENCES, play
-
     if args.trade_off:
         from . import trade_off
 
         return trade_off.run(args)
-    pipeline, hand = common.build_pipeline(args), HandModel.load()
-    records, with_length, with_depth, learned = {}, {}, {}, {}
-    for name in args.sequences:
-        sequence, shots = SEQUENCES[name], list(play(name))
-        records[name] = watch(pipeline, sequence.actors, shots)
-        if len({actor.person for actor in sequence.actors}) == 1:
-            length = hand.length(sequence.actors[0].betas)
-            with_length[name] = watch(common.build_pipeline(args, hand_length=length), sequence.actors, shots)
-        if sequence.depth:
-            with_depth[name] = watch(pipeline, sequence.actors, shots, depth_until=np.inf)
-            learned[name] = watch(pipeline, sequence.actors, shots, depth_until=sequence.seconds / 2)
-        print(f'{name}: {len(shots)} frames', flush=True)
-    found = figures(records, with_length, with_depth, learned)
+    found = figures(watch_all(args))
     if args.video:
         found += figures_of_video(still_stretches(common.build_pipeline(args, max_hands=1), args.video))
     print('\n'.join(figure.row() for figure in found))

@@ -17,6 +17,7 @@ from maskhand_ros.geometry import rotvec_to_matrix
 from maskhand_ros.perception.smoothing import DIRECTION, RANGE, HandFilter
 from maskhand_ros.perception.types import SIDE_NAMES, PlacedHand
 from maskhand_ros.training import evaluate_video as video
+from maskhand_ros.training import video_measures as measures
 
 FACTORS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Of the cutoffs; 1 is the default."""
@@ -80,8 +81,8 @@ def points(wave, still, span):
     cases['off'] = [wave, still]
     found = {}
     for name, (moving, resting) in cases.items():
-        rest = video.jitter(resting, span)
-        found[name] = (1e3 * video.lag(moving), rest['lateral_mm'], 100 * rest['range'])
+        rest = measures.jitter(resting, span)
+        found[name] = (1e3 * measures.lag(moving), rest['lateral_mm'], 100 * rest['range'])
     return found
 
 

@@ -10,6 +10,7 @@ from maskhand_ros import cli
 from maskhand_ros.perception.pipeline import HandPipeline, PipelineConfig
 from maskhand_ros.training import evaluate_video as video
 from maskhand_ros.training import trade_off
+from maskhand_ros.training import video_measures as measures
 from maskhand_ros.training.still_stretches import still_stretches
 
 pytest.importorskip('moderngl', reason='needs the extra `train`')
@@ -44,21 +45,25 @@ def test_a_hand_that_comes_back_keeps_its_id_and_its_side(re_entry):
     visible = re_entry.visible(video.stage_camera())
     found = np.array([[hand is not None for hand in row] for row in re_entry.hands])
     assert found[visible].mean() > 0.95 and not found[:, 0].all(), 'it was away'
-    assert (video.id_switches(re_entry), video.flips(re_entry), video.operator_switches(re_entry)) == (
+    assert (
+        measures.id_switches(re_entry),
+        measures.flips(re_entry),
+        measures.operator_switches(re_entry),
+    ) == (
         0,
         0,
         0,
     )
     assert re_entry.strangers == 0
-    assert np.median(video.wrist_errors(re_entry)['relative']) < 0.15
+    assert np.median(measures.wrist_errors(re_entry)['relative']) < 0.15
 
 
 def test_planted_faults_are_counted(re_entry):
     last = len(re_entry.hands) - 1
-    assert video.id_switches(changed(re_entry, last, 1, id=99)) == 1
-    assert video.flips(changed(re_entry, last, 1, side=2)) == 1
+    assert measures.id_switches(changed(re_entry, last, 1, id=99)) == 1
+    assert measures.flips(changed(re_entry, last, 1, side=2)) == 1
     other = changed(changed(re_entry, last, 0, operator=False), last, 1, side=2, operator=True)
-    assert video.operator_switches(other) == 1
+    assert measures.operator_switches(other) == 1
 
 
 def late_and_shaken(model):
@@ -71,7 +76,7 @@ def late_and_shaken(model):
     noise = 0.001 * np.random.default_rng(0).standard_normal((120, 3))
     truth = [np.tile(place, (1, 21, 1)) for place in wave(seconds)]
     return [
-        video.Record(
+        measures.Record(
             SEQUENCES['wave'].actors,
             seconds.tolist(),
             truth,
@@ -83,8 +88,8 @@ def late_and_shaken(model):
 
 def test_lag_and_jitter_are_those_that_were_put_in(re_entry):
     late, shaken = late_and_shaken(re_entry.hands[0][0])
-    assert video.lag(late) == pytest.approx(0.025, abs=0.003)
-    rest = video.jitter(shaken, (0.0, 4.0))
+    assert measures.lag(late) == pytest.approx(0.025, abs=0.003)
+    rest = measures.jitter(shaken, (0.0, 4.0))
     assert rest['lateral_mm'] == pytest.approx(np.sqrt(2), rel=0.2) and rest['keypoints_mm'] < 1e-6
     assert rest['range'] == pytest.approx(0.002, rel=0.2)
 
@@ -113,8 +118,8 @@ def test_the_trade_off_is_drawn_from_steady_and_late_to_as_measured(re_entry, mo
 
 
 def test_a_limit_that_is_missed_is_said_and_ends_the_command_with_one(monkeypatch, capsys):
-    monkeypatch.setattr(video, 'watch', lambda *args, **options: video.Record(()))
-    monkeypatch.setattr('maskhand_ros.training.data.sequences.play', lambda name: [])
+    monkeypatch.setattr(video, 'watch', lambda *args, **options: measures.Record(()))
+    monkeypatch.setattr('maskhand_ros.training.data.sequences.play', lambda *_: [])
     for value, status in ((1.0, 0), (3.0, 1)):
         monkeypatch.setattr(video, 'figures', lambda *_, v=value: [video.Figure('error', v, 0, 2, 'mm')])
         assert cli.main(['evaluate-video', '--sequences', 'wave']) == status

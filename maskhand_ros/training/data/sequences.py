@@ -29,8 +29,8 @@ _BRONZE = {**MATERIAL, 'skin': (0.34, 0.19, 0.12), 'palm': (0.52, 0.33, 0.26), '
 @dataclass(frozen=True)
 class Sequence:
     """`actors` for `seconds`. `pan` metres that the camera moves sideways, and back. `holds`: actor 0 holds a
-    thing. `depth`: a depth picture comes with every frame. `still` (from, to) seconds without motion, of the
-    room neither."""
+    thing. `depth`: a depth picture comes with every frame. `still` (from, to) seconds without motion: of
+    hands, forearms and the room, but for the sensor's noise."""
 
     actors: tuple[Actor, ...]
     seconds: float = 3.0
@@ -190,16 +190,27 @@ SEQUENCES = {
 }
 
 
-def play(name: str, every: int = 1, seed: int = 0) -> Iterator[Shot]:
-    """The Shots of a sequence, each `every`-th frame."""
-    sequence, rng = SEQUENCES[name], np.random.default_rng(seed)
+def with_cast(name: str, cast: int) -> Sequence:
+    """A sequence played by other people's hands: of `cast` 0 as it is in SEQUENCES, else of shapes drawn for
+    this cast."""
+    sequence = SEQUENCES[name]
+    if not cast:
+        return sequence
+    seed = 1000 * cast + 100 * list(SEQUENCES).index(name)
+    actors = tuple(replace(actor, betas=_betas(seed + actor.person)) for actor in sequence.actors)
+    return replace(sequence, actors=actors)
+
+
+def play(name: str, cast: int = 0) -> Iterator[Shot]:
+    """The Shots of a sequence."""
+    sequence, rng = with_cast(name, cast), np.random.default_rng(cast)
     stage, times = Stage(), np.arange(0, sequence.seconds, 1 / FPS)
-    played = stage.act(sequence.actors, times)
+    played = stage.act(sequence.actors, 0 * times if sequence.still else times)
     moved = sequence.pan * np.sin(np.pi * times / sequence.seconds) if sequence.pan else 0 * times
     for points in (part for actor in played for part in actor):
         points[..., 0] -= moved[:, None]
     holding = _held_by(played[0][1]) if sequence.holds else None
-    for frame in range(0, len(times), every):
+    for frame in range(len(times)):
         props = [holding(frame)] if holding else []
         second = 0.0 if sequence.still else times[frame] + 4 * moved[frame]
         rgb = stage.draw(sequence.actors, played, frame, second, rng, props)
