@@ -15,11 +15,11 @@ from maskhand_ros.perception.types import (
     SCALE_POPULATION,
 )
 
-SIZE_SPREAD = {SCALE_NONE: 0.065, SCALE_POPULATION: 0.065, SCALE_PARAMETER: 0.03, SCALE_LEARNED: 0.03}
-"""Relative standard deviation of the distance: adults' hand lengths (5.5 %) with the fit's own error (3 %),
-and the latter alone where the length is known."""
+SIZE_SPREAD = {SCALE_NONE: 0.055, SCALE_POPULATION: 0.055, SCALE_PARAMETER: 0.03, SCALE_LEARNED: 0.03}
+"""Relative standard deviation of the distance: adults' hand lengths (5.5 %; a hand that is long is wide as
+well, so that the fit's own error adds nothing to it), and the fit's error where the length is known."""
 DEPTH_SIGMA = 0.01
-"""Metres, of a distance from a depth picture."""
+"""Metres, of a distance from a depth picture: the camera's own, as data sheets have it for half a metre."""
 _SKIN = {'back': 0.0135, 'palm': 0.0195}
 """Metres from the skin that a depth camera sees to the keypoints within, by the side that is seen: medians
 over the open hand's palm."""
