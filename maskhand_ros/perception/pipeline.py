@@ -10,6 +10,7 @@ import numpy as np
 
 from maskhand_ros.geometry import CROP_SIZE, Camera
 from maskhand_ros.hand_model.numpy_hand import HandModel
+from maskhand_ros.perception.continuity import Continuity
 from maskhand_ros.perception.cues import CueNetwork
 from maskhand_ros.perception.detector import PalmDetector
 from maskhand_ros.perception.errors import ModelError
@@ -87,9 +88,9 @@ class HandPipeline:
             config.max_hands,
             config.presence_threshold,
             config.detect_interval,
-            config.smoothing,
-            config.predict,
-            PlausibleHand(self.hand_model),
+        )
+        self._continuity = Continuity(
+            self._tracker, PlausibleHand(self.hand_model), config.smoothing, config.predict
         )
         self._place = Placement(self.hand_model, at_landmarks, config.hand_length)
         self._operator = Operator(config.operator_choice, config.operator_timeout)
@@ -100,7 +101,7 @@ class HandPipeline:
     @property
     def refused(self):
         """{reason: hands} that were found in the last frame and not given out, as they cannot be."""
-        return self._tracker.refused
+        return self._continuity.refused
 
     def reset(self):
         """Forgets all: the next frame is the first."""
@@ -132,12 +133,13 @@ class HandPipeline:
         the frame of the camera without its mirror; `keypoints_px` and `roi` are in the picture as received.
         """
         clock = Stopwatch()
-        tracker, width = self._tracker, frame.rgb.shape[1]
+        tracker, continuity, width = self._tracker, self._continuity, frame.rgb.shape[1]
         frame = unmirrored(frame) if self.config.mirrored_input else frame
         camera = frame.camera or Camera.default(width, frame.rgb.shape[0])
 
         stamp = frame.stamp_ns * 1e-9
         tracker.begin(stamp)
+        continuity.begin()
         followed = tracker.follow(frame.rgb, camera)
         clock.lap('cues')
         known, fresh = [view for _, view in followed], []
@@ -152,16 +154,16 @@ class HandPipeline:
         if pairs:
             prediction = self._reconstruct(_together([view.cues for _, view in pairs]))
             clock.lap('reconstruct')
-            pairs, prediction = tracker.finite(pairs, prediction)
+            pairs, prediction = continuity.finite(pairs, prediction)
             placed = self._place(prediction, [view for _, view in pairs], frame, camera)
-            pairs, placed, prediction = tracker.admit(pairs, placed, prediction, stamp)
-            placed, delays = tracker.smooth(pairs, placed, prediction, stamp)
+            pairs, placed, prediction = continuity.admit(pairs, placed, prediction, stamp)
+            placed, delays = continuity.smooth(pairs, placed, prediction, stamp)
             clock.lap('place')
             hands = skin(self.hand_model, placed, prediction, [view for _, view in pairs], frame, camera)
-            tracker.finish(pairs, hands, delays)
+            continuity.finish(pairs, hands, delays)
             clock.lap('skin')
         self._operator(hands, stamp)
-        hands += tracker.predict(hands, stamp, camera)
+        hands += continuity.predict(hands, stamp, camera)
         self.timings, self.lost_ids = clock.laps, tracker.take_lost_ids()
         return [_as_received(hand, width) for hand in hands] if self.config.mirrored_input else hands
 

@@ -97,7 +97,7 @@ class Placement:
         return np.eye(10) - np.outer(longer, longer) / (longer @ longer)
 
     def __call__(self, prediction, views, frame, camera):
-        """PlacedHand[] from a HandPrediction of N hands and their N views (tracker.View), in a Frame and its
+        """PlacedHand[] from a HandPrediction of N hands and their N views (track.View), in a Frame and its
         Camera."""
         if not views:
             return []

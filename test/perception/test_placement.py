@@ -16,7 +16,7 @@ from maskhand_ros.geometry import (
 from maskhand_ros.hand_model.numpy_hand import HandModel
 from maskhand_ros.perception.placement import Placement
 from maskhand_ros.perception.skinning import skin
-from maskhand_ros.perception.tracker import View
+from maskhand_ros.perception.track import View
 from maskhand_ros.perception.types import (
     LEFT,
     RIGHT,

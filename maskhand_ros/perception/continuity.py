@@ -1,0 +1,93 @@
+"""From frame to frame in 3D: what cannot be is held back, the rest is smoothed, what is away predicted."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from maskhand_ros.perception.gates import ELSEWHERE, NOT_FINITE, REASONS, TURNED
+from maskhand_ros.perception.smoothing import HandFilter
+from maskhand_ros.perception.types import TENTATIVE, TRACKED
+
+CONFIRM_FRAMES = 3
+"""Frames in a row that make a tentative hand a tracked one."""
+_SURE = 0.5
+"""Confidence from which the length of a hand is learned."""
+
+
+class Continuity:
+    """Keeps the placed hands of a Tracker's tracks continuous. `refused` {reason: hands} speaks of the last
+    frame."""
+
+    def __init__(self, tracker, plausible, smoothing='adaptive', predict=0.0):
+        """`plausible`: a PlausibleHand. `smoothing` 'off' leaves hands as they were measured. `predict`:
+        seconds for which a hand that is not seen is given out as PREDICTED."""
+        self._tracker, self._plausible = tracker, plausible
+        self._smooth, self._predict = smoothing != 'off', predict
+        self.begin()
+
+    def begin(self):
+        """A new frame."""
+        self.refused = dict.fromkeys(REASONS, 0)
+
+    def finite(self, pairs, prediction):
+        """The `pairs` (Track, View) and the rows of a HandPrediction that are numbers; the others count as
+        refused."""
+        good = prediction.finite
+        self.refused[NOT_FINITE] += int((~good).sum())
+        for (track, _), fine in zip(pairs, good, strict=True):
+            track.seen *= fine
+        return [pair for pair, fine in zip(pairs, good, strict=True) if fine], prediction.rows(good)
+
+    def admit(self, pairs, placed, prediction, stamp):
+        """The `pairs`, PlacedHands and rows of the prediction of what can be a hand at `stamp` seconds. The
+        others are counted in `refused`, and their tracks have to be confirmed anew. A track that goes on
+        elsewhere is another hand: it gets a new id."""
+        admitted, pairs = [], list(pairs)
+        for k, (reason, hand) in enumerate(zip(self._plausible(placed), placed, strict=True)):
+            track, view = pairs[k]
+            jump = None if reason else track.jump(hand, stamp)
+            if jump == ELSEWHERE:
+                track = self._tracker.replace(track, view, stamp)
+                pairs[k] = track, view
+            elif jump == TURNED:
+                track.filter = HandFilter()
+            elif jump:
+                reason = jump
+            if reason:
+                self.refused[reason] += 1
+                track.seen = 0
+                continue
+            admitted.append(k)
+            if hand.measured_length and prediction.confidence[k] > _SURE:
+                track.length.add(hand.measured_length)
+        pairs, placed = ([part[k] for k in admitted] for part in (pairs, placed))
+        return pairs, placed, prediction.rows(admitted)
+
+    def predict(self, hands, stamp, camera):
+        """PREDICTED Hands at `stamp` seconds in the place of those that were TRACKED and are not among
+        `hands`."""
+        given = {hand.id for hand in hands}
+        away = [track for track in self._tracker.tracks if track.id not in given]
+        found = (track.forecast.at(stamp, camera, self._predict) for track in away)
+        return [hand for hand in found if hand is not None]
+
+    def smooth(self, pairs, placed, prediction, stamp):
+        """PlacedHands smoothed along their tracks, at `stamp` seconds, in the order of `pairs` (Track, View),
+        and the delays in seconds that this puts on them."""
+        if not placed or not self._smooth:
+            return placed, [0.0] * len(placed)
+        deviations = np.asarray(prediction.keypoint_stddev)[..., 0]
+        steps = [
+            track.filter(hand, stamp, stddev)
+            for (track, _), hand, stddev in zip(pairs, placed, deviations, strict=True)
+        ]
+        hands, delays = zip(*steps, strict=True)
+        return list(hands), list(delays)
+
+    def finish(self, pairs, hands, delays):
+        """Fills id, state and delay of `hands`, in the order of `pairs` (Track, View)."""
+        for (track, _), hand, delay in zip(pairs, hands, delays, strict=True):
+            hand.id, hand.filter_delay = track.id, delay
+            hand.state = TRACKED if track.seen >= CONFIRM_FRAMES else TENTATIVE
+        for (track, _), hand in zip(pairs, hands, strict=True):
+            track.forecast.see(hand, track.stamp)
