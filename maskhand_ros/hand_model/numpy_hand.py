@@ -52,7 +52,11 @@ class HandModel:
         self.name = str(arrays['model_name']) if 'model_name' in arrays else 'mano'
         self.license = str(arrays['license']) if 'license' in arrays else "MANO licence: the user's own file"
         self._joint_template = self.J_regressor @ self.v_template
-        self._joint_shapedirs = np.einsum('jv,vck->jck', self.J_regressor, self.shapedirs)
+        joint_shapedirs = np.einsum('jv,vck->jck', self.J_regressor, self.shapedirs)
+        self._joint_shapes = np.ascontiguousarray(joint_shapedirs.reshape(48, -1).T)
+        self._on_joints = self.keypoint_regressor[:, :16]
+        self._on_vertices = self.keypoint_regressor[:, 16 + self.keypoint_vertices]
+        self._whole, self._at_keypoints = self._parts(slice(None)), self._parts(self.keypoint_vertices)
         self._middle = self._middle_finger()
 
     @classmethod
@@ -83,6 +87,17 @@ class HandModel:
         bones = bones + np.einsum('bck,...k->...bc', by_beta, betas)
         return np.sqrt(np.square(bones).sum(-1)).sum(-1)
 
+    def _parts(self, chosen):
+        """Template (V, 3), shapes (10, 3 V), pose correctives (135, 3 V) or None, skinning weights (V, 16) of
+        the chosen vertices, as one product each reads them."""
+        template, weights = self.v_template[chosen], self.weights[chosen]
+        directions = (self.shapedirs, self.posedirs)
+        flat = [
+            None if part is None else np.ascontiguousarray(part[chosen].reshape(3 * len(template), -1).T)
+            for part in directions
+        ]
+        return template, *flat, weights
+
     def _middle_finger(self):
         """Bones (4, 3) from the wrist to the middle fingertip of the flat mean hand, and how they grow with
         each of the betas (4, 3, 10)."""
@@ -101,22 +116,19 @@ class HandModel:
             np.float32
         )
         betas = np.asarray(betas, np.float32)
-        chosen = slice(None) if vertices else self.keypoint_vertices
-        shaped = self.v_template[chosen] + np.einsum(
-            'vck,bk->bvc', self.shapedirs[chosen], betas, optimize=True
-        )
-        if self.posedirs is not None:
+        template, shapes, correctives, weights = self._whole if vertices else self._at_keypoints
+        shaped = template + (betas @ shapes).reshape(len(betas), -1, 3)
+        if correctives is not None:
             feature = (local[:, 1:] - np.eye(3, dtype=np.float32)).reshape(len(local), -1)
-            shaped = shaped + np.einsum('vcp,bp->bvc', self.posedirs[chosen], feature, optimize=True)
-        rest_joints = self._joint_template + np.einsum('jck,bk->bjc', self._joint_shapedirs, betas)
+            shaped = shaped + (feature @ correctives).reshape(len(local), -1, 3)
+        rest_joints = self._joint_template + (betas @ self._joint_shapes).reshape(-1, 16, 3)
         rotations, joints = forward_kinematics(local, rest_joints)
         offsets = joints - np.einsum('bjcd,bjd->bjc', rotations, rest_joints)
         transforms = np.concatenate([rotations, offsets[..., None]], -1).reshape(len(local), 16, 12)
-        per_vertex = np.matmul(self.weights[chosen], transforms).reshape(len(local), -1, 3, 4)
+        per_vertex = np.matmul(weights, transforms).reshape(len(local), -1, 3, 4)
         skinned = (per_vertex[..., :3] @ shaped[..., None])[..., 0] + per_vertex[..., 3]
-        on_joints, on_vertices = self.keypoint_regressor[:, :16], self.keypoint_regressor[:, 16:]
         support = skinned[:, self.keypoint_vertices] if vertices else skinned
-        keypoints = on_joints @ joints + on_vertices[:, self.keypoint_vertices] @ support
+        keypoints = self._on_joints @ joints + self._on_vertices @ support
         return HandOutput(skinned if vertices else None, joints, keypoints, rotations)
 
 

@@ -33,6 +33,8 @@ class Continuity:
         """The `pairs` (Track, View) and the rows of a HandPrediction that are numbers; the others count as
         refused."""
         good = prediction.finite
+        if good.all():
+            return pairs, prediction
         self.refused[NOT_FINITE] += int((~good).sum())
         for (track, _), fine in zip(pairs, good, strict=True):
             track.seen *= fine
@@ -60,8 +62,10 @@ class Continuity:
             admitted.append(k)
             if hand.measured_length and prediction.confidence[k] > _SURE:
                 track.length.add(hand.measured_length)
-        pairs, placed = ([part[k] for k in admitted] for part in (pairs, placed))
-        return pairs, placed, prediction.rows(admitted)
+        if len(admitted) < len(pairs):
+            pairs, placed = ([part[k] for k in admitted] for part in (pairs, placed))
+            prediction = prediction.rows(admitted)
+        return pairs, placed, prediction
 
     def predict(self, hands, stamp, camera):
         """PREDICTED Hands at `stamp` seconds in the place of those that were TRACKED and are not among

@@ -88,6 +88,6 @@ class JumpGate:
             return 0.0, 0.0
         position, orient, then = self._last
         seconds = stamp - then
-        moved = np.linalg.norm(hand.position - position)
-        turned = np.arccos(np.clip((np.sum(orient * hand.orient) - 1) / 2, -1, 1))
+        moved = math.dist(hand.position, position)
+        turned = math.acos(min(1.0, max(-1.0, (float(np.vdot(orient, hand.orient)) - 1) / 2)))
         return moved - _STEP - _SPEED * seconds, turned - _TURN - _TURN_SPEED * seconds

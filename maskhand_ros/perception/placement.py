@@ -23,6 +23,8 @@ from maskhand_ros.perception.types import SCALE_LEARNED, SCALE_PARAMETER, SCALE_
 
 _INDEPENDENT = 5
 """The errors of 21 landmarks of one hand go together: they are worth about this many independent ones."""
+_NEAREST = 0.02
+"""Metres in front of the camera."""
 ORIENTATION_SIGMA = 0.1
 """Standard deviation of the network's orientation about each axis, radians."""
 
@@ -46,19 +48,17 @@ def fit_pose(points, pixels, focal, stddev=0.0, orientation_sigma=ORIENTATION_SI
     `orientation_sigma` rad about each axis.
     """
     count = len(points)
-    spread = np.sqrt(np.var(pixels, 1).sum(-1))
-    z = focal * np.sqrt(np.var(points[..., :2], 1).sum(-1)) / np.maximum(spread, 1e-6)
-    sigma = np.hypot(LANDMARK_SIGMA_PX, np.broadcast_to(stddev, pixels.shape[:2]) * (focal / z)[:, None])
+    translation = _shift_onto(points, pixels / focal[:, None, None])
+    sigma = np.hypot(LANDMARK_SIGMA_PX, stddev * (focal / translation[:, 2])[:, None])
+    sigma = np.broadcast_to(sigma, pixels.shape[:2])
     weight = np.repeat(1 / sigma, 2, 1)[..., None]
     weight *= np.sqrt(_INDEPENDENT / np.square(weight[:, ::2]).sum(1, keepdims=True)) / LANDMARK_SIGMA_PX
-    across = pixels.mean(1) * (z / focal)[:, None] - points[..., :2].mean(1)
-    translation = np.concatenate([across, (z - points[..., 2].mean(1))[:, None]], 1)
     turn, turned_by = np.tile(np.eye(3), (count, 1, 1)), np.zeros((count, 3))
     prior = np.concatenate([np.zeros(3), np.full(3, 1 / orientation_sigma**2)])
     for _ in range(steps):
         turned = points @ np.swapaxes(turn, 1, 2)
         placed = turned + translation[:, None]
-        z = np.maximum(placed[..., 2:], 0.02)
+        z = np.maximum(placed[..., 2:], _NEAREST)
         uv, scale = placed[..., :2] / z, focal[:, None, None] / z
         # Derivative of a projected point by the point, then by translation and by a small turn on the left.
         by_point = np.concatenate([np.broadcast_to(np.eye(2), (*uv.shape, 2)), -uv[..., None]], -1)
@@ -75,9 +75,20 @@ def fit_pose(points, pixels, focal, stddev=0.0, orientation_sigma=ORIENTATION_SI
         short = np.minimum(1, 0.5 * np.abs(translation[:, 2]) / np.maximum(np.abs(change[:, 2]), 1e-9))
         translation = translation + change[:, :3] * short[:, None]
         turn, turned_by = rotvec_to_matrix(change[:, 3:]) @ turn, turned_by + change[:, 3:]
-        if np.abs(change).max() < 3e-3:  # the next step is of its square
+        if np.abs(change).max() < 0.02:  # the next step is of its square
             break
     return Fit(turn, translation, np.linalg.inv(information))
+
+
+def _shift_onto(points, rays):
+    """Translations (N, 3) that bring points (N, K, 3), as they are turned, nearest to rays (N, K, 2) with z =
+    1: the least squares of x + tx = ray (z + tz)."""
+    apart = rays * points[..., 2:] - points[..., :2]
+    middle, centre = rays.mean(1), apart.mean(1)
+    across = rays - middle[:, None]
+    depth = -(across * (apart - centre[:, None])).sum((1, 2)) / np.maximum((across**2).sum((1, 2)), 1e-12)
+    depth = np.maximum(depth, _NEAREST)
+    return np.concatenate([centre + middle * depth[:, None], depth[:, None]], 1)
 
 
 class Placement:
@@ -87,7 +98,7 @@ class Placement:
     def __init__(self, hand_model, landmark_model, hand_length=0.0):
         self._model, self._landmark_model, self._hand_length = hand_model, landmark_model, hand_length
         # One picture tells a hand's proportions, not its size.
-        self._shapes = self._without_length()
+        self._shapes, self._population = self._without_length(), hand_model.length(np.zeros(10))
         self._growth = [part @ self._shapes for part in shape_growth(landmark_model)]
 
     def _without_length(self):
@@ -141,7 +152,7 @@ class Placement:
             return view.learned_length, SCALE_LEARNED
         if self._hand_length:
             return self._hand_length, SCALE_PARAMETER
-        return self._model.length(np.zeros(10)), SCALE_POPULATION
+        return self._population, SCALE_POPULATION
 
     def _fit(self, prediction, posed, pose, sizes, views):
         """Fit of N hands, their poses (N, 15, 3, 3) and changes of betas (N, 10): first as rigid bodies, then
@@ -155,7 +166,7 @@ class Placement:
         focal = np.array([view.crop_camera.focal for view in views], float)
         stddev = np.asarray(prediction.keypoint_stddev[..., 0], float)
         # Deviations are from the wrist; in the picture it is as unsure as the others.
-        of_all = np.concatenate([np.median(stddev[:, 1:], 1, keepdims=True), stddev[:, 1:]], 1)
+        of_all = np.concatenate([stddev[:, 1:].mean(1, keepdims=True), stddev[:, 1:]], 1)
         fit = fit_pose(keypoints, pixels, focal, of_all)
         turned = np.swapaxes(fit.turn, 1, 2)
         pose, turn, translation, change, keypoints = refine(

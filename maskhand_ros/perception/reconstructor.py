@@ -45,7 +45,7 @@ class HandPrediction:
     def finite(self):
         """(N,) whether every number of a hand is one."""
         parts = (self.keypoints, self.global_orient, self.hand_pose, self.betas, self.keypoint_stddev)
-        return np.all([np.isfinite(part).reshape(len(part), -1).all(1) for part in parts], axis=0)
+        return np.isfinite(sum(part.reshape(len(part), -1).sum(1) for part in parts))
 
     def rows(self, chosen):
         """The HandPrediction of the hands that a list of indices picks."""

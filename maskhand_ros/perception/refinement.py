@@ -20,9 +20,8 @@ SIGMA_PX = 6.0
 SIGMA_3D = 0.014
 """Standard deviation of one coordinate of a 3D landmark, metres: 6 mm, and as the errors of a hand's 21
 landmarks go together, they are worth about four."""
-_BEND, _SPREAD, _TWIST, _THUMB = 0.2, 0.12, 0.02, 0.1
-"""Standard deviation of the network's joint angles, radians: bending, sideways, about the bone; the thumb
-about any axis."""
+_BEND, _SPREAD, _THUMB = 0.2, 0.12, 0.1
+"""Standard deviation of the network's joint angles, radians: bending, sideways; the thumb about any axis."""
 _PLACE = (0.01, 0.01, 0.03, 0.05, 0.05, 0.05)
 """How far the whole hand may still move: metres, then radians."""
 _SHAPE = 1.0
@@ -35,19 +34,25 @@ for _joint in range(16):
     while _step >= 0:
         _ANCESTORS[_joint, _step] = True
         _step = JOINT_PARENTS[_step]
-_MOVES = _ANCESTORS[KEYPOINT_JOINT][:, 1:, None, None]
 
 
-def _prior():
-    """(61,) information of translation, rotation, twist, bend and spread of each of the 15 finger joints, and
-    betas."""
-    joints = np.tile([_TWIST, _BEND, _SPREAD], (15, 1))
-    joints[1:12:3, 2] = joints[2:12:3, 2] = _TWIST  # middle and end joints are hinges
-    joints[12:] = _THUMB
-    return 1 / np.square(np.concatenate([_PLACE, joints.ravel(), np.full(10, _SHAPE)]))
+def _joint_angles():
+    """Which of the 15 x (twist, bend, spread) angles of the finger joints may change (K,), and how far
+    (K,)."""
+    sigma = np.tile([0, _BEND, 0], (15, 1))
+    sigma[:12:3, 2] = _SPREAD  # the other joints of the fingers are hinges
+    sigma[12:] = _THUMB
+    return np.flatnonzero(sigma), sigma[sigma > 0]
 
 
-_PRIOR = _prior()
+_ANGLES, _ANGLE_SIGMA = _joint_angles()
+_ANGLE_JOINT = 1 + _ANGLES // 3
+_MOVES = _ANCESTORS[KEYPOINT_JOINT][:, _ANGLE_JOINT, None]
+_BETAS = 6 + len(_ANGLES)
+"""Where the betas begin among what is solved for."""
+_PRIOR = 1 / np.square(np.concatenate([_PLACE, _ANGLE_SIGMA, np.full(10, _SHAPE)]))
+"""Information of translation, rotation, joint angles and betas."""
+_NEXT, _AFTER = [1, 2, 0], [2, 0, 1]
 
 
 def shape_growth(model):
@@ -62,17 +67,17 @@ def shape_growth(model):
 
 
 def _chain(local, bones, riders):
-    """Rotations (N, 16, 3, 3), joints (N, 16, 3, C) and riding points (N, 21, 3, C) of local rotations (N,
-    16, 3, 3), with bones (N, 15, 3, C) and riders (N, 21, 3, C) in the frames they are in."""
+    """Joints (N, 16, 3, C) and riding points (N, 21, 3, C) of local rotations (N, 16, 3, 3), with bones (N,
+    15, 3, C) and riders (N, 21, 3, C) in the frames they are in."""
     rotations, joints = local.copy(), np.zeros((len(local), 16, *bones.shape[2:]))
     for level, parents in JOINT_LEVELS:
         rotations[:, level] = rotations[:, parents] @ local[:, level]
         joints[:, level] = joints[:, parents] + rotations[:, parents] @ bones[:, level.start - 1 :: 3]
-    return rotations, joints, joints[:, KEYPOINT_JOINT] + rotations[:, KEYPOINT_JOINT] @ riders
+    return joints, joints[:, KEYPOINT_JOINT] + rotations[:, KEYPOINT_JOINT] @ riders
 
 
 def _shape_only(moves, keypoints, measured):
-    """Rows (N, 63, 61) and residuals (N, 63) of keypoints (N, 21, 3), which `moves` (N, 21, 61, 3), shifts
+    """Rows (N, 63, M) and residuals (N, 63) of keypoints (N, 21, 3), which `moves` (N, 21, M, 3), shifts
     and turns first, change, against `measured` (N, 21, 3), whose place, turn and size count for nothing."""
     count = len(moves)
     rows = moves.transpose(0, 1, 3, 2).reshape(count, 63, -1)
@@ -85,10 +90,23 @@ def _shape_only(moves, keypoints, measured):
     return both[..., :-1], both[..., -1]
 
 
-def refine(hand_pose, rotations, joints, keypoints, translation, pixels, measured, focal, growth, steps=2):
-    """Gauss-Newton on all joints and the shape of N hands: (hand_pose (N, 15, 3, 3), turn (N, 3, 3),
+def _moves_of(local, rotations, joints, keypoints, growth):
+    """(N, 21, M, 3): how keypoints (N, 21, 3) move with what is solved for: shift and turn of the hand,
+    angles of the joints, betas."""
+    count = len(local)
+    axes = np.swapaxes((rotations @ C_RIGHT)[:, 1:], 2, 3)  # rows: twist, bend, spread
+    axes = axes.reshape(count, 1, 45, 3)[:, :, _ANGLES]
+    arms = (keypoints[:, :, None] - joints[:, None, _ANGLE_JOINT]) * _MOVES
+    by_joint = axes[..., _NEXT] * arms[..., _AFTER] - axes[..., _AFTER] * arms[..., _NEXT]
+    by_shape = np.swapaxes(_chain(local, *growth)[1], 2, 3)
+    by_shift = np.broadcast_to(np.eye(3), (count, 21, 3, 3))
+    return np.concatenate([by_shift, cross_matrix(keypoints), by_joint, by_shape], 2)
+
+
+def refine(hand_pose, rotations, joints, keypoints, translation, pixels, measured, focal, growth):
+    """A Gauss-Newton step on all joints and the shape of N hands: (hand_pose (N, 15, 3, 3), turn (N, 3, 3),
     translation (N, 3), change of betas (N, 10), keypoints (N, 21, 3)); all but the betas with the change
-    applied.
+    applied. A second step changes nothing that could be measured.
 
     `rotations` (N, 16, 3, 3), `joints` (N, 16, 3) and `keypoints` (N, 21, 3) are the posed right hands',
     wrist at the origin, in the frame of the crop; `hand_pose` (N, 15, 3, 3) their local rotations;
@@ -98,57 +116,31 @@ def refine(hand_pose, rotations, joints, keypoints, translation, pixels, measure
     taken to ride on one joint, which is nearly so.
     """
     count = len(hand_pose)
-    total = np.zeros((count, 61))
     local = np.concatenate([rotations[:, :1], hand_pose], 1)
-    parents = rotations[:, JOINT_PARENTS[1:]]
-    bones = (joints[:, 1:] - joints[:, JOINT_PARENTS[1:]])[..., None, :] @ parents
+    moves = _moves_of(local, rotations, joints, keypoints, growth)
+    points = keypoints + translation[:, None]
+    uv, z = points[..., :2] / points[..., 2:], points[..., 2]
+    # Derivatives of u and v, (N, 21, 2, M), in pixels over their spread.
+    rows = np.swapaxes(moves[..., :2], 2, 3) - uv[..., None] * moves[..., None, :, 2]
+    jacobian = (rows * (focal[:, None] / z / SIGMA_PX)[..., None, None]).reshape(count, 42, -1)
+    residual = ((pixels - focal[:, None, None] * uv) / SIGMA_PX).reshape(count, 42)
+    rows, apart = _shape_only(moves, keypoints, procrustes_align(measured, keypoints))
+    jacobian = np.concatenate([jacobian, rows / SIGMA_3D], 1)
+    residual = np.concatenate([residual, apart / SIGMA_3D], 1)
+    transposed = np.swapaxes(jacobian, 1, 2)
+    information = transposed @ jacobian + np.diag(_PRIOR)
+    change = np.linalg.solve(information, transposed @ residual[..., None])[..., 0]
+
+    turn, bent, betas = rotvec_to_matrix(change[:, 3:6]), np.zeros((count, 45)), change[:, _BETAS:]
+    bent[:, _ANGLES] = change[:, 6:_BETAS]
+    local[:, 0] = turn @ local[:, 0]
+    local[:, 1:] = local[:, 1:] @ rotvec_to_matrix(bent.reshape(count, 15, 3) @ C_RIGHT.T)
+    parents = JOINT_PARENTS[1:]
+    bones = ((joints[:, 1:] - joints[:, parents])[..., None, :] @ rotations[:, parents])[..., 0, :]
     riders = (keypoints - joints[:, KEYPOINT_JOINT])[..., None, :] @ rotations[:, KEYPOINT_JOINT]
-    # The last column is the hand, the others how it grows with each beta.
-    bones, riders = (
-        np.concatenate([by_beta, np.swapaxes(part, 2, 3)], -1)
-        for by_beta, part in zip(growth, (bones, riders), strict=True)
-    )
-    # In their place once: what the steps below change of it they leave out.
-    measured = procrustes_align(measured, keypoints)
-    turn = np.tile(np.eye(3), (count, 1, 1))
-    by_shift = np.broadcast_to(np.eye(3), (count, 21, 3, 3))
-    for _ in range(steps):
-        rotations, joints, points = _chain(local, bones, riders)
-        by_shape, keypoints, joints = points[..., :10], points[..., 10], joints[..., 10]
-        axes = np.swapaxes((rotations @ C_RIGHT)[:, 1:], 2, 3)  # rows: twist, bend, spread
-        by_joint = axes[:, None] @ cross_matrix(keypoints[:, :, None] - joints[:, None, 1:]) * _MOVES
-        moves = np.concatenate(
-            [
-                by_shift,
-                cross_matrix(keypoints),
-                by_joint.reshape(count, 21, 45, 3),
-                np.swapaxes(by_shape, 2, 3),
-            ],
-            2,
-        )
-        points = keypoints + translation[:, None]
-        uv, z = points[..., :2] / points[..., 2:], points[..., 2]
-        # Derivatives of u and v, (N, 21, 2, 61), in pixels over their spread.
-        rows = np.swapaxes(moves[..., :2], 2, 3) - uv[..., None] * moves[..., None, :, 2]
-        jacobian = (rows * (focal[:, None] / z / SIGMA_PX)[..., None, None]).reshape(count, 42, 61)
-        residual = ((pixels - focal[:, None, None] * uv) / SIGMA_PX).reshape(count, 42)
-        rows, apart = _shape_only(moves, keypoints, measured)
-        jacobian = np.concatenate([jacobian, rows / SIGMA_3D], 1)
-        residual = np.concatenate([residual, apart / SIGMA_3D], 1)
-        transposed = np.swapaxes(jacobian, 1, 2)
-        change = np.linalg.solve(
-            transposed @ jacobian + np.diag(_PRIOR),
-            transposed @ residual[..., None] - (_PRIOR * total)[..., None],
-        )[..., 0]
-        total += change
-        translation = translation + change[:, :3]
-        step = rotvec_to_matrix(change[:, 3:6])
-        turn, local[:, 0] = step @ turn, step @ local[:, 0]
-        local[:, 1:] = local[:, 1:] @ rotvec_to_matrix(change[:, 6:51].reshape(count, 15, 3) @ C_RIGHT.T)
-        by_shape = change[:, None, 51:, None]
-        bones[..., 10:] += bones[..., :10] @ by_shape
-        riders[..., 10:] += riders[..., :10] @ by_shape
-    return local[:, 1:], turn, translation, total[:, 51:], _chain(local, bones, riders)[2][..., 10]
+    grown = [part @ betas[:, None, :, None] for part in growth]
+    keypoints = _chain(local, bones[..., None] + grown[0], riders[..., 0, :, None] + grown[1])[1][..., 0]
+    return local[:, 1:], turn, translation + change[:, :3], betas, keypoints
 
 
 def seen_shift(keypoints, translation, pixels, focal, stddev):

@@ -72,7 +72,8 @@ class Trust:
         """(16,) in (0, 1], given the deviations (21,) of one frame's keypoints."""
         deviations = _MEAN_OF_FINGER @ np.maximum(stddev, 1e-6)
         self._past = [*self._past[1 - MEMORY :], deviations]
-        return np.minimum(1, (MARGIN * np.median(self._past, 0) / deviations) ** POWER)
+        usual = np.sort(self._past, 0)[len(self._past) // 2]
+        return np.minimum(1, (MARGIN * usual / deviations) ** POWER)
 
 
 class HandFilter:
