@@ -93,7 +93,9 @@ class HandModel:
         template, weights = self.v_template[chosen], self.weights[chosen]
         directions = (self.shapedirs, self.posedirs)
         flat = [
-            None if part is None else np.ascontiguousarray(part[chosen].reshape(3 * len(template), -1).T)
+            None
+            if part is None
+            else np.ascontiguousarray(part[chosen].reshape(3 * len(template), part.shape[2]).T)
             for part in directions
         ]
         return template, *flat, weights

@@ -10,6 +10,8 @@ from maskhand_ros.perception.types import TENTATIVE, TRACKED
 
 CONFIRM_FRAMES = 3
 """Frames in a row that make a tentative hand a tracked one."""
+_SAME_CAMERA = 0.02
+"""By how much a camera's matrix may change from frame to frame."""
 _SURE = 0.5
 """Confidence from which the length of a hand is learned."""
 
@@ -23,11 +25,15 @@ class Continuity:
         seconds for which a hand that is not seen is given out as PREDICTED."""
         self._tracker, self._plausible = tracker, plausible
         self._smooth, self._predict = smoothing != 'off', predict
-        self.begin()
+        self._camera, self.refused = None, dict.fromkeys(REASONS, 0)
 
-    def begin(self):
-        """A new frame."""
-        self.refused = dict.fromkeys(REASONS, 0)
+    def begin(self, camera):
+        """A new frame of a Camera (None: unknown). Seen by another, hands have other places: nothing of the
+        old ones says anything of the new."""
+        if not _alike(camera, self._camera):
+            for track in self._tracker.tracks:
+                track.forget_places()
+        self._camera, self.refused = camera, dict.fromkeys(REASONS, 0)
 
     def finite(self, pairs, prediction):
         """The `pairs` (Track, View) and the rows of a HandPrediction that are numbers; the others count as
@@ -95,3 +101,10 @@ class Continuity:
             hand.state = TRACKED if track.seen >= CONFIRM_FRAMES else TENTATIVE
         for (track, _), hand in zip(pairs, hands, strict=True):
             track.forecast.see(hand, track.stamp)
+
+
+def _alike(one, other):
+    """Whether two Cameras (or None) put a hand in the same place, but for what autofocus changes."""
+    if one is None or other is None:
+        return one is other
+    return np.allclose(one.K, other.K, rtol=_SAME_CAMERA)

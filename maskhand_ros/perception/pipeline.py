@@ -139,7 +139,7 @@ class HandPipeline:
 
         stamp = frame.stamp_ns * 1e-9
         tracker.begin(stamp)
-        continuity.begin()
+        continuity.begin(frame.camera)
         followed = tracker.follow(frame.rgb, camera)
         clock.lap('cues')
         known, fresh = [view for _, view in followed], []

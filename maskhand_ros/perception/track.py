@@ -84,6 +84,10 @@ class Track:
             self.roi = roi
         return self.roi
 
+    def forget_places(self):
+        """Where it was in space counts no longer; that it is this hand does."""
+        self.filter, self.jump, self.forecast = HandFilter(), JumpGate(), Forecast()
+
     def update(self, view, stamp):
         """Takes in a new view at `stamp` seconds; the side changes only when the evidence has clearly turned,
         and the longer a hand is known the more of it that takes."""

@@ -144,3 +144,14 @@ def test_another_time_is_another_hand(watched, later):
     assert sorted(pipeline.lost_ids) == sorted(hand.id for hand in before)
     assert not {hand.id for hand in after} & {hand.id for hand in before}
     assert {hand.state for hand in after} == {TENTATIVE}
+
+
+def test_another_camera_is_no_jump(watched, shot):
+    """What a zoom changes is where the hands are, not which."""
+    pipeline, show, before = watched
+    twice = Camera(shot[1].K * [[2, 1, 1], [1, 2, 1], [1, 1, 1]], shot[1].width, shot[1].height)
+    after = pipeline.process(Frame(shot[0], 10**9 + 6 * PERIOD, twice))
+    assert [hand.id for hand in after] == [hand.id for hand in before]
+    assert {hand.state for hand in after} == {TRACKED}
+    for one, two in zip(before, after, strict=True):
+        assert two.wrist_position[2] == pytest.approx(2 * one.wrist_position[2], rel=0.1)
