@@ -196,6 +196,7 @@ def watch(graph, namespace, rgb, info, count=6, **parameter_values):
     camera = graph.camera(f'/{namespace}')
     assert node.trigger_configure() == SUCCESS and node.trigger_activate() == SUCCESS
     graph.wait(camera.matched)
+    graph.wait(lambda: node._inputs.image.reliability == ReliabilityPolicy.RELIABLE)
     for _ in range(count):
         header = camera.show(rgb, info)
         graph.wait(lambda header=header: heard and heard[-1].header == header)
@@ -248,6 +249,7 @@ def test_without_calibration_hands_have_no_place(graph, clip):
     camera = graph.camera('/blind')
     assert node.trigger_configure() == SUCCESS and node.trigger_activate() == SUCCESS
     graph.wait(camera.matched)
+    graph.wait(lambda: node._inputs.image.reliability == ReliabilityPolicy.RELIABLE)
     header = camera.show(rgb)
     graph.wait(lambda: heard and heard[-1].header == header)
     assert heard[-1].hands
