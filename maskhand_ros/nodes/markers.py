@@ -11,7 +11,7 @@ from std_msgs.msg import ColorRGBA
 from visualization_msgs.msg import Marker, MarkerArray
 
 from maskhand_ros.nodes.messages import to_duration, to_point, to_pose
-from maskhand_ros.perception.types import RIGHT
+from maskhand_ros.perception.types import PREDICTED, RIGHT
 from maskhand_ros.skeleton import KEYPOINT_EDGES
 
 LIFETIME = 0.2
@@ -19,6 +19,9 @@ LIFETIME = 0.2
 
 _PLACEHOLDERS = 3
 """Points that stand in a mesh marker until its serialized bytes are filled in."""
+
+_PREDICTED_ALPHA = 0.35
+"""Of a hand that is not seen, as a share of the others'."""
 
 _COLOURS = {True: (0.43, 0.66, 1.0), False: (0.98, 0.65, 0.38)}  # right, left
 
@@ -106,6 +109,7 @@ def _fill_in(data, number, points):
 def _marker(hand, header, ns, kind, scale, alpha):
     """A marker in the wrist frame, placed by its pose (header.frame_id is the camera's)."""
     red, green, blue = _COLOURS[hand.side == RIGHT]
+    alpha *= _PREDICTED_ALPHA if hand.state == PREDICTED else 1
     return Marker(
         header=header,
         ns=ns,

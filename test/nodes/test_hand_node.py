@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import yaml
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from geometry_msgs.msg import PoseWithCovarianceStamped
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState
 from rclpy.exceptions import InvalidParameterValueException
@@ -221,6 +222,22 @@ def test_hands_and_frames_of_the_clip(graph, clip):
         np.testing.assert_allclose(
             [place.x, place.y, place.z], [getattr(hand.keypoints[0], a) for a in 'xyz'], atol=1e-6
         )
+
+
+def test_a_hand_that_is_not_seen_is_predicted_if_asked_for_and_never_followed(graph, clip):
+    rgb, info, _ = clip
+    watched = graph.watch('predicted', predict=0.5)
+    transforms = graph.hear(TFMessage, '/tf')
+    wrists = graph.hear(PoseWithCovarianceStamped, '/predicted/hand_node/right/wrist')
+    for _ in range(6):
+        seen = watched.show(rgb, info)
+    graph.wait(lambda: wrists and wrists[-1].header == seen.header)
+    away = watched.show(np.full_like(rgb, 90), info)
+    assert [hand.id for hand in away.hands] == [hand.id for hand in seen.hands]
+    assert {hand.state for hand in away.hands} == {HandMsg.PREDICTED} and not away.lost_ids
+    time.sleep(0.3)
+    assert wrists[-1].header == seen.header
+    assert all(t.header.stamp != away.header.stamp for msg in transforms for t in msg.transforms)
 
 
 def test_a_mirrored_picture_tells_the_same_hands(graph, clip):

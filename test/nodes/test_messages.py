@@ -112,6 +112,7 @@ def test_frame_names(make_hand):
 def test_markers_show_and_delete(make_hand, hand_model):
     markers = HandMarkers(hand_model)
     left, right = make_hand(LEFT, id=1), make_hand(RIGHT, id=2)
+    right.state = PREDICTED
     shown = deserialize_message(markers.build([left, right], HEADER), MarkerArray).markers
     assert [(m.ns, m.id, m.action) for m in shown] == [
         (ns, i, Marker.ADD) for i in (1, 2) for ns in ('mesh', 'skeleton')
@@ -124,6 +125,7 @@ def test_markers_show_and_delete(make_hand, hand_model):
         assert set(map(tuple, corners.reshape(-1, 3))) == set(map(tuple, hand.vertices))
     for marker in shown:
         assert marker.header == HEADER and marker.lifetime.nanosec == 200_000_000 and marker.text == ''
+    assert shown[2].color.a < 0.5 * shown[0].color.a, 'what is not seen is drawn faintly'
     fewer = deserialize_message(markers.build([left], HEADER), MarkerArray).markers
     assert [(m.ns, m.id, m.action) for m in fewer[:2]] == [
         ('mesh', 2, Marker.DELETE),
