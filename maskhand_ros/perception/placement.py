@@ -53,7 +53,7 @@ def fit_pose(points, pixels, focal, stddev=0.0, orientation_sigma=ORIENTATION_SI
     sigma = np.broadcast_to(sigma, pixels.shape[:2])
     weight = np.repeat(1 / sigma, 2, 1)[..., None]
     weight *= np.sqrt(_INDEPENDENT / np.square(weight[:, ::2]).sum(1, keepdims=True)) / LANDMARK_SIGMA_PX
-    turn, turned_by = np.tile(np.eye(3), (count, 1, 1)), np.zeros((count, 3))
+    turn, turned_by = np.eye(3)[None], np.zeros((count, 3))
     prior = np.concatenate([np.zeros(3), np.full(3, 1 / orientation_sigma**2)])
     for _ in range(steps):
         turned = points @ np.swapaxes(turn, 1, 2)
@@ -61,8 +61,9 @@ def fit_pose(points, pixels, focal, stddev=0.0, orientation_sigma=ORIENTATION_SI
         z = np.maximum(placed[..., 2:], _NEAREST)
         uv, scale = placed[..., :2] / z, focal[:, None, None] / z
         # Derivative of a projected point by the point, then by translation and by a small turn on the left.
-        by_point = np.concatenate([np.broadcast_to(np.eye(2), (*uv.shape, 2)), -uv[..., None]], -1)
-        by_point = by_point * scale[..., None]
+        by_point = np.zeros((*uv.shape, 3))
+        by_point[..., 0, 0] = by_point[..., 1, 1] = scale[..., 0]
+        by_point[..., 2] = -uv * scale
         jacobian = np.concatenate([by_point, -by_point @ cross_matrix(turned)], -1)
         jacobian = weight * jacobian.reshape(count, -1, 6)
         residual = weight * (pixels - focal[:, None, None] * uv).reshape(count, -1, 1)

@@ -46,8 +46,8 @@ RANGE_BY_DEPTH = OneEuro(rest=1.5, slope=40.0)
 """The same where a depth picture tells it, which jitters far less."""
 SHIFT_CUTOFF = 3.0
 """Hz, of where keypoints are seen beside the mesh."""
-SHAPE_FRAMES = 60
-"""Frames over which the shape is averaged; then each new one counts as much as one of these."""
+SHAPE_FRAMES = 300
+"""Frames over which the shape is averaged; then it stays."""
 RESTART = 0.5
 """Seconds after which the past says nothing about a hand."""
 MARGIN, POWER, MEMORY = 1.3, 4, 30
@@ -91,7 +91,7 @@ class HandFilter:
         if last is None or not 0 < dt < RESTART or last.placed.side != placed.side:
             self._last = _State.start(placed, stamp)
             return placed, 0.0
-        state = _State(placed, stamp, count=min(last.count + 1, SHAPE_FRAMES))
+        state = _State(placed, stamp, count=last.count + 1)
         rotations, state.rotation_raw = last.placed.rotations, placed.rotations
         turn, left = _turns(np.stack([last.rotation_raw, rotations]), state.rotation_raw)
         state.rotation_speed = _low_pass(last.rotation_speed, turn / dt, ROTATION.speed, dt)
@@ -106,7 +106,7 @@ class HandFilter:
         along = (RANGE_BY_DEPTH if by_depth else self._distance).gains(abs(state.place_speed[2]), dt)
         place = place + np.array([across, across, along]) * (state.place_raw - place)
 
-        weight = 1 / state.count
+        weight = 1 / state.count if state.count <= SHAPE_FRAMES else 0.0
         state.placed = dataclasses.replace(
             placed,
             orient=rotations[0],

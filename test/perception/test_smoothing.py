@@ -1,10 +1,12 @@
 """Smoothing: exact when off, steady at rest, quick in motion, the right side of SO(3)."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from maskhand_ros.geometry import matrix_to_rotvec, rotvec_to_matrix
-from maskhand_ros.perception.smoothing import RESTART, HandFilter, OneEuro, Trust
+from maskhand_ros.perception.smoothing import RESTART, SHAPE_FRAMES, HandFilter, OneEuro, Trust
 from maskhand_ros.perception.types import SCALE_POPULATION, PlacedHand
 
 RNG = np.random.default_rng(0)
@@ -108,3 +110,13 @@ def test_trust_falls_with_what_is_unusual_and_comes_back_with_what_lasts():
     first = trust(thumb)
     assert first[13:].max() < 0.3 and first[1:13].min() == 1
     np.testing.assert_array_equal([trust(thumb) for _ in range(30)][-1][13:], 1)
+
+
+def test_the_shape_becomes_the_mean_of_what_was_seen_and_then_stays():
+    rng, truth, smooth = np.random.default_rng(4), np.linspace(-1, 1, 10), HandFilter()
+    frames = [dataclasses.replace(hand(), betas=truth + rng.standard_normal(10)) for _ in range(SHAPE_FRAMES)]
+    for k, frame in enumerate(frames):
+        shape = smooth(frame, k * DT, USUAL)[0].betas
+    np.testing.assert_allclose(shape, np.mean([frame.betas for frame in frames], 0), atol=1e-9)
+    later = smooth(dataclasses.replace(hand(), betas=truth + 5), SHAPE_FRAMES * DT, USUAL)[0]
+    np.testing.assert_array_equal(later.betas, shape)
