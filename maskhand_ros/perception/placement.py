@@ -21,7 +21,7 @@ from maskhand_ros.perception.refinement import LANDMARK_SIGMA_PX, refine, seen_s
 from maskhand_ros.perception.scale import PALM, to_scale
 from maskhand_ros.perception.types import SCALE_LEARNED, SCALE_PARAMETER, SCALE_POPULATION, PlacedHand
 
-_INDEPENDENT = 5
+_INDEPENDENT = 6
 """The errors of 21 landmarks of one hand go together: they are worth about this many independent ones."""
 _NEAREST = 0.02
 """Metres in front of the camera."""

@@ -22,8 +22,9 @@ SIGMA_3D = 0.014
 landmarks go together, they are worth about four."""
 _BEND, _SPREAD, _THUMB = 0.2, 0.12, 0.1
 """Standard deviation of the network's joint angles, radians: bending, sideways; the thumb about any axis."""
-_PLACE = (0.01, 0.01, 0.03, 0.05, 0.05, 0.05)
-"""How far the whole hand may still move: metres, then radians."""
+_PLACE = (0.01, 0.01, 0.01, 0.05, 0.05, 0.05)
+"""How far the whole hand may still move: metres, then radians. Little along the view: the rigid fit tells the
+distance, which a bend of the fingers would trade for theirs."""
 _SHAPE = 1.0
 """Standard deviation of a shape parameter: the population's, for one picture hardly tells the network any of
 it."""
