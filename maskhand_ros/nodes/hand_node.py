@@ -14,7 +14,7 @@ import traceback
 import rclpy
 from rclpy.clock import Clock, ClockType, JumpThreshold
 from rclpy.duration import Duration
-from rclpy.exceptions import InvalidParameterValueException
+from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 
@@ -200,7 +200,7 @@ def main(args=None):
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
-    except InvalidParameterValueException as error:
+    except (InvalidParameterTypeException, InvalidParameterValueException) as error:
         sys.exit(f'hand_node: {error}')
     except Exception:
         if rclpy.ok():  # else it is a callback that the shutdown cut off

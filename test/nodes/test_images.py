@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from maskhand_ros.nodes.compressed import decode_compressed, encode_compressed
 from maskhand_ros.nodes.images import (
     BadInput,
     decode_camera_info,
-    decode_compressed,
     decode_depth,
     decode_image,
-    encode_compressed,
     encode_image,
 )
 
