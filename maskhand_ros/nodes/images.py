@@ -99,9 +99,9 @@ def decode_depth(msg, max_pixels=MAX_PIXELS):
     kind, unit = DEPTH_ENCODINGS[msg.encoding]
     rows = _rows(msg, np.dtype(kind).itemsize, max_pixels)
     order = '>' if msg.is_bigendian else '<'
-    metres = np.ascontiguousarray(rows).view(np.dtype(kind).newbyteorder(order)).astype(
-        np.float32
-    ) * np.float32(unit)
+    readings = np.ascontiguousarray(rows).view(np.dtype(kind).newbyteorder(order))
+    with np.errstate(invalid='ignore'):  # a NaN may be a signalling one
+        metres = readings.astype(np.float32) * np.float32(unit)
     metres[~(np.isfinite(metres) & (metres > 0))] = np.nan
     return metres
 
@@ -227,7 +227,7 @@ def _check_plausible(matrix, width, height):
     """Raises BadInput where no lens has the matrix (3, 3) for a sensor of width x height px. One that is
     wrong but possible goes through: nothing in a picture tells."""
     (fx, fy), (cx, cy) = np.diag(matrix)[:2], matrix[:2, 2]
-    views = [math.degrees(2 * math.atan(size / 2 / f)) for size, f in ((width, fx), (height, fy))]
+    views = [math.degrees(2 * math.atan2(size / 2, f)) for size, f in ((width, fx), (height, fy))]
     if not VIEW_DEGREES[0] <= max(views) <= VIEW_DEGREES[1]:
         seen = f'a view of {views[0]:.0f} x {views[1]:.0f} degrees'
     elif max(fx, fy) > MAX_FOCAL_RATIO * min(fx, fy):

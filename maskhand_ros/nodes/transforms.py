@@ -61,7 +61,8 @@ class TransformTree:
             quaternion = np.array([turn.x, turn.y, turn.z, turn.w])
             child = _frame(stamped.child_frame_id)
             known = child in self._parents or len(self._parents) < MAX_FRAMES
-            if known and np.isfinite(translation).all() and 0.9 < np.linalg.norm(quaternion) < 1.1:
+            is_rotation = np.abs(quaternion).max() < 1.1 and 0.9 < np.linalg.norm(quaternion) < 1.1
+            if known and is_rotation and np.isfinite(translation).all():
                 place = quaternion_to_matrix(quaternion), translation
                 self._parents[child] = _frame(stamped.header.frame_id), place
 

@@ -6,7 +6,7 @@ import struct
 import cv2
 import numpy as np
 import pytest
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, RegionOfInterest
 
 from maskhand_ros.nodes.compressed import decode_compressed, encode_compressed
 from maskhand_ros.nodes.images import (
@@ -164,6 +164,9 @@ def test_camera_info_fits_the_picture():
         ({'width': 320}, 'another size'),
         ({'distortion_model': 'equidistant'}, 'unsupported distortion'),
         ({'d': [0.1, 0.0, 0.0]}, 'unsupported distortion'),
+        ({'d': [1e6, 0.0, 0.0, 0.0, 0.0]}, 'implausible'),
+        ({'k': [600.0, 0, 320, 0, 610, 240, 0, 0, 0]}, 'invalid'),
+        ({'roi': RegionOfInterest(x_offset=9, width=640, height=480)}, 'implausible'),
     ],
 )
 def test_camera_info_that_cannot_be_used(fields, reason):
