@@ -99,7 +99,8 @@ def test_refused_with_a_remedy(fields, reason):
 
 
 def test_compressed_pictures_are_refused_by_their_head():
-    bomb = b'\x89PNG\r\n\x1a\n\0\0\0\rIHDR' + struct.pack('>II', 100_000, 100_000)
+    bomb = b'\x89PNG\r\n\x1a\n\0\0\0\rIHDR' + struct.pack('>II', 100_000, 100_000) + bytes(9)
+    bomb += b'\0\0\0\0IEND\xaeB`\x82'
     cut = cv2.imencode('.png', RGB)[1].tobytes()[:60]
     for data, reason in (
         (bomb, 'too large'),
