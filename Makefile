@@ -4,6 +4,7 @@
 #   make demo CAMERA=0            ... on /dev/video0
 #   make test                     all tests, against the installed package; ARGS='-k name' goes to pytest
 #   make check-paper              the model `paper` at full depth: parameters, FLOPs, export; minutes, 16 GB
+#   make audit                    known vulnerabilities and licences of what it runs on; needs the network
 #   make lint clean
 # Options: ROS_DISTRO=kilted|jazzy  PYTHON=python3.12  TORCH='torch==2.13.0'
 # TORCH is what pip installs for the tests. From PyPI that brings gigabytes of CUDA; the CPU build does as well:
@@ -32,7 +33,7 @@ export PYTHONSAFEPATH := 1
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test check-paper lint clean
+.PHONY: demo test check-paper lint audit clean
 
 DEMO_VENV := .venv
 TEST_VENV := .venv-test-$(ROS_DISTRO)
@@ -63,6 +64,12 @@ check-paper: $(TEST_VENV)/.installed-$(ROS_DISTRO)
 lint: $(DEMO_VENV)/.wheels-$(ROS_DISTRO)
 	$(call pip,$(DEMO_VENV),ruff)
 	$(DEMO_VENV)/bin/ruff check .
+
+# Of what the package runs on: neither the ROS 2 wheels (pinned, from their own index) nor build and test tools.
+audit: $(DEMO_VENV)/.installed-$(ROS_DISTRO)
+	$(DEMO_VENV)/bin/python scripts/licences.py maskhand-ros '$(DEMO_EXTRAS)' > $(DEMO_VENV)/runtime.txt
+	@$(call pip,$(DEMO_VENV),pip-audit)
+	$(DEMO_VENV)/bin/pip-audit --no-deps --disable-pip -r $(DEMO_VENV)/runtime.txt
 
 clean:
 	rm -rf .venv .venv-test-* build install log demo_out *.egg-info

@@ -97,7 +97,7 @@ class DepthInput:
             raise BadInput(
                 'depth beside the picture',
                 'no reading falls into it',
-                f'Look at the transform from {depth_frame_id} to {frame_id}. {REGISTER}',
+                f'Look at the transform from {depth_frame_id!r} to {frame_id!r}. {REGISTER}',
             )
         return found
 
@@ -111,18 +111,23 @@ class DepthInput:
             self._astray_since = time.monotonic()
         raise BadInput(
             'no transform to the depth camera',
-            f'from {depth_frame_id} to {frame_id}',
+            f'from {depth_frame_id!r} to {frame_id!r}',
             f'Publish it on /tf_static (the camera driver, a URDF, static_transform_publisher). {REGISTER}',
         )
 
     def _registration(self, depth_camera, camera):
-        """The DepthRegistration from one Camera to another: the one at hand while they stay the same."""
+        """The DepthRegistration from one Camera to another: the one at hand while they stay the same. Raises
+        BadInput."""
         numbers = [
             (each.width, each.height, each.K.tobytes(), each.distortion.tobytes())
             for each in (depth_camera, camera)
         ]
         if numbers != self._registered_numbers:
-            self._register, self._registered_numbers = DepthRegistration(depth_camera, camera), numbers
+            try:
+                self._register, self._registered_numbers = DepthRegistration(depth_camera, camera), numbers
+            except ValueError as error:
+                remedy = f'Raise the resolution of depth, or look at its CameraInfo. {REGISTER}'
+                raise BadInput('depth too coarse', str(error), remedy) from error
         return self._register
 
     def _missing(self):

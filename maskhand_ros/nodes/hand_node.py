@@ -14,7 +14,7 @@ import traceback
 import rclpy
 from rclpy.clock import Clock, ClockType, JumpThreshold
 from rclpy.duration import Duration
-from rclpy.exceptions import InvalidParameterValueException
+from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 
@@ -189,6 +189,22 @@ class HandNode(LifecycleNode):
         )
 
 
+def _spin(executor, node):
+    """Until the shutdown. A callback that fails is told and counted: rclpy raises for requests that any peer
+    may make, such as for a parameter of an unknown type."""
+    while rclpy.ok():
+        try:
+            executor.spin()
+        except ExternalShutdownException:
+            return
+        except Exception as error:
+            if rclpy.ok():  # else it is a callback that the shutdown cut off
+                node.get_logger().error(traceback.format_exc())
+                node.diagnostics.faults.add(
+                    f'{type(error).__name__} in a callback', f'{str(error)[:200]}; report this with the log'
+                )
+
+
 def main(args=None):
     """Runs the node until SIGINT or SIGTERM; exit code 0 then, 1 for a parameter that cannot be."""
     node = None
@@ -197,14 +213,11 @@ def main(args=None):
         node = HandNode()
         executor = SingleThreadedExecutor()
         executor.add_node(node)
-        executor.spin()
+        _spin(executor, node)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
-    except InvalidParameterValueException as error:
+    except (InvalidParameterTypeException, InvalidParameterValueException) as error:
         sys.exit(f'hand_node: {error}')
-    except Exception:
-        if rclpy.ok():  # else it is a callback that the shutdown cut off
-            raise
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)  # a second one must not kill what is ending already

@@ -1,4 +1,4 @@
-"""Image, CompressedImage and CameraInfo messages to numpy and back.
+"""Image and CameraInfo messages to numpy and back (CompressedImage: compressed.py).
 
 Any peer on the network may publish anything, so a message is checked before memory is taken for it. What is
 refused is refused with a `BadInput` that names the reason and the remedy. Functions read attributes only:
@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import array
 import math
-import struct
 
 import cv2
 import numpy as np
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import Image
 
 from maskhand_ros.geometry import Camera
 
@@ -39,8 +38,23 @@ DEPTH_ENCODINGS = {'16UC1': (np.uint16, 0.001), 'mono16': (np.uint16, 0.001), '3
 VIEW_DEGREES, MAX_FOCAL_RATIO = (10, 170), 1.5
 """Of a calibration that is believed: the view along the longer side, and fx over fy or fy over fx."""
 
+MAX_SLOPE, MAX_ASTRAY = math.tan(math.radians(VIEW_DEGREES[1] / 2)), 0.05
+"""Of a lens that is believed: how steep a ray may be, and how far from its pixel it may lead back into the
+picture, in parts of the longer side."""
+
+FIXED = [0, 1, 2, 2, 2], [1, 0, 0, 1, 2]
+"""Where a camera matrix holds 0, 0, 0, 0, 1."""
+
+RECALIBRATE = 'Calibrate the camera again at the size of its pictures, or look for the CameraInfo of another'
+
 MAX_PIXELS = 16_777_216
 """Default limit on the size of a picture (4096 x 4096)."""
+
+MAX_SIDE = 32_767
+"""Of a picture, in pixels: OpenCV's resampling counts in 16 bits."""
+
+MAX_TEXT = 200
+"""Characters of a message's own words that go into logs and diagnostics."""
 
 
 class BadInput(ValueError):
@@ -48,8 +62,8 @@ class BadInput(ValueError):
     `remedy`."""
 
     def __init__(self, reason, seen, remedy):
-        super().__init__(f'{reason}: {seen}. {remedy}')
-        self.reason, self.remedy = reason, remedy
+        seen, self.reason, self.remedy = seen[:MAX_TEXT], reason, remedy[: 2 * MAX_TEXT]
+        super().__init__(f'{reason}: {seen}. {self.remedy}')
 
 
 def decode_image(msg, max_pixels=MAX_PIXELS):
@@ -85,9 +99,9 @@ def decode_depth(msg, max_pixels=MAX_PIXELS):
     kind, unit = DEPTH_ENCODINGS[msg.encoding]
     rows = _rows(msg, np.dtype(kind).itemsize, max_pixels)
     order = '>' if msg.is_bigendian else '<'
-    metres = np.ascontiguousarray(rows).view(np.dtype(kind).newbyteorder(order)).astype(
-        np.float32
-    ) * np.float32(unit)
+    readings = np.ascontiguousarray(rows).view(np.dtype(kind).newbyteorder(order))
+    with np.errstate(invalid='ignore'):  # a NaN may be a signalling one
+        metres = readings.astype(np.float32) * np.float32(unit)
     metres[~(np.isfinite(metres) & (metres > 0))] = np.nan
     return metres
 
@@ -128,42 +142,10 @@ def check_size(width, height, max_pixels):
             f'{width} x {height} is above {max_pixels} pixels',
             'Send a smaller picture, or raise the parameter max_image_pixels',
         )
-
-
-def decode_compressed(msg, max_pixels=MAX_PIXELS):
-    """sensor_msgs/CompressedImage (JPEG or PNG) to RGB (H, W, 3) uint8. Raises BadInput before a bomb
-    unpacks."""
-    data = np.frombuffer(msg.data, np.uint8)
-    size = _compressed_size(data.tobytes())
-    if size is None:
+    if max(width, height) > MAX_SIDE:
         raise BadInput(
-            'unknown compression', f'{len(data)} bytes, format {msg.format!r}', 'Publish JPEG or PNG'
+            'too large', f'{width} x {height}, a side is above {MAX_SIDE} pixels', 'Send a smaller picture'
         )
-    check_size(*size, max_pixels)
-    # The picture stays as the sensor saw it: turned by its EXIF tag it would not fit its CameraInfo.
-
-    picture = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    if picture is None:
-        raise BadInput(
-            'truncated data',
-            f'{len(data)} bytes of {msg.format!r} do not decode',
-            'Look for a lossy link in between',
-        )
-    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
-
-
-def _compressed_size(data):
-    """(width, height) from the head of a PNG or JPEG file, None for anything else."""
-    if data[:8] == b'\x89PNG\r\n\x1a\n' and len(data) >= 24:
-        return struct.unpack('>II', data[16:24])
-    at = 2
-    while data[:2] == b'\xff\xd8' and at + 9 <= len(data) and data[at] == 0xFF:
-        marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], 'big')
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # a frame header, not a table
-            height, width = struct.unpack('>HH', data[at + 5 : at + 9])
-            return width, height
-        at += 1 if marker == 0xFF else 2 + length
-    return None
 
 
 def encode_image(rgb, header):
@@ -178,14 +160,6 @@ def encode_image(rgb, header):
         encoding='rgb8',
         step=3 * width,
         data=array.array('B', rgb.tobytes()),
-    )
-
-
-def encode_compressed(rgb, header, quality=85):
-    """RGB (H, W, 3) uint8 to a JPEG sensor_msgs/CompressedImage."""
-    _, jpeg = cv2.imencode('.jpg', cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return CompressedImage(
-        header=header, format='rgb8; jpeg compressed bgr8', data=array.array('B', jpeg.tobytes())
     )
 
 
@@ -209,6 +183,12 @@ def decode_camera_info(info, width, height, rectified=False):
         np.isfinite(matrix).all() and np.isfinite(distortion).all() and matrix[0, 0] > 0 and matrix[1, 1] > 0
     ):
         raise BadInput('invalid CameraInfo', 'negative or not finite numbers', 'Calibrate the camera again')
+    if not np.array_equal(matrix[FIXED], [0, 0, 0, 0, 1]):
+        raise BadInput(
+            'invalid CameraInfo',
+            f'{"P" if rectified else "K"} is {np.array2string(matrix.ravel(), threshold=9, precision=1)}',
+            'Give it the form fx 0 cx, 0 fy cy, 0 0 1',
+        )
     if np.any(distortion) and (
         info.distortion_model not in DISTORTION_MODELS or distortion.size not in DISTORTION_SIZES
     ):
@@ -227,17 +207,27 @@ def decode_camera_info(info, width, height, rectified=False):
             f'the picture has {width} x {height}',
             'Publish the CameraInfo of this picture (resize both: image_proc)',
         )
+    if roi.x_offset + window[0] > info.width or roi.y_offset + window[1] > info.height:
+        raise BadInput(
+            'implausible CameraInfo',
+            f'a window of {window[0]} x {window[1]} at {roi.x_offset}, {roi.y_offset} of a sensor of '
+            f'{info.width} x {info.height}',
+            'The camera driver must set width and height to the whole sensor, roi to the part that is sent',
+        )
     _check_plausible(matrix, info.width, info.height)
     matrix[:2, 2] -= [roi.x_offset, roi.y_offset]
     matrix[:2] /= binning[:, None]
-    return Camera(matrix, width, height, distortion if np.any(distortion) else np.zeros(0))
+    camera = Camera(matrix, width, height, distortion if np.any(distortion) else np.zeros(0))
+    if camera.distortion.size:
+        _check_lens(camera)
+    return camera
 
 
 def _check_plausible(matrix, width, height):
     """Raises BadInput where no lens has the matrix (3, 3) for a sensor of width x height px. One that is
     wrong but possible goes through: nothing in a picture tells."""
     (fx, fy), (cx, cy) = np.diag(matrix)[:2], matrix[:2, 2]
-    views = [math.degrees(2 * math.atan(size / 2 / f)) for size, f in ((width, fx), (height, fy))]
+    views = [math.degrees(2 * math.atan2(size / 2, f)) for size, f in ((width, fx), (height, fy))]
     if not VIEW_DEGREES[0] <= max(views) <= VIEW_DEGREES[1]:
         seen = f'a view of {views[0]:.0f} x {views[1]:.0f} degrees'
     elif max(fx, fy) > MAX_FOCAL_RATIO * min(fx, fy):
@@ -246,5 +236,16 @@ def _check_plausible(matrix, width, height):
         seen = f'the principal point {cx:.0f}, {cy:.0f} is outside of {width} x {height}'
     else:
         return
-    remedy = 'Calibrate the camera again at the size of its pictures, or look for the CameraInfo of another'
-    raise BadInput('implausible CameraInfo', seen, remedy)
+    raise BadInput('implausible CameraInfo', seen, RECALIBRATE)
+
+
+def _check_lens(camera):
+    """Raises BadInput where the distortion of a Camera is no lens's: it sends pixels nowhere, or those of the
+    inner half not back to where they came from. (Further out OpenCV's inverse is inexact for wide lenses.)"""
+    size = np.array([camera.width, camera.height])
+    spots = np.stack(np.meshgrid(*[np.linspace(0, 1, 9)] * 2), -1).reshape(-1, 2)
+    rays = camera.unproject_rays(spots * size)
+    inner = np.abs(spots - 0.5).max(1) <= 0.25
+    astray = np.abs(camera.project(rays[inner]) - spots[inner] * size).max() / size.max()
+    if not (np.abs(rays[:, :2]).max() <= MAX_SLOPE and astray <= MAX_ASTRAY):
+        raise BadInput('implausible CameraInfo', 'a distortion that no lens has', RECALIBRATE)

@@ -11,7 +11,8 @@ from visualization_msgs.msg import MarkerArray
 
 from maskhand_ros.msg import HandArray, HandTopology
 from maskhand_ros.nodes import messages
-from maskhand_ros.nodes.images import encode_compressed, encode_image
+from maskhand_ros.nodes.compressed import encode_compressed
+from maskhand_ros.nodes.images import encode_image
 from maskhand_ros.nodes.markers import HandMarkers
 from maskhand_ros.nodes.transforms import HandNames, hand_transforms, prefix_for
 from maskhand_ros.perception.overlay import draw_hands

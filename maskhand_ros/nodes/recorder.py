@@ -26,8 +26,9 @@ from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
 
 from maskhand_ros.msg import HandArray, HandTopology
+from maskhand_ros.nodes.compressed import encode_compressed
 from maskhand_ros.nodes.image_subscription import AutoQosSubscription
-from maskhand_ros.nodes.images import decode_image, encode_compressed
+from maskhand_ros.nodes.images import decode_image
 from maskhand_ros.nodes.outputs import LATCHED
 from maskhand_ros.nodes.shared_files import share_path
 

@@ -18,6 +18,10 @@ PARENTS = np.array([0, *JOINT_PARENTS[1:], *KEYPOINT_JOINT[list(TIP_KEYPOINTS)]]
 """(21,) index of each frame's parent; the wrist, whose parent is the camera, stands for itself."""
 
 
+MAX_FRAMES = 10_000
+"""Frames that a TransformTree keeps: any peer may name more."""
+
+
 class HandNames:
     """Frame names that stay with a hand: `right_hand` and `left_hand` for the operator's, `hand_<slot>` for
     others."""
@@ -50,14 +54,17 @@ class TransformTree:
         self._parents = {}
 
     def put(self, msg):
-        """Takes in a tf2_msgs/TFMessage (subscription callback)."""
+        """Takes in a tf2_msgs/TFMessage (subscription callback), but for what is no rotation or place."""
         for stamped in msg.transforms:
             shift, turn = stamped.transform.translation, stamped.transform.rotation
             translation = np.array([shift.x, shift.y, shift.z])
             quaternion = np.array([turn.x, turn.y, turn.z, turn.w])
-            if np.isfinite([*translation, *quaternion]).all() and np.any(quaternion):
+            child = _frame(stamped.child_frame_id)
+            known = child in self._parents or len(self._parents) < MAX_FRAMES
+            is_rotation = np.abs(quaternion).max() < 1.1 and 0.9 < np.linalg.norm(quaternion) < 1.1
+            if known and is_rotation and np.isfinite(translation).all():
                 place = quaternion_to_matrix(quaternion), translation
-                self._parents[_frame(stamped.child_frame_id)] = _frame(stamped.header.frame_id), place
+                self._parents[child] = _frame(stamped.header.frame_id), place
 
     def lookup(self, target, source):
         """Rotation (3, 3) and translation (3,) metres that take points of frame `source` to frame `target`;

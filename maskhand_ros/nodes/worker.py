@@ -9,7 +9,8 @@ import traceback
 import rclpy
 
 from maskhand_ros.nodes.by_stamp import BACKWARDS_NS
-from maskhand_ros.nodes.images import BadInput, decode_compressed, decode_image
+from maskhand_ros.nodes.compressed import decode_compressed
+from maskhand_ros.nodes.images import BadInput, decode_image
 from maskhand_ros.nodes.inputs import camera_for
 from maskhand_ros.nodes.messages import is_finite, stamp_to_ns
 from maskhand_ros.perception import gates
@@ -93,6 +94,8 @@ class Worker:
         """Raises BadInput for a picture whose `stamp` in ns is no time of its own; counts jumps of time."""
         if stamp == 0:
             raise BadInput('zero stamp', 'header.stamp is 0', 'The camera driver must stamp its pictures')
+        if stamp < 0:
+            raise BadInput('negative stamp', f'{stamp} ns', 'Time begins at 0: look at the camera driver')
         since = None if self._last_stamp is None else stamp - self._last_stamp
         if since == 0:
             remedy = 'Two publishers on one topic, or a driver that does not stamp'

@@ -9,6 +9,9 @@ import numpy as np
 
 from maskhand_ros.geometry import project
 
+MAX_COVER = 32
+"""Pixels, along a side, that one reading may cover. Beyond, depth says little of a hand, and takes long."""
+
 _SLACK = 1.1
 """How much further apart than the focal lengths say two readings may land: what is nearer is drawn larger."""
 
@@ -22,10 +25,12 @@ class DepthRegistration:
     """
 
     def __init__(self, source, target):
-        """`source`, `target`: Cameras."""
-        self._rays = np.ascontiguousarray(_rays(source).reshape(-1, 3).T, np.float32)
+        """`source`, `target`: Cameras. ValueError where the pixels of `source` are much too coarse."""
         ratio = (target.K[[0, 1], [0, 1]] / source.K[[0, 1], [0, 1]]).max()
         self._cover = max(math.ceil(_SLACK * ratio), 1)
+        if self._cover > MAX_COVER:
+            raise ValueError(f'one reading covers {self._cover} x {self._cover} pixels')
+        self._rays = np.ascontiguousarray(_rays(source).reshape(-1, 3).T, np.float32)
         self._focal = np.array(target.K[[0, 1], [0, 1]], np.float32)
         self._size = np.array([target.width, target.height])
         origin, self._lens = _without_lens(target)
@@ -38,9 +43,9 @@ class DepthRegistration:
         target's, NaN where nothing was measured. `rotation` (3, 3) and `translation` (3,) metres take points
         of source's frame into target's."""
         readings = np.flatnonzero(depth > 0)
-        points = self._rays.take(readings, 1) * depth.take(readings)
-        x, y, z = np.float32(rotation) @ points + np.float32(translation)[:, None]
-        with np.errstate(divide='ignore', invalid='ignore'):
+        with np.errstate(divide='ignore', invalid='ignore', over='ignore'):
+            points = self._rays.take(readings, 1) * depth.take(readings)
+            x, y, z = np.float32(rotation) @ points + np.float32(translation)[:, None]
             # The first pixel of each reading's square, whose middle is on the point.
             first = (self._cover - 2) / 2
             column = np.floor(x / z * self._focal[0] + (self._centre[0] - first))
@@ -80,10 +85,11 @@ def _without_lens(camera):
     it begins, and where in it each pixel of the camera's is (H, W, 2); None for the latter if it is the same.
 
     A lens may squeeze a wide view into the picture, so it may be larger: up to a picture's size on each side.
+    Pixels through which the lens model sends no ray lie beside it.
     """
     if not np.any(camera.distortion):
         return np.zeros(2), None
     size = np.array([camera.width, camera.height])
     pixels = np.clip(project(_rays(camera), camera.K), -size, 2 * size)
-    origin = np.floor(pixels.min((0, 1)))
-    return origin, (pixels - origin).astype(np.float32)
+    origin = np.floor(np.nanmin(pixels, (0, 1)))
+    return origin, np.nan_to_num(pixels - origin, nan=-1.0).astype(np.float32)

@@ -13,13 +13,14 @@ from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import ReliabilityPolicy
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 from maskhand_ros.commands.clip import read_clip
 from maskhand_ros.geometry import matrix_to_rotvec, rotvec_to_matrix, wrist_frame
 from maskhand_ros.hand_model.numpy_hand import HandModel
 from maskhand_ros.msg import HandArray
+from maskhand_ros.nodes.compressed import encode_compressed
 from maskhand_ros.nodes.hand_node import HandNode
 from maskhand_ros.nodes.images import encode_image
 from maskhand_ros.nodes.messages import ns_to_stamp
@@ -87,8 +88,10 @@ GREY = np.full((120, 160, 3), 128, np.uint8)
 class Camera:
     """Publishes pictures with ascending stamps."""
 
-    def __init__(self, graph, namespace):
-        self._images = graph.node.create_publisher(Image, f'{namespace}/image', 5)
+    def __init__(self, graph, namespace, compressed=False):
+        kind, topic = (CompressedImage, 'image/compressed') if compressed else (Image, 'image')
+        self._images = graph.node.create_publisher(kind, f'{namespace}/{topic}', 5)
+        self._encode = encode_compressed if compressed else encode_image
         self._infos = graph.node.create_publisher(CameraInfo, f'{namespace}/camera_info', 5)
         self.stamp_ns = 1_000_000_000
 
@@ -99,7 +102,7 @@ class Camera:
         """Publishes one, `step_ns` after the last; returns its header."""
         self.stamp_ns += step_ns
         header = Header(stamp=ns_to_stamp(self.stamp_ns), frame_id='camera')
-        msg = encode_image(rgb, header)
+        msg = self._encode(rgb, header)
         for name, value in wrong.items():
             setattr(msg, name, value)
         if info is not None:
@@ -138,8 +141,8 @@ class Graph:
         self._executor.add_node(node)
         return node
 
-    def camera(self, namespace):
-        return Camera(self, namespace)
+    def camera(self, namespace, compressed=False):
+        return Camera(self, namespace, compressed)
 
     def watch(self, namespace, **values):
         return Watched(self, namespace, **values)
@@ -183,7 +186,7 @@ class Watched:
         )
         self.heard = graph.hear(HandArray, f'{self.name}/hand_node/hands')
         self._statuses = graph.hear(DiagnosticArray, f'{self.name}/diagnostics')
-        self.camera = graph.camera(self.name)
+        self.camera = graph.camera(self.name, values.get('compressed', False))
         for transition in (self.node.trigger_configure, self.node.trigger_activate):
             assert transition() == TransitionCallbackReturn.SUCCESS
         graph.wait(self.camera.matched)

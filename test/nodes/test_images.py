@@ -6,15 +6,14 @@ import struct
 import cv2
 import numpy as np
 import pytest
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, RegionOfInterest
 
+from maskhand_ros.nodes.compressed import decode_compressed, encode_compressed
 from maskhand_ros.nodes.images import (
     BadInput,
     decode_camera_info,
-    decode_compressed,
     decode_depth,
     decode_image,
-    encode_compressed,
     encode_image,
 )
 
@@ -100,7 +99,8 @@ def test_refused_with_a_remedy(fields, reason):
 
 
 def test_compressed_pictures_are_refused_by_their_head():
-    bomb = b'\x89PNG\r\n\x1a\n\0\0\0\rIHDR' + struct.pack('>II', 100_000, 100_000)
+    bomb = b'\x89PNG\r\n\x1a\n\0\0\0\rIHDR' + struct.pack('>II', 100_000, 100_000) + bytes(9)
+    bomb += b'\0\0\0\0IEND\xaeB`\x82'
     cut = cv2.imencode('.png', RGB)[1].tobytes()[:60]
     for data, reason in (
         (bomb, 'too large'),
@@ -165,6 +165,9 @@ def test_camera_info_fits_the_picture():
         ({'width': 320}, 'another size'),
         ({'distortion_model': 'equidistant'}, 'unsupported distortion'),
         ({'d': [0.1, 0.0, 0.0]}, 'unsupported distortion'),
+        ({'d': [1e6, 0.0, 0.0, 0.0, 0.0]}, 'implausible'),
+        ({'k': [600.0, 0, 320, 0, 610, 240, 0, 0, 0]}, 'invalid'),
+        ({'roi': RegionOfInterest(x_offset=9, width=640, height=480)}, 'implausible'),
     ],
 )
 def test_camera_info_that_cannot_be_used(fields, reason):
