@@ -34,8 +34,8 @@ def replay(bag, image, *words):
 
 @pytest.fixture(scope='module')
 def bags(tmp_path_factory):
-    """{storage: bag} of the clip's pictures, raw and as JPEG, with CameraInfo and the depth of another camera,
-    each recorded later than the picture, as slow recorders do; `uncalibrated` holds pictures only."""
+    """{storage: bag} of the clip's pictures, raw and as JPEG, with CameraInfo and the depth of another
+    camera, each recorded later than the picture, as slow recorders do; `uncalibrated` holds pictures only."""
     folder, clip = tmp_path_factory.mktemp('bags'), read_clip()
     bags = {name: folder / name for name in ('mcap', 'sqlite', 'uncalibrated')}
     for name, path in bags.items():
@@ -43,18 +43,19 @@ def bags(tmp_path_factory):
         with Writer(path, version=9, storage_plugin=plugin) as writer:
             add = adder(writer)
             for index, rgb in enumerate(itertools.islice(clip.frames(), PICTURES)):
-                add('/cam/image_raw', index, encode_image(rgb, header(index)))
-                add('/cam/image_raw/compressed', index, encode_compressed(rgb, header(index)))
+                at = header(0 if index == UNSTAMPED else STAMPS[index])
+                add('/cam/image_raw', index, encode_image(rgb, at))
+                add('/cam/image_raw/compressed', index, encode_compressed(rgb, at))
                 if name != 'uncalibrated':
                     add_what_goes_with_it(add, index, rgb.shape, clip)
             if name != 'uncalibrated':
-                still = TransformStamped(header=header(0), child_frame_id='depth_camera')
+                still = TransformStamped(header=header(STAMPS[0]), child_frame_id='depth_camera')
                 add('/tf_static', PICTURES - 1, TFMessage(transforms=[still]))
     return bags
 
 
-def header(index, frame_id='camera'):
-    return Header(stamp=ns_to_stamp(0 if index == UNSTAMPED else STAMPS[index]), frame_id=frame_id)
+def header(stamp, frame_id='camera'):
+    return Header(stamp=ns_to_stamp(stamp), frame_id=frame_id)
 
 
 def adder(writer):
@@ -75,7 +76,7 @@ def add_what_goes_with_it(add, index, shape, clip):
     (height, width, _), K = shape, clip.K.reshape(9)
     for camera, frame in (('cam', 'camera'), ('depth', 'depth_camera')):
         info = CameraInfo(width=width, height=height, k=K, distortion_model='plumb_bob')
-        info.header = header(index, frame)
+        info.header = header(STAMPS[index], frame)
         add(f'/{camera}/camera_info', index, info)
     millimetres = np.full((height, width), np.median(clip.keypoints[index, ..., 2]) * 1000, '<u2')
     depth = Image(header=info.header, width=width, height=height, encoding='16UC1', step=2 * width)
@@ -155,10 +156,14 @@ def test_what_is_not_in_the_bag_is_said_with_what_is(bags, bag, image, words, sa
 
 
 def test_files_that_cannot_be(bags, tmp_path):
-    text = tmp_path / 'notes.txt'
+    text, parameters = tmp_path / 'notes.txt', tmp_path / 'mine.yaml'
     text.write_text('no bag')
+    parameters.write_text('/**: {ros__parameters: {max_hands: 99}}')
     assert 'is no bag' in replay(text, '/cam/image_raw').stderr
     bag = next(bags['mcap'].glob('*.mcap'))
     assert '--out is the bag itself' in replay(bag, '/cam/image_raw', '--out', str(bag)).stderr
-    refused = replay(bag, '/cam/image_raw', '--params-file', str(text)).stderr
-    assert f'{text}: ' in refused and refused.count('Fix:') == 1 and 'Traceback' not in refused
+    refused = replay(
+        bag, '/cam/image_raw', '--params-file', str(parameters), '--out', str(tmp_path / 'out.mcap')
+    )
+    assert f'{parameters}: ' in refused.stderr and 'max_hands' in refused.stderr
+    assert 'Traceback' not in refused.stderr and refused.returncode == 1
