@@ -15,7 +15,7 @@ from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 
 from maskhand_ros.commands.clip import read_clip
-from maskhand_ros.msg import Hand
+from maskhand_ros.msg import Hand, HandArray
 from maskhand_ros.nodes.images import encode_compressed, encode_image
 from maskhand_ros.nodes.messages import ns_to_stamp, stamp_to_ns
 from maskhand_ros.nodes.recorder import typestore
@@ -115,8 +115,8 @@ def assert_same(one, other, where):
         ('sqlite', '/cam/image_raw/compressed', ('--depth', '/depth/image_raw'), Hand.SCALE_DEPTH),
     ],
 )
-def test_the_same_bag_gives_the_same_hands(bags, storage, image, depth, scale, tmp_path):
-    runs = []
+def test_the_same_bag_gives_the_same_hands(bags, graph, storage, image, depth, scale, tmp_path):
+    runs, overheard = [], graph.hear(HandArray, '/hand_node/hands')
     for name in ('first.mcap', 'second.mcap'):
         done = replay(bags[storage], image, *depth, '--out', str(tmp_path / name))
         assert done.returncode == 0, done.stderr
@@ -128,6 +128,7 @@ def test_the_same_bag_gives_the_same_hands(bags, storage, image, depth, scale, t
         assert (topic, time) == (other_topic, other_time)
         assert_same(msg, other, topic)
 
+    assert not overheard  # a robot must not act on old hands
     answers = [msg for topic, _, msg in runs[0] if topic == '/hand_node/hands']
     stamps = [stamp_to_ns(msg.header.stamp) for msg in answers]
     assert stamps == [stamp for index, stamp in enumerate(STAMPS) if index != UNSTAMPED]
