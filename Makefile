@@ -62,8 +62,10 @@ check-paper: $(TEST_VENV)/.installed-$(ROS_DISTRO)
 	@cd $(TEST_VENV) && bin/python -m maskhand_ros.training.check_paper
 
 lint: $(DEMO_VENV)/.wheels-$(ROS_DISTRO)
-	$(call pip,$(DEMO_VENV),ruff)
+	$(call pip,$(DEMO_VENV),ruff mypy)
 	$(DEMO_VENV)/bin/ruff check .
+	$(DEMO_VENV)/bin/ruff format --check .
+	$(DEMO_VENV)/bin/mypy maskhand_ros
 
 # Of what the package runs on: neither the ROS 2 wheels (pinned, from their own index) nor build and test tools.
 audit: $(DEMO_VENV)/.installed-$(ROS_DISTRO)

@@ -16,6 +16,7 @@ COMMANDS = {
     'demo': ('a whole ROS 2 graph on the bundled clip, a video or a webcam', 'maskhand_ros.nodes.demo_graph'),
     'image': ('pictures to overlay PNG, JSON and PLY meshes', 'maskhand_ros.commands.image'),
     'video': ('a video to an overlay video and JSON lines', 'maskhand_ros.commands.video'),
+    'replay': ('a recorded bag through hand_node, nothing dropped', 'maskhand_ros.nodes.replay'),
     'bench': ('time of every stage on this machine', 'maskhand_ros.commands.bench'),
     'evaluate': ('errors against labelled pictures', 'maskhand_ros.training.evaluate'),
     'evaluate-video': (

@@ -1,4 +1,5 @@
-"""Who may import whom, and what never happens at run time: read from the sources, nothing is run."""
+"""Who may import whom, what never happens at run time, and that Humble can run it: read from the sources,
+nothing is run."""
 
 import ast
 from pathlib import Path
@@ -44,6 +45,43 @@ FORBIDDEN = (
 NETWORK = {'requests', 'urllib.request', 'urllib3', 'http.client', 'socket', 'ftplib', 'huggingface_hub'}
 UNSAFE = NETWORK | {'pickle', 'cPickle', 'dill', 'joblib', 'shelve', 'marshal'}
 UNPICKLERS = {'hand_model/array_pickle.py'}  # restricted, offline, has a test of its own
+
+HUMBLE_PYTHON = 3, 10
+NEWER_MODULES = {
+    'tomllib',
+    'asyncio.TaskGroup',
+    'asyncio.timeout',
+    'datetime.UTC',
+    'itertools.batched',
+    'enum.StrEnum',
+}
+NEWER_MODULES |= {
+    f'typing.{name}'
+    for name in (
+        'Self',
+        'Never',
+        'assert_never',
+        'assert_type',
+        'override',
+        'LiteralString',
+        'Unpack',
+        'reveal_type',
+    )
+}
+RCLPY_OF_HUMBLE = {
+    *(
+        'init',
+        'ok',
+        'shutdown',
+        'try_shutdown',
+        'spin',
+        'spin_once',
+        'spin_until_future_complete',
+        'create_node',
+    ),
+    *('Context', 'exceptions', 'executors', 'parameter', 'signals', 'utilities'),
+}
+"""Of the names in `rclpy` itself, those that Humble's 3.3 has."""
 
 MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob('*.py'))
 
@@ -103,3 +141,21 @@ def test_run_time_neither_downloads_nor_unpickles():
 def test_messages_build_without_opencv_and_onnxruntime():
     text = (PACKAGE.parent / 'CMakeLists.txt').read_text().lower()
     assert 'opencv' not in text and 'onnx' not in text
+
+
+def test_humble_can_run_it():
+    """Syntax, modules of the standard library and names of rclpy; the real Humble is asked in CI alone."""
+    wrong = []
+    for module in MODULES:
+        text = (PACKAGE / module).read_text()
+        tree = ast.parse(text, module, feature_version=HUMBLE_PYTHON)
+        wrong += hits(module, NEWER_MODULES)
+        for node in ast.walk(tree):
+            name = ast.unparse(node) if isinstance(node, ast.Attribute) else ''
+            if name in NEWER_MODULES or (
+                name.startswith('rclpy.') and name.count('.') == 1 and name[6:] not in RCLPY_OF_HUMBLE
+            ):
+                wrong.append(f'{module}:{node.lineno} uses {name}')
+    assert not wrong, '\n'.join(wrong)
+    with pytest.raises(SyntaxError):  # or nothing above could fail
+        ast.parse('try:\n    pass\nexcept* OSError:\n    pass', feature_version=HUMBLE_PYTHON)

@@ -44,7 +44,7 @@ class _SynthesizerGraph(nn.Module):
 
     def forward(self, codes: Tensor, mask: Tensor, *context: Tensor) -> tuple[Tensor, ...]:
         fixed = len(Context._fields) - 1
-        out = self.synthesizer(Context(*context[:fixed], context[fixed:]), codes, mask)
+        out = self.synthesizer(Context._make((*context[:fixed], context[fixed:])), codes, mask)
         return joint_logits(out.logits), *(value for value in out[2:] if value is not None)
 
 

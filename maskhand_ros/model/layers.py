@@ -7,6 +7,7 @@ took a third of its time on a CPU.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -81,7 +82,7 @@ class DeformableAttention(nn.Module):
         places = 2 * places.reshape(-1, count, *split[1:], 2) - 1  # (B h, N, l, p, 2)
         weights = self.weights(x).reshape(-1, count, self.heads, self.levels * self.points).softmax(-1)
         weights = weights.transpose(1, 2).reshape(-1, 1, count, *split[1:]).float()  # (B h, 1, N, l, p)
-        total = 0.0
+        total: Any = 0.0
         for level, values in enumerate(maps):
             values = values.reshape(-1, width // self.heads, int(values.shape[2]), int(values.shape[3]))
             sampled = nn.functional.grid_sample(values.float(), places[:, :, level], align_corners=False)

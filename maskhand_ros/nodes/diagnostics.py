@@ -68,7 +68,7 @@ class Diagnostics:
         self._finished = deque(maxlen=300)
         self._times = {}
         self._busy_since = None
-        self.processed = self.with_depth = 0
+        self.taken = self.processed = self.with_depth = 0
         self.hands = 0
         self.failure = None
         """(what, fix) of a configuration that failed."""
@@ -76,11 +76,11 @@ class Diagnostics:
     def started(self):
         """The worker took a picture."""
         self._busy_since = time.monotonic()
+        self.taken += 1
 
     def finished(self, hands, with_depth, timings):
         """The worker published `hands` hands, of a picture with or without depth; `timings` {stage:
         seconds}."""
-        self._busy_since = None
         with self._lock:
             self.processed += 1
             self.with_depth += with_depth
@@ -88,10 +88,16 @@ class Diagnostics:
             self._finished.append(time.monotonic())
             for stage, seconds in timings.items():
                 self._times.setdefault(stage, deque(maxlen=300)).append(seconds)
+        self._busy_since = None  # last: who sees the worker idle sees it counted
 
     def abandoned(self):
         """The worker gave a picture up."""
         self._busy_since = None
+
+    @property
+    def busy(self):
+        """Whether the worker has a picture in hand."""
+        return self._busy_since is not None
 
     def rate(self):
         """Pictures processed per second over the last seconds."""

@@ -7,6 +7,8 @@ import time
 
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
+from maskhand_ros.nodes.compatibility import subscription_callback
+
 _RELIABILITY = {'reliable': ReliabilityPolicy.RELIABLE, 'best_effort': ReliabilityPolicy.BEST_EFFORT}
 
 SMALL = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -27,7 +29,7 @@ class AutoQosSubscription:
         self._node, self._msg_type, self._callback, self._policy, self._depth = (
             node,
             msg_type,
-            callback,
+            subscription_callback(callback),
             policy,
             depth,
         )

@@ -26,6 +26,7 @@ from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
 
 from maskhand_ros.msg import HandArray, HandTopology
+from maskhand_ros.nodes.compatibility import subscription_callback
 from maskhand_ros.nodes.compressed import encode_compressed
 from maskhand_ros.nodes.image_subscription import AutoQosSubscription
 from maskhand_ros.nodes.images import decode_image
@@ -108,7 +109,7 @@ class Recorder(Node):
         def take(data, info):
             self._note(topic, type_name, info, bytes(data))
 
-        self.create_subscription(msg_type, topic, take, qos, raw=True)
+        self.create_subscription(msg_type, topic, subscription_callback(take), qos, raw=True)
 
     def _take_image(self, msg, info):
         self._note(self._image.topic, None, info, msg)

@@ -36,7 +36,7 @@ from .train_maskhand import DEFAULTS, add_model_arguments, configuration, fit, m
 from .train_tokenizer import load_tokenizer
 from .uncertainty_report import interval
 
-VARIANTS = {
+VARIANTS: dict[str, dict] = {
     'full': {},
     'no-2d-pose': {'pose_cues': False},
     'no-multi-scale': {'multi_scale': False},
@@ -141,7 +141,7 @@ def compare(rows: dict[str, list[dict[str, np.ndarray]]]) -> dict[str, dict[str,
         for key in cells[0]:
             errors = np.stack([errors[key] for errors in cells])
             per_seed = errors.mean(1)
-            figures = {
+            figures: dict = {
                 'mean': float(per_seed.mean()),
                 'stddev': float(per_seed.std(ddof=1)) if len(cells) > 1 else None,
                 'seeds': len(cells),

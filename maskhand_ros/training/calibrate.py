@@ -131,7 +131,7 @@ def choose(hands: Predictions) -> tuple[Calibration, dict[str, dict[str, float]]
         candidates[f'head + {len(hands.samples)} samples'] = len(hands.samples)
     results = {name: judge(fit(even, samples), odd) for name, samples in candidates.items()}
     scores = {name: result['nll_nats_per_axis'] for name, result in results.items()}
-    best = min(scores, key=scores.get)
+    best = min(scores, key=lambda name: scores[name])
     return fit(hands, candidates[best] if scores['head'] - scores[best] >= WORTH else 0), results
 
 

@@ -111,7 +111,7 @@ class ImageShards:
 
     def _on_device(self, batch: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         tensors = {name: values.to(self.device) for name, values in batch.items()}
-        return tuple({name: tensors[name] for name in names} for names in (('image', *CUES), TRUTH))
+        return {name: tensors[name] for name in ('image', *CUES)}, {name: tensors[name] for name in TRUTH}
 
 
 def _hand_of(path: str) -> str:

@@ -106,7 +106,8 @@ class TrainingRun:
         )
         self.ema = {name: value.detach().clone() for name, value in model.state_dict().items()}
         self.generator = torch.Generator().manual_seed(args.seed + fabric.global_rank)
-        self.step, self.seconds, self.curve = 0, 0.0, []
+        self.step, self.seconds = 0, 0.0
+        self.curve: list = []
         self.path = Path(args.out) / CHECKPOINT
         self.path.parent.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(args.seed + fabric.global_rank)

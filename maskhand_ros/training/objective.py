@@ -120,4 +120,4 @@ class Objective(nn.Module):
 def rows_of(context: Context, rows: slice) -> Context:
     """The Context of some rows of a batch, without gradient."""
     maps = tuple(values[rows].detach() for values in context.maps)
-    return Context(*(part[rows].detach() for part in context[:-1]), maps)
+    return Context._make((*(part[rows].detach() for part in context[:-1]), maps))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import torch
 from lightning_fabric import Fabric
@@ -75,7 +75,8 @@ class PictureSource:
     """Shards of pictures (`maskhand train images`)."""
 
     def __init__(self, args: argparse.Namespace, fabric: Fabric) -> None:
-        self._args, self._batches = args, None
+        self._args = args
+        self._batches: Iterator[Batch] | None = None
         part = fabric.global_rank, fabric.world_size
         name = HandModel.load(args.hand_model).name
         self._shards = ImageShards(args.data, 'train', name, fabric.device, part)

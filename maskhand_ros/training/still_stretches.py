@@ -38,7 +38,8 @@ class Stretches:
 
 def still_stretches(pipeline, path) -> Stretches:
     """Run a pipeline for one hand over a video file; OSError if it cannot be read."""
-    found, stretch = Stretches(), []
+    found = Stretches()
+    stretch: list = []
     for hand, flow in _hands_with_flow(pipeline, path):
         if hand is not None and flow < FLOW and (not stretch or stretch[-1].id == hand.id):
             stretch.append(hand)

@@ -141,7 +141,7 @@ def fit(
     fabric: Fabric,
 ) -> TrainingRun:
     """Train `model` until the budget is spent, or the run is asked to stop."""
-    summary = {}
+    summary: dict = {}
     extra = {'config': model.config.to_dict(), 'summary': summary}
     train = TrainingRun(model, Objective(model, hand, args.bf16), args, fabric, extra, RATES)
 

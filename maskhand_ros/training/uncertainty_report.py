@@ -83,7 +83,7 @@ def hypotheses_against_gaussian(hands: Predictions, mask: np.ndarray, seed: int 
         f'best_of_{len(samples)}_hands': [best_of(draws, truth, mask) for draws in (samples, drawn)],
         f'best_of_{len(samples)}_keypoints': [_hand_means(values, mask) for values in nearest],
     }
-    report = {}
+    report: dict[str, float | list[float]] = {}
     for name, (ours, gaussian) in pairs.items():
         scale = np.nanmean(gaussian)
         low, high = interval(gaussian - ours) or (np.nan, np.nan)
@@ -102,7 +102,7 @@ def _hand_means(values, mask):
 
 def iteration_differences(hands: Predictions, measure: str, iterations) -> dict:
     """Errors of decoding in T steps less those in one, of the same estimator on the same hands."""
-    report = {}
+    report: dict[str, float | list[float]] = {}
     for steps in iterations:
         gap = hands.errors[f'{measure}@{steps}'] - hands.errors[f'{measure}@1']
         report[f'{measure}@{steps}'] = float(hands.errors[f'{measure}@{steps}'].mean())

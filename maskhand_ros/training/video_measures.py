@@ -78,7 +78,7 @@ def operator_switches(record: Record) -> int:
 def wrist_errors(record: Record) -> dict[str, np.ndarray]:
     """Of all hands found: relative error of the wrist, of its distance, metres across the ray; and the errors
     along and across the ray over their standard deviations."""
-    found = {name: [] for name in ('relative', 'metres', 'along_sigmas', 'across_sigmas')}
+    found: dict[str, list] = {name: [] for name in ('relative', 'metres', 'along_sigmas', 'across_sigmas')}
     for actor in range(len(record.actors)):
         for _, truth, hand in record.pairs(actor):
             error, distance = hand.wrist_position - truth[0], np.linalg.norm(truth[0])

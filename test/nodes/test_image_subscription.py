@@ -1,6 +1,12 @@
-"""Only the newest frame, and every other one counted."""
+"""Only the newest frame, and every other one counted; with the rclpy of Humble too."""
 
-from maskhand_ros.nodes.image_subscription import NewestFrame
+import inspect
+from types import SimpleNamespace
+
+import pytest
+
+from maskhand_ros.nodes import compatibility
+from maskhand_ros.nodes.image_subscription import AutoQosSubscription, NewestFrame
 
 
 def test_only_the_newest_frame_and_every_drop_counted():
@@ -12,3 +18,25 @@ def test_only_the_newest_frame_and_every_drop_counted():
     frames.put('restarted', {'publication_sequence_number': 1, 'publisher_gid': 'another camera'})
     assert frames.take(timeout=0)[0] == 'restarted'
     assert (frames.received, frames.dropped, frames.lost) == (6, 2, 2)
+
+
+@pytest.mark.parametrize('gives_info', (True, False), ids=('later', 'humble'))
+@pytest.mark.parametrize('wants_info', (True, False))
+def test_callbacks_have_what_this_rclpy_gives(monkeypatch, gives_info, wants_info):
+    """Humble calls every callback with the message alone; later ones add a MessageInfo where it is needed."""
+    monkeypatch.setattr(compatibility, 'GIVES_MESSAGE_INFO', gives_info)
+    given, heard = [], []
+    node = SimpleNamespace(
+        resolve_topic_name=str, create_subscription=lambda kind, topic, callback, qos: given.append(callback)
+    )
+    AutoQosSubscription(
+        node, object, 'image', (lambda msg, info: heard.append((msg, info))) if wants_info else heard.append
+    )
+    if gives_info and wants_info:
+        with pytest.raises(TypeError):
+            inspect.signature(given[0]).bind('message')
+        given[0]('message', {'gid': 1})
+        assert heard == [('message', {'gid': 1})]
+    else:
+        given[0]('message')
+        assert heard == [('message', {}) if wants_info else 'message']
