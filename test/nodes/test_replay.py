@@ -16,7 +16,8 @@ from tf2_msgs.msg import TFMessage
 
 from maskhand_ros.commands.clip import read_clip
 from maskhand_ros.msg import Hand, HandArray
-from maskhand_ros.nodes.images import encode_compressed, encode_image
+from maskhand_ros.nodes.compressed import encode_compressed
+from maskhand_ros.nodes.images import encode_image
 from maskhand_ros.nodes.messages import ns_to_stamp, stamp_to_ns
 from maskhand_ros.nodes.recorder import typestore
 
