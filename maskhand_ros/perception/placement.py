@@ -144,7 +144,9 @@ class Placement:
             )
             hand = _to_camera(in_crop, view.crop_camera.rotation.T)
             hand, ratio = to_scale(hand, grown[k] * palms[k] @ _axes(view).T, frame, camera)
-            placed.append(replace(hand, measured_length=None if ratio is None else ratio * lengths[k]))
+            if ratio is not None:
+                hand.measured_length = ratio * lengths[k]
+            placed.append(hand)
         return placed
 
     def _known_length(self, view):

@@ -66,13 +66,15 @@ class Trust:
     """How far a frame counts for each joint, by what the model says of its keypoints."""
 
     def __init__(self):
-        self._past = []
+        self._past, self._frames = np.empty((MEMORY, 16)), 0
 
     def __call__(self, stddev):
         """(16,) in (0, 1], given the deviations (21,) of one frame's keypoints."""
         deviations = _MEAN_OF_FINGER @ np.maximum(stddev, 1e-6)
-        self._past = [*self._past[1 - MEMORY :], deviations]
-        usual = np.sort(self._past, 0)[len(self._past) // 2]
+        self._past[self._frames % MEMORY] = deviations
+        self._frames += 1
+        known = min(self._frames, MEMORY)
+        usual = np.sort(self._past[:known], 0)[known // 2]
         return np.minimum(1, (MARGIN * usual / deviations) ** POWER)
 
 
