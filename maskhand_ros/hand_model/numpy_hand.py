@@ -100,12 +100,16 @@ class HandModel:
         ]
         return template, *flat, weights
 
+    def flat_hands(self):
+        """HandOutput, without vertices, of 11 hands in the rest pose: the mean one, then one for each of the
+        betas at 1. Joints and keypoints are linear in betas there."""
+        flat = np.tile(np.eye(3), (11, 1, 1)), np.tile(np.eye(3), (11, 15, 1, 1))
+        return self(np.concatenate([np.zeros((1, 10)), np.eye(10)]), *flat, vertices=False)
+
     def _middle_finger(self):
         """Bones (4, 3) from the wrist to the middle fingertip of the flat mean hand, and how they grow with
         each of the betas (4, 3, 10)."""
-        flat = np.tile(np.eye(3), (11, 1, 1)), np.tile(np.eye(3), (11, 15, 1, 1))
-        betas = np.concatenate([np.zeros((1, 10)), np.eye(10)])
-        bones = np.diff(self(betas, *flat, vertices=False).keypoints[:, MIDDLE_CHAIN].astype(float), axis=1)
+        bones = np.diff(self.flat_hands().keypoints[:, MIDDLE_CHAIN].astype(float), axis=1)
         return bones[0], np.moveaxis(bones[1:] - bones[0], 0, -1)
 
     def __call__(self, betas, global_orient, hand_pose, vertices=True):

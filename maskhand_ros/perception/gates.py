@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from maskhand_ros.geometry import C_RIGHT, matrix_to_rotvec, mirror_rotation
+from maskhand_ros.perception.refinement import shape_growth
 from maskhand_ros.skeleton import JOINT_PARENTS
 
 NOT_FINITE, JOINT_LIMITS, BONE_LENGTHS, JUMP = 'not finite', 'joint limits', 'bone lengths', 'jump'
@@ -33,11 +34,9 @@ class PlausibleHand:
     """Tells whether PlacedHands can be hands of `hand_model`."""
 
     def __init__(self, hand_model):
-        still = np.tile(np.eye(3), (11, 1, 1)), np.tile(np.eye(3), (11, 15, 1, 1))
-        joints = hand_model(np.concatenate([np.zeros((1, 10)), np.eye(10)]), *still, vertices=False).joints
-        bones = (joints[:, 1:] - joints[:, JOINT_PARENTS[1:]]).astype(float)
-        self._bones, self._by_beta = bones[0], np.moveaxis(bones[1:] - bones[0], 0, -1)
-        self._lengths = np.linalg.norm(bones[0], axis=1)
+        joints = hand_model.flat_hands().joints[0].astype(float)
+        self._bones, self._by_beta = joints[1:] - joints[JOINT_PARENTS[1:]], shape_growth(hand_model)[0]
+        self._lengths = np.linalg.norm(self._bones, axis=1)
 
     def __call__(self, hands):
         """For each PlacedHand None, or which of REASONS says that it cannot be."""

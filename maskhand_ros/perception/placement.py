@@ -1,7 +1,7 @@
 """A prediction in the frame of its crop to a hand in the camera's optical frame, on its own side.
 
 The crop camera only turns the real camera, so its picture obeys the same pinhole law and the fit is made
-there; what the network cannot know, metric size, comes from the population, a parameter or a depth picture.
+there; metric size, which the picture does not show, is the matter of scale.py.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ _INDEPENDENT = 6
 """The errors of 21 landmarks of one hand go together: they are worth about this many independent ones."""
 _NEAREST = 0.02
 """Metres in front of the camera."""
+_STEPS = 8
+"""Of the fit, at most."""
 ORIENTATION_SIGMA = 0.1
 """Standard deviation of the network's orientation about each axis, radians."""
 
@@ -39,13 +41,13 @@ class Fit:
     covariance: np.ndarray
 
 
-def fit_pose(points, pixels, focal, stddev=0.0, orientation_sigma=ORIENTATION_SIGMA, steps=8):
+def fit_pose(points, pixels, focal, stddev=0.0):
     """Weighted Gauss-Newton on rotation and translation: Fit of `points` (N, 21, 3) m to centred `pixels` (N,
     21, 2).
 
     `pixels` are relative to the principal points of pinhole cameras with `focal` (N,) px; `stddev` (N, 21) m
     is how sure the points are across the view. The prior says that they are turned already, up to
-    `orientation_sigma` rad about each axis.
+    ORIENTATION_SIGMA about each axis.
     """
     count = len(points)
     translation = _shift_onto(points, pixels / focal[:, None, None])
@@ -54,8 +56,8 @@ def fit_pose(points, pixels, focal, stddev=0.0, orientation_sigma=ORIENTATION_SI
     weight = np.repeat(1 / sigma, 2, 1)[..., None]
     weight *= np.sqrt(_INDEPENDENT / np.square(weight[:, ::2]).sum(1, keepdims=True)) / LANDMARK_SIGMA_PX
     turn, turned_by = np.eye(3)[None], np.zeros((count, 3))
-    prior = np.concatenate([np.zeros(3), np.full(3, 1 / orientation_sigma**2)])
-    for _ in range(steps):
+    prior = np.concatenate([np.zeros(3), np.full(3, 1 / ORIENTATION_SIGMA**2)])
+    for _ in range(_STEPS):
         turned = points @ np.swapaxes(turn, 1, 2)
         placed = turned + translation[:, None]
         z = np.maximum(placed[..., 2:], _NEAREST)

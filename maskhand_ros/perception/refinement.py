@@ -59,8 +59,7 @@ _NEXT, _AFTER = [1, 2, 0], [2, 0, 1]
 def shape_growth(model):
     """How the bones (15, 3, 10) of a HandModel and the keypoints that ride on its joints (21, 3, 10) grow
     with each of its betas, metres, in the joints' own frames."""
-    flat = np.tile(np.eye(3), (11, 1, 1)), np.tile(np.eye(3), (11, 15, 1, 1))
-    out = model(np.concatenate([np.zeros((1, 10)), np.eye(10)]), *flat, vertices=False)
+    out = model.flat_hands()
     joints, keypoints = (
         np.moveaxis(part[1:] - part[:1], 0, -1).astype(float) for part in (out.joints, out.keypoints)
     )

@@ -140,8 +140,7 @@ class Tracker:
             ]
             distance, _, track = min(away, default=(np.inf, 0, None))
             if distance > 1:
-                track = Track(self._next_id, view.side, view.right_probability, view.keypoints_px)
-                self._next_id += 1
+                track = self._new_track(view)
                 self.tracks.append(track)
             pairs.append((track, view))
         for track, view in pairs:
@@ -156,12 +155,16 @@ class Tracker:
 
     def replace(self, track, view, stamp):
         """A new Track in the place of one that has run on into another hand."""
-        new = Track(self._next_id, view.side, view.right_probability, view.keypoints_px)
-        self._next_id += 1
+        new = self._new_track(view)
         new.update(view, stamp)
         self.tracks[[other is track for other in self.tracks].index(True)] = new
         self._lost_ids.append(track.id)
         return new
+
+    def _new_track(self, view):
+        track = Track(self._next_id, view.side, view.right_probability, view.keypoints_px)
+        self._next_id += 1
+        return track
 
     def _look(self, rgb, camera, rois):
         """A View of each HandRoi; one whose side is open is looked at unmirrored."""

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..geometry import Camera
 from ..perception.types import Frame
+from .video_measures import about_the_ray
 
 FLOW = 1.0
 """Pixels a frame at 1280 x 720, that nine tenths of the hand stay under."""
@@ -81,13 +82,10 @@ def _add(found, hands):
     count = len(hands)
     if count < LEAST:
         return
-    keypoints = np.stack([hand.keypoints_wrist @ hand.wrist_rotation.T for hand in hands])
-    wrists = np.stack([hand.wrist_position for hand in hands])
-    ray = wrists.mean(0) / np.linalg.norm(wrists.mean(0))
-    along = wrists @ ray
+    keypoints, along, across = about_the_ray(hands)
     found.frames += count
     found.keypoints_mm.append(1e3 * beside_line(keypoints).mean())
-    found.lateral_mm.append(1e3 * float(beside_line(wrists - along[:, None] * ray)))
+    found.lateral_mm.append(1e3 * float(beside_line(across)))
     found.range.append(float(beside_line(along[:, None]) / along.mean()))
 
 

@@ -24,6 +24,7 @@ from .evaluate_video import stage_camera
 from .metrics import mpjpe, pa_mpjpe
 from .token_filter import FusedSynthesizer
 from .uncertainty_report import interval
+from .video_measures import delay
 
 VARIANTS = {
     'as measured': ('off', False),
@@ -84,9 +85,7 @@ def openness(keypoints):
 def lag(seconds, signal, truth):
     """Seconds by which a signal (T,) is most like the truth (T,) delayed."""
     use = np.isfinite(signal) & (seconds > 0.3)
-    shifts = np.arange(-0.05, 0.15, 0.001)
-    delayed = [np.interp(seconds[use] - shift, seconds, truth) for shift in shifts]
-    return shifts[int(np.argmax([np.corrcoef(signal[use], values)[0, 1] for values in delayed]))]
+    return delay(seconds[use], signal[use], seconds, truth)
 
 
 def table(results):

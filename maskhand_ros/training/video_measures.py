@@ -113,18 +113,34 @@ def jitter(record: Record, span) -> dict[str, float]:
         hands = [h for frame, _, h in record.pairs(actor) if span[0] + 0.5 <= record.seconds[frame] < span[1]]
         if len(hands) < 10:
             return dict.fromkeys(worst, np.inf)
-        camera_frame = np.stack([h.keypoints_wrist @ h.wrist_rotation.T for h in hands])
-        wrists = np.stack([h.wrist_position for h in hands])
-        ray = wrists.mean(0) / np.linalg.norm(wrists.mean(0))
-        along = wrists @ ray
-        across = wrists - along[:, None] * ray
+        keypoints, along, across = about_the_ray(hands)
         values = (
-            1e3 * np.sqrt(camera_frame.var(0).sum(-1)).mean(),
+            1e3 * np.sqrt(keypoints.var(0).sum(-1)).mean(),
             1e3 * np.sqrt(across.var(0).sum()),
             along.std() / along.mean(),
         )
         worst = {name: max(old, value) for (name, old), value in zip(worst.items(), values, strict=True)}
     return worst
+
+
+def about_the_ray(hands: list[Hand]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Keypoints (T, 21, 3) from the wrist in the camera's axes, and the wrist along (T,) and across (T, 3)
+    the mean viewing ray; metres."""
+    keypoints = np.stack([hand.keypoints_wrist @ hand.wrist_rotation.T for hand in hands])
+    wrists = np.stack([hand.wrist_position for hand in hands])
+    ray = wrists.mean(0) / np.linalg.norm(wrists.mean(0))
+    along = wrists @ ray
+    return keypoints, along, wrists - along[:, None] * ray
+
+
+def delay(seconds, signal, true_seconds, truth) -> float:
+    """Seconds by which the truth (S,) at `true_seconds` is to be delayed to be most like a signal (T,) at
+    `seconds`."""
+    shifts = np.arange(-0.05, 0.2, 0.001)
+    likeness = [
+        np.corrcoef(signal, np.interp(seconds - shift, true_seconds, truth))[0, 1] for shift in shifts
+    ]
+    return float(shifts[int(np.argmax(likeness))])
 
 
 def lag(record: Record) -> float:
@@ -134,11 +150,5 @@ def lag(record: Record) -> float:
     seen = np.array([record.seconds[frame] for frame in frames])
     path = np.array([hand.wrist_position[0] / hand.wrist_position[2] for hand in hands])
     true_path = np.array([t[0, 0, 0] / t[0, 0, 2] for t in record.truth])
-    shifts = np.arange(-0.05, 0.2, 0.001)
     use = (seen > 0.5) & (seen < times[-1] - 0.1)
-    errors = []
-    for shift in shifts:
-        moved = np.interp(seen[use] - shift, times, true_path)
-        a, b = path[use] - path[use].mean(), moved - moved.mean()
-        errors.append(1 - a @ b / np.sqrt((a @ a) * (b @ b)))
-    return float(shifts[int(np.argmin(errors))])
+    return delay(seen[use], path[use], times, true_path)
