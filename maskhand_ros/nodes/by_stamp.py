@@ -20,6 +20,8 @@ class ByStamp:
         self._condition = threading.Condition()
         self._messages = OrderedDict()
         self._capacity = capacity
+        self.paired = self.unpaired = 0
+        """How often `exact_or_latest` gave the message of the very stamp, and how often another."""
 
     def put(self, msg):
         """Keeps a message and forgets the oldest, and all those of another time (subscription callback)."""
@@ -41,7 +43,11 @@ class ByStamp:
     def exact_or_latest(self, stamp_ns):
         """The message of this very stamp, otherwise the one that came last, otherwise None."""
         with self._condition:
-            return self._messages.get(stamp_ns) or next(reversed(self._messages.values()), None)
+            exact = self._messages.get(stamp_ns)
+            found = exact or next(reversed(self._messages.values()), None)
+            self.paired += exact is not None
+            self.unpaired += exact is None and found is not None
+            return found
 
     def nearest(self, stamp_ns, tolerance_ns, patience):
         """The message nearest in time, None if it is further away than the tolerance.

@@ -5,55 +5,22 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter, deque
+from collections import deque
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from std_msgs.msg import Header
 
+from maskhand_ros.nodes.faults import RECENT, Faults
+from maskhand_ros.perception.types import SIDE_NAMES, STATE_NAMES
+
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 
-RECENT = 5.0
-"""Seconds for which a fault keeps its status at WARN, and over which the rate is taken."""
+ACCEPTABLE_AGE = -0.1, 5.0
+"""Seconds from a picture's stamp to its arrival: diagnostic_updater's TimeStampStatus takes -1 to 5."""
 
 STUCK = 5.0
 """Seconds in one picture after which the worker counts as stuck."""
-
-
-class Faults:
-    """Counts faults by reason and keeps the remedy of each. Safe to use from several threads."""
-
-    def __init__(self):
-        self._lock = threading.Lock()
-        self._counts, self._remedies, self._last = Counter(), {}, {}
-
-    def add(self, reason, remedy):
-        """Counts one; True for the first of its kind in a while, which is worth a line in the log."""
-        with self._lock:
-            now = time.monotonic()
-            fresh = now - self._last.get(reason, -np.inf) > RECENT
-            self._counts[reason] += 1
-            self._remedies[reason], self._last[reason] = remedy, now
-            return fresh
-
-    def recent(self):
-        """[(reason, remedy)] of the last seconds, newest first."""
-        with self._lock:
-            since = time.monotonic() - RECENT
-            return [
-                (reason, self._remedies[reason])
-                for reason, at in sorted(self._last.items(), key=lambda item: -item[1])
-                if at > since
-            ]
-
-    def values(self):
-        """Pairs (key, value): a count and a remedy for each reason."""
-        with self._lock:
-            return [
-                pair
-                for reason, count in sorted(self._counts.items())
-                for pair in ((f'{reason}: count', count), (f'{reason}: remedy', self._remedies[reason]))
-            ]
 
 
 class Diagnostics:
@@ -66,10 +33,10 @@ class Diagnostics:
         self.images, self.calibration, self.depth, self.faults = (Faults() for _ in range(4))
         self._lock = threading.Lock()
         self._finished = deque(maxlen=300)
-        self._times = {}
+        self._times, self._ages = {}, deque(maxlen=30)
         self._busy_since = None
         self.taken = self.processed = self.with_depth = 0
-        self.hands = 0
+        self.hands = []
         self.failure = None
         """(what, fix) of a configuration that failed."""
 
@@ -78,9 +45,13 @@ class Diagnostics:
         self._busy_since = time.monotonic()
         self.taken += 1
 
+    def arrived(self, age):
+        """A picture came, `age` seconds after its stamp by the node's clock."""
+        with self._lock:
+            self._ages.append(age)
+
     def finished(self, hands, with_depth, timings):
-        """The worker published `hands` hands, of a picture with or without depth; `timings` {stage:
-        seconds}."""
+        """The worker published the Hands of a picture with or without depth; `timings` {stage: seconds}."""
         with self._lock:
             self.processed += 1
             self.with_depth += with_depth
@@ -110,51 +81,60 @@ class Diagnostics:
             else 0.0
         )
 
-    def message(self, stamp, state, inputs=None, image_timeout=2.0, model=()):
+    def message(self, stamp, state, inputs=None, image_timeout=2.0, pipeline=None):
         """DiagnosticArray. `state`: label of the lifecycle state. `inputs`: Inputs while the node is active,
-        else None. `model`: pairs to show with the model."""
+        else None. `pipeline`: HandPipeline while the node is configured, else None."""
         return DiagnosticArray(
             header=Header(stamp=stamp),
             status=[
                 self._image_status(state, inputs, image_timeout),
-                self._calibration_status(),
+                self._calibration_status(inputs),
                 self._depth_status(inputs),
-                self._model_status(state, model),
+                self._model_status(state, pipeline),
             ],
         )
 
     def _image_status(self, state, inputs, timeout):
-        values = [('processed', self.processed), ('rate (Hz)', f'{self.rate():.1f}'), ('hands', self.hands)]
+        values = [
+            ('processed', self.processed),
+            ('rate (Hz)', f'{self.rate():.1f}'),
+            ('hands', len(self.hands)),
+            ('tracks', ', '.join(map(_told, self.hands)) or 'none'),
+        ]
         level, text = OK, state
         if inputs is not None:
             image, frames = inputs.image, inputs.frames
-            publishers, age = image.publishers(), frames.age()
             values += [
                 ('topic', image.topic),
                 ('reliability', image.reliability.name.lower()),
-                ('publishers', publishers),
+                ('publishers', image.publishers()),
                 ('received', frames.received),
                 ('dropped', frames.dropped),
                 ('lost', frames.lost),
+                ('age on arrival p50 (ms)', f'{self._age() * 1e3:.1f}'),
             ]
-            text = (
-                f'{self.rate():.1f} Hz; of {frames.received}: {frames.dropped} dropped for newer ones, '
-                f'{frames.lost} lost on the way'
-            )
-            if self._losing(frames):
-                level = WARN
-                text += '. Use config/fastdds.xml on both sides, or a reliable camera'
-            if age > timeout:
-                level = ERROR
-                text = f'no images on {image.topic}: ' + (
-                    'nobody publishes it; start the camera or remap `image`'
-                    if publishers == 0
-                    else 'its publisher is silent; look at the camera'
-                )
-        recent = self.images.recent()
-        if recent and level == OK:
-            level, text = WARN, f'{recent[0][0]}. {recent[0][1]}'
+            level, text = self._gravest(image, frames, timeout)
         return self._status('images', level, text, values + self.images.values())
+
+    def _gravest(self, image, frames, timeout):
+        """Level and text of what is worst about the pictures."""
+        losing, recent, age = self._losing(frames), self.images.recent(), self._age()
+        text = (
+            f'{self.rate():.1f} Hz; of {frames.received}: {frames.dropped} dropped for newer ones, '
+            f'{frames.lost} lost on the way'
+        )
+        if frames.age() > timeout:
+            return ERROR, f'no images on {image.topic}: {_why_silent(image)}'
+        if recent:
+            return WARN, f'{recent[0][0]}. {recent[0][1]}'
+        if losing:
+            return WARN, f'{text}. Use config/fastdds.xml on both sides, or a reliable camera'
+        if not ACCEPTABLE_AGE[0] <= age <= ACCEPTABLE_AGE[1]:
+            return WARN, (
+                f'stamps are {age:.3f} s before their arrival by this clock: who gates on age refuses all '
+                'hands. Set the clocks (chrony), or use_sim_time for a bag'
+            )
+        return OK, text
 
     def _losing(self, frames):
         """Whether the middleware lost over a tenth of the pictures since the last status."""
@@ -162,10 +142,23 @@ class Diagnostics:
         self._seen = frames.received, frames.lost
         return lost > max(received / 10, 2)
 
-    def _calibration_status(self):
+    def _age(self):
+        with self._lock:
+            return float(np.median(self._ages)) if self._ages else 0.0
+
+    def _calibration_status(self, inputs):
         recent = self.calibration.recent()
-        text = f'{recent[0][0]}: no metric place, no TF. {recent[0][1]}' if recent else 'CameraInfo is used'
-        return self._status('calibration', WARN if recent else OK, text, self.calibration.values())
+        text, values = 'CameraInfo is used', []
+        if inputs is not None:
+            paired, unpaired = inputs.infos.paired, inputs.infos.unpaired
+            values = [('of the same stamp', paired), ('latest in its place', unpaired)]
+            if unpaired:
+                text += f'; the latest for {unpaired} of {paired + unpaired} pictures, theirs had not come'
+        if recent:
+            text = f'{recent[0][0]}: no metric place, no TF. {recent[0][1]}'
+        return self._status(
+            'calibration', WARN if recent else OK, text, [*values, *self.calibration.values()]
+        )
 
     def _depth_status(self, inputs):
         recent = self.depth.recent()
@@ -177,14 +170,30 @@ class Diagnostics:
         values = [('pictures with depth', self.with_depth), *self.depth.values()]
         return self._status('depth', level, text, values)
 
-    def _model_status(self, state, model):
+    def _model_status(self, state, pipeline):
         with self._lock:
             values = [
                 (f'{stage} p{p} (ms)', f'{np.percentile(times, p) * 1e3:.1f}')
                 for stage, times in self._times.items()
-                for p in (50, 95)
+                for p in (50, 95, 99)
             ]
         level, text = OK, state
+        if pipeline is not None:
+            device = pipeline.device
+            saved = ', '.join(f'{name} {value}' for name, value in pipeline.saved.items())
+            values = [
+                ('model', pipeline.model_name),
+                ('model hash', pipeline.model_hash),
+                ('hand model', pipeline.hand_model.name),
+                ('device', device.name),
+                ('providers', ', '.join(device.providers)),
+                ('reduced for max_latency', saved or 'nothing'),
+                *values,
+            ]
+            if saved:
+                level, text = WARN, f'to stay below max_latency: {saved}'
+            if device.lost:
+                level, text = WARN, f'the CPU stands in for {device.name}: {device.lost}'
         recent = self.faults.recent()
         busy = self._busy_since
         if self.failure:
@@ -193,7 +202,7 @@ class Diagnostics:
             level, text = ERROR, f'stuck in one picture for {time.monotonic() - busy:.0f} s; restart the node'
         elif recent:
             level, text = ERROR, f'{recent[0][0]}. {recent[0][1]}'
-        return self._status('model', level, text, [*model, *values, *self.faults.values()])
+        return self._status('model', level, text, [*values, *self.faults.values()])
 
     def _status(self, part, level, text, values):
         return DiagnosticStatus(
@@ -203,3 +212,18 @@ class Diagnostics:
             message=text,
             values=[KeyValue(key=str(key), value=str(value)) for key, value in values],
         )
+
+
+def _told(hand):
+    operator = ", the operator's" if hand.operator else ''
+    return f'{hand.id} {SIDE_NAMES[hand.side]} {STATE_NAMES[hand.state]}{operator}'
+
+
+def _why_silent(image):
+    """What keeps pictures away, and what to do."""
+    if not image.publishers():
+        return 'nobody publishes it; start the camera or remap `image`'
+    misfits = image.misfits()
+    if misfits:
+        return f'{"; ".join(misfits)}. Set image_qos to auto, or remap `image`'
+    return 'its publisher is silent; look at the camera'

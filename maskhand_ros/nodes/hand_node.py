@@ -34,6 +34,7 @@ PIPELINE_PARAMETERS = (
     'detection_threshold',
     'presence_threshold',
     'device',
+    'allow_cpu_fallback',
     'threads',
     'keypoint_set',
     'mirrored_input',
@@ -58,7 +59,7 @@ class HandNode(LifecycleNode):
         super().__init__('hand_node', **options)
         self.pipeline = None
         self.diagnostics = Diagnostics(self.get_name())
-        self._inputs = self._outputs = self._worker = None
+        self._inputs = self._outputs = self._worker = self._stuck = None
         self._diagnostics_publisher = diagnostics_publisher(self)
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # a paused simulation must not silence diagnostics
         self.create_timer(1.0, self._publish_diagnostics, clock=steady)
@@ -102,7 +103,12 @@ class HandNode(LifecycleNode):
         return FAILURE
 
     def on_activate(self, state):
-        """Subscribes and starts the worker."""
+        """Subscribes and starts the worker. FAILURE while one from before is stuck in a picture."""
+        if self._stuck is not None and self._stuck.is_busy:
+            self.get_logger().error(
+                'cannot activate: still busy with a picture from before; restart the node'
+            )
+            return FAILURE
         result = super().on_activate(state)
         self._outputs.publish_topology()
         self._inputs = Inputs(self)
@@ -140,7 +146,7 @@ class HandNode(LifecycleNode):
 
     def _stop(self):
         if self._worker is not None:
-            self._worker.stop()
+            self._stuck = None if self._worker.stop() else self._worker
             self._inputs.close()
         self._worker = self._inputs = None
 
@@ -170,21 +176,15 @@ class HandNode(LifecycleNode):
         return response
 
     def _publish_diagnostics(self):
-        model = []
-        if self.pipeline is not None:
-            model = [
-                ('model', self.pipeline.model_name),
-                ('hand model', self.pipeline.hand_model.name),
-                ('device', self.get_parameter('device').value),
-                ('providers', ', '.join(self.pipeline.providers)),
-            ]
+        if self.pipeline is not None and self.pipeline.device.lost:
+            self.get_logger().warning(f'on the CPU: {self.pipeline.device.lost}', throttle_duration_sec=60)
         self._diagnostics_publisher.publish(
             self.diagnostics.message(
                 self.get_clock().now().to_msg(),
                 self._state_machine.current_state[1],
                 self._inputs,
                 self.get_parameter('image_timeout').value,
-                model,
+                self.pipeline,
             )
         )
 

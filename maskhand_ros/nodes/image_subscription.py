@@ -5,7 +5,14 @@ from __future__ import annotations
 import threading
 import time
 
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import (
+    DurabilityPolicy,
+    HistoryPolicy,
+    QoSCompatibility,
+    QoSProfile,
+    ReliabilityPolicy,
+    qos_check_compatible,
+)
 
 from maskhand_ros.nodes.compatibility import subscription_callback
 
@@ -55,6 +62,23 @@ class AutoQosSubscription:
         """How many publishers the topic has."""
         return self._node.count_publishers(self.topic)
 
+    def misfits(self):
+        """Why nothing can come from a publisher of the topic: one line for each that sends another type or
+        offers less than is asked for."""
+        lines = []
+        for info in self._node.get_publishers_info_by_topic(self.topic):
+            compatible, reason = qos_check_compatible(info.qos_profile, self._qos(self.reliability))
+            own = self._msg_type.__module__.split('.')[0] + '/msg/' + self._msg_type.__name__
+            if info.topic_type != own:
+                lines.append(f'{info.node_name} sends {info.topic_type}, not {own}')
+            elif compatible == QoSCompatibility.ERROR:
+                offered = info.qos_profile.reliability.name.lower()
+                lines.append(
+                    f'{info.node_name} offers {offered}, image_qos asks for {self.reliability.name.lower()} '
+                    f'({reason.removeprefix("ERROR: ").strip("; ")})'
+                )
+        return lines
+
     def close(self):
         """Ends the subscription."""
         if self._subscription is not None:
@@ -63,14 +87,18 @@ class AutoQosSubscription:
 
     def _subscribe(self, reliability):
         self.close()
-        qos = QoSProfile(
+        self._subscription = self._node.create_subscription(
+            self._msg_type, self.topic, self._callback, self._qos(reliability)
+        )
+        self.reliability = reliability
+
+    def _qos(self, reliability):
+        return QoSProfile(
             reliability=reliability,
             durability=DurabilityPolicy.VOLATILE,
             history=HistoryPolicy.KEEP_LAST,
             depth=self._depth,
         )
-        self._subscription = self._node.create_subscription(self._msg_type, self.topic, self._callback, qos)
-        self.reliability = reliability
 
 
 class NewestFrame:

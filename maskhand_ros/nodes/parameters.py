@@ -67,8 +67,13 @@ SPECS = (
     Spec(
         'device',
         'cpu',
-        'where the networks run; a device that is missing is an error, never a silent fallback',
+        'where the networks run; one that is missing is an error, never a silent fallback',
         choices=('cpu', 'cuda', 'tensorrt'),
+    ),
+    Spec(
+        'allow_cpu_fallback',
+        False,
+        'where the device is missing or fails, the CPU takes over, with a warning',
     ),
     Spec('threads', 2, 'CPU threads of the networks', limits=(1, 64)),
     Spec('weights_dir', '', 'folder of the models; empty: the ones shipped with the package'),
@@ -78,6 +83,13 @@ SPECS = (
     Spec('hypotheses', 0, 'poses sampled beside the estimate, into Hand.hypotheses; 0: none', limits=(0, 64)),
     Spec('temperature', 1.0, 'of the sampling; below 1: likelier poses, less apart', limits=(0.05, 5.0)),
     Spec('top_k', 0, 'most probable tokens that the sampling may take; 0: all', limits=(0, 1 << 16)),
+    Spec(
+        'max_latency',
+        0.0,
+        'seconds from a picture to its hands, above which less is done: hypotheses, iterations, searches, '
+        'at last hands; 0: no limit',
+        limits=(0.0, 10.0),
+    ),
     # hands
     Spec('max_hands', 2, 'hands followed at most', limits=(1, 8)),
     Spec(

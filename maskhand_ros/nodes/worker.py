@@ -14,6 +14,8 @@ from maskhand_ros.nodes.images import BadInput, decode_image
 from maskhand_ros.nodes.inputs import camera_for
 from maskhand_ros.nodes.messages import is_finite, stamp_to_ns
 from maskhand_ros.perception import gates
+from maskhand_ros.perception.budget import Budget, savings
+from maskhand_ros.perception.errors import ModelError
 from maskhand_ros.perception.tracker import REMEMBER
 from maskhand_ros.perception.types import Frame
 
@@ -37,16 +39,25 @@ class Worker:
         self._diagnostics = diagnostics
         self._decode = decode_compressed if node.get_parameter('compressed').value else decode_image
         self._running, self._clock_jumped = threading.Event(), threading.Event()
+        limit = node.get_parameter('max_latency').value
+        self._budget = Budget(limit, len(savings(pipeline.config))) if limit else None
         self._last_stamp = None
+        self._silent = False
         self._begun = time.monotonic()
         self._running.set()
         self._thread = threading.Thread(target=self._work, name='worker', daemon=True)
         self._thread.start()
 
     def stop(self):
-        """Ends the thread after the picture at hand."""
+        """Ends the thread after the picture at hand; False where that one takes too long to wait for."""
         self._running.clear()
-        self._thread.join(timeout=1.5)
+        self._thread.join(timeout=1.0)
+        return not self.is_busy
+
+    @property
+    def is_busy(self):
+        """Whether the thread still runs."""
+        return self._thread.is_alive()
 
     def forget_tracks(self):
         """The clock has jumped: the next picture has nothing to do with the last one."""
@@ -54,8 +65,10 @@ class Worker:
 
     def _work(self):
         self._pipeline.end_tracks()
+        self._pipeline.save(0)
         while self._running.is_set():
             newest = self._inputs.frames.take(timeout=0.1)
+            self._watch(silent=newest is None)
             if newest is None or not self._running.is_set():
                 continue
             self._diagnostics.started()
@@ -63,6 +76,9 @@ class Worker:
                 self._look(*newest)
             except BadInput as error:
                 self._count(self._diagnostics.images, error)
+            except ModelError as error:
+                if self._diagnostics.faults.add(error.what, error.fix):
+                    self._node.get_logger().error(str(error))
             except Exception as error:  # one bad picture must not end the node
                 if self._running.is_set() and rclpy.ok(context=self._node.context):
                     reason = f'{type(error).__name__} while processing'
@@ -70,12 +86,21 @@ class Worker:
                         self._node.get_logger().error(traceback.format_exc())
             self._diagnostics.abandoned()
 
+    def _watch(self, silent):
+        """Ends all tracks once no picture has come for image_timeout: nobody knows what happened since."""
+        late = silent and self._inputs.frames.age() > self._value('image_timeout')
+        if late and not self._silent:
+            self._pipeline.end_tracks()
+        self._silent = late
+
     def _look(self, msg, arrival):
         """From one image message to everything that is published about it."""
         begin = time.monotonic()
         stamp = stamp_to_ns(msg.header.stamp)
         rgb = self._decode(msg, self._value('max_image_pixels'))
         self._check_stamp(stamp)
+        since_stamp = self._node.get_clock().now().nanoseconds - stamp
+        self._diagnostics.arrived(since_stamp * 1e-9 - (time.monotonic() - arrival))
         frame = Frame(rgb=rgb, stamp_ns=stamp, camera=self._camera(stamp, rgb))
         frame.depth = self._depth(frame, msg.header.frame_id)
         decoded = time.monotonic()
@@ -88,7 +113,11 @@ class Worker:
         end = time.monotonic()
         times = {'wait': begin - arrival, 'decode': decoded - begin, **self._pipeline.timings}
         times.update({'publish': end - seen, 'total': end - arrival})
-        self._diagnostics.finished(len(hands), frame.depth is not None, times)
+        self._diagnostics.finished(hands, frame.depth is not None, times)
+        if self._budget and self._budget.observe(end - arrival, end):
+            self._pipeline.save(self._budget.level)
+            saved = self._pipeline.saved or 'nothing'
+            self._node.get_logger().warning(f'to stay below max_latency, goes without: {saved}')
 
     def _check_stamp(self, stamp):
         """Raises BadInput for a picture whose `stamp` in ns is no time of its own; counts jumps of time."""

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from maskhand_ros.geometry import CROP_SIZE
-from maskhand_ros.perception.providers import open_session
+from maskhand_ros.perception.device import Device
 
 MAPS = ('map_131', 'map_142', 'map_157')
 
@@ -15,10 +15,9 @@ class CueNetwork:
     """The landmark network (weights/landmarks.onnx) with its outputs in the form that the pose model
     reads."""
 
-    def __init__(self, path, threads=1, providers=None):
-        """Loads the network; ModelError if it cannot be loaded."""
-        self._session = open_session(path, providers, threads)
-        self._names = [output.name for output in self._session.get_outputs()]
+    def __init__(self, path, device=None):
+        """Loads the network on a Device (default: the CPU); ModelError if it cannot be loaded."""
+        self._network = (device or Device()).open(path)
 
     def __call__(self, crops):
         """Cues of `crops` (N, 224, 224, 3) uint8 RGB that show right hands (left ones mirrored). All float32:
@@ -28,7 +27,7 @@ class CueNetwork:
         14), map_142 (N, 112, 14, 14) and map_157 (N, 192, 7, 7). Beside them `image`, the crops themselves.
         """
         images = cv2.dnn.blobFromImages(list(crops), 1 / 255)
-        outputs = dict(zip(self._names, self._session.run(None, {'image': images}), strict=True))
+        outputs = self._network.run({'image': images})
         count = len(images)
         landmarks = outputs['landmarks'].reshape(count, 21, 3) / np.float32(CROP_SIZE)
         cues = {name: outputs[name] for name in ('presence', 'handedness', 'global_feature', *MAPS)}

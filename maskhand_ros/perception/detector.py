@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from maskhand_ros.perception.crop import roll_of
-from maskhand_ros.perception.providers import open_session
+from maskhand_ros.perception.device import Device
 from maskhand_ros.perception.types import HandRoi
 
 INPUT_SIZE = 192
@@ -57,10 +57,10 @@ def weighted_nms(rows, scores, overlap=0.3):
 class PalmDetector:
     """Finds palms anywhere in a picture. Palms about a fifth of the input wide are found best."""
 
-    def __init__(self, path, threshold=0.5, threads=1, providers=None):
-        """Loads the network; detections below `threshold` (0..1) are dropped. ModelError if it cannot be
-        loaded."""
-        self._session = open_session(path, providers, threads)
+    def __init__(self, path, threshold=0.5, device=None):
+        """Loads the network on a Device (default: the CPU); detections below `threshold` (0..1) are dropped.
+        ModelError if it cannot be loaded."""
+        self._network = (device or Device()).open(path)
         self._threshold = threshold
         self._anchors = _anchor_centres()
 
@@ -78,13 +78,11 @@ class PalmDetector:
         square[top : top + size[1], left : left + size[0]] = cv2.resize(
             rgb, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
         )
-        boxes, scores = self._session.run(
-            ['boxes', 'scores'], {'image': cv2.dnn.blobFromImage(square, 1 / 255)}
-        )
-        logits = scores[0, :, 0]
+        found = self._network.run({'image': cv2.dnn.blobFromImage(square, 1 / 255)})
+        boxes, logits = found['boxes'][0], found['scores'][0, :, 0]
         keep = logits > np.log(self._threshold / (1 - self._threshold))
         rows, scores = weighted_nms(
-            self._decode(boxes[0][keep], self._anchors[keep]), 1 / (1 + np.exp(-logits[keep]))
+            self._decode(boxes[keep], self._anchors[keep]), 1 / (1 + np.exp(-logits[keep]))
         )
         points = (rows.reshape(-1, 9, 2) * INPUT_SIZE - [left, top]) * (np.array([width, height]) / size)
         return [self._roi(palm, score) for palm, score in zip(points, scores, strict=True)]

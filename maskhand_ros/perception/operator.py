@@ -43,6 +43,12 @@ class Operator:
             self._places = {side: _Place() for side in SIDE_NAMES}
             self._hands, self._stamp = [], 0.0
 
+    @property
+    def ids(self):
+        """Of the hands that have a place."""
+        with self._lock:
+            return [place.id for place in self._places.values() if place.id]
+
     def __call__(self, hands, stamp):
         """Fills `operator` of the Hands of one picture, taken at `stamp` seconds. An empty one counts as
         well."""

@@ -5,19 +5,21 @@ from __future__ import annotations
 import dataclasses
 import time
 from dataclasses import dataclass
+from hashlib import sha256
 
 import numpy as np
 
 from maskhand_ros.geometry import CROP_SIZE, Camera
 from maskhand_ros.hand_model.numpy_hand import HandModel
+from maskhand_ros.perception.budget import reduced, savings
 from maskhand_ros.perception.continuity import Continuity
 from maskhand_ros.perception.cues import CueNetwork
 from maskhand_ros.perception.detector import PalmDetector
+from maskhand_ros.perception.device import Device
 from maskhand_ros.perception.errors import ModelError
 from maskhand_ros.perception.gates import PlausibleHand
 from maskhand_ros.perception.operator import Operator
 from maskhand_ros.perception.placement import Placement
-from maskhand_ros.perception.providers import providers_for
 from maskhand_ros.perception.reconstructor import Reconstructor
 from maskhand_ros.perception.skinning import skin
 from maskhand_ros.perception.tracker import Tracker
@@ -33,6 +35,8 @@ class PipelineConfig:
     detection_threshold: float = 0.5
     presence_threshold: float = 0.5
     device: str = 'cpu'
+    allow_cpu_fallback: bool = False
+    """Whether the CPU takes over from a device that is missing or fails."""
     threads: int = 2
     weights_dir: str | None = None
     hand_model: str | None = None
@@ -55,12 +59,13 @@ class PipelineConfig:
 
 
 class HandPipeline:
-    """Turns frames into hands. `timings` {stage: s} and `lost_ids` speak of the last frame."""
+    """Turns frames into hands. `timings` {stage: s} and `lost_ids` speak of the last frame; `saved` is what
+    it goes without (`save`), {field of PipelineConfig: value}."""
 
     def __init__(self, config=None):
         """Loads and checks the models; ModelError says what is missing and how to get it."""
         self.config = config = config or PipelineConfig()
-        self.providers = providers_for(config.device)
+        self.device = Device(config.device, config.threads, config.allow_cpu_fallback)
         folder = find_weights(config.weights_dir)
         try:
             self.hand_model = HandModel.load(config.hand_model or None, config.keypoint_set)
@@ -72,18 +77,15 @@ class HandPipeline:
         self._reconstruct = Reconstructor(
             folder,
             self.hand_model,
-            self.providers,
-            config.threads,
+            self.device,
             config.iterations,
             config.hypotheses,
             config.temperature,
             config.top_k,
         )
-        self._cues = CueNetwork(folder / 'landmarks.onnx', config.threads, self.providers)
+        self._cues = CueNetwork(folder / 'landmarks.onnx', self.device)
         self._tracker = Tracker(
-            PalmDetector(
-                folder / 'palm_detector.onnx', config.detection_threshold, config.threads, self.providers
-            ),
+            PalmDetector(folder / 'palm_detector.onnx', config.detection_threshold, self.device),
             self._cues,
             config.max_hands,
             config.presence_threshold,
@@ -96,12 +98,22 @@ class HandPipeline:
         self._operator = Operator(config.operator_choice, config.operator_timeout)
         description = self._reconstruct.description
         self.model_name = f'{description["name"]} {description["version"]}'
+        self.model_hash = sha256((folder / 'model.json').read_bytes()).hexdigest()
         self.timings, self.lost_ids = {}, []
+        self.saved = {}
 
     @property
     def refused(self):
         """{reason: hands} that were found in the last frame and not given out, as they cannot be."""
         return self._continuity.refused
+
+    def save(self, level):
+        """Goes without the first `level` of budget.savings, for the sake of time; `saved` names them. Where
+        hands are among them, the operator's stay, then those that were followed longest."""
+        config, self.saved = reduced(self.config, level), dict(savings(self.config)[:level])
+        self._reconstruct.hypotheses, self._reconstruct.iterations = config.hypotheses, config.iterations
+        self._tracker.detect_interval = config.detect_interval
+        self._tracker.allow(config.max_hands, self._operator.ids)
 
     def reset(self):
         """Forgets all: the next frame is the first."""

@@ -11,8 +11,8 @@ import numpy as np
 
 from ..geometry import rotation_6d_to_matrix, rotvec_to_matrix
 from .calibration import Calibration
+from .device import Device
 from .errors import ModelError
-from .providers import open_session
 from .sampling import sample_tokens
 
 DRAWING_STEPS = 3
@@ -88,8 +88,7 @@ class Reconstructor:
         self,
         weights_dir,
         hand_model,
-        providers=None,
-        threads=1,
+        device=None,
         iterations=1,
         hypotheses=0,
         temperature=1.0,
@@ -106,20 +105,17 @@ class Reconstructor:
         with np.load(folder / 'codebook.npz', allow_pickle=False) as codebook:
             self.codebook = codebook['codebook'].astype(np.float32)
         self.length = int(self.description['tokens'])
+        device = device or Device()
         self._context, self._synthesizer, self._tokenizer = (
-            open_session(folder / f'{part}.onnx', providers, threads)
-            for part in ('context', 'synthesizer', 'tokenizer')
+            device.open(folder / f'{part}.onnx') for part in ('context', 'synthesizer', 'tokenizer')
         )
-        self.inputs = [value.name for value in self._context.get_inputs()]
+        self.inputs = self._context.inputs
         """Names of the cues that the model reads."""
-        self._context_names = [value.name for value in self._context.get_outputs()]
-        self._read = {value.name for value in self._synthesizer.get_inputs()}
-        self._heads = [value.name for value in self._synthesizer.get_outputs()][1:]
 
     def __call__(self, cues):
         """HandPrediction of N crops, given their cues (the dict of `CueNetwork`)."""
         inputs = {name: np.ascontiguousarray(cues[name], np.float32) for name in self.inputs}
-        context = dict(zip(self._context_names, self._context.run(None, inputs), strict=True))
+        context = self._context.run(inputs)
         prediction = self._decode(context, self.iterations, 0.0)
         # The spread of draws counts as it was calibrated, whatever the hypotheses are asked to be.
         spread = [self._decode(context, DRAWING_STEPS, 1.0) for _ in range(self.calibration.samples)]
@@ -143,14 +139,12 @@ class Reconstructor:
             prediction.confidence = self.calibration.probability(prediction.keypoint_stddev, cues['presence'])
 
     def _decode(self, context, iterations, temperature, top_k=0):
-        values = []
-        fixed = {name: value for name, value in context.items() if name in self._read}
+        heads = {}
+        fixed = {name: value for name, value in context.items() if name in self._synthesizer.inputs}
 
         def step(codes, mask):
-            logits, *values[:] = self._synthesizer.run(
-                None, {'token_embeddings': codes, 'mask': mask, **fixed}
-            )
-            return logits
+            heads.update(self._synthesizer.run({'token_embeddings': codes, 'mask': mask, **fixed}))
+            return heads['logits']
 
         codes, probability = sample_tokens(
             step,
@@ -162,9 +156,8 @@ class Reconstructor:
             top_k=top_k,
             rng=self._rng,
         )
-        heads = dict(zip(self._heads, values, strict=True))
         betas, camera, log_variance = (heads[name] for name in ('betas', 'camera', 'log_variance'))
-        pose = rotation_6d_to_matrix(self._tokenizer.run(None, {'embeddings': codes})[0])
+        pose = rotation_6d_to_matrix(self._tokenizer.run({'embeddings': codes})['hand_pose'])
         # Where the tokens hold the global orientation, it comes first.
         orient = self._orientation(heads, temperature) if 'global_orient' in heads else pose[:, 0]
         pose = pose[:, -15:]

@@ -38,13 +38,22 @@ class Tracker:
         """`detect_interval`: frames between runs of the detector while some, but fewer than max_hands, are
         followed."""
         self._detector, self._cues = detector, cue_network
-        self._max_hands, self._threshold, self._interval = max_hands, presence_threshold, detect_interval
+        self.max_hands, self._threshold, self.detect_interval = max_hands, presence_threshold, detect_interval
         self._next_id = 1
         self.reset()
 
+    def allow(self, max_hands, keep=()):
+        """Follows at most so many hands from now on. Of more, those in sight stay before others, then those
+        whose ids are in `keep`, then the oldest; the rest are lost."""
+        if max_hands < self.max_hands:
+            order = sorted(self.tracks, key=lambda track: (track.missed > 0, track.id not in keep, track.id))
+            self.tracks, surplus = order[:max_hands], order[max_hands:]
+            self._lost_ids += [track.id for track in surplus]
+        self.max_hands = max_hands
+
     def reset(self):
         """Forgets every hand; ids go on."""
-        self.tracks, self._since_detection, self._blank_frames = [], self._interval, 0
+        self.tracks, self._since_detection, self._blank_frames = [], self.detect_interval, 0
         self._stamp, self._lost_ids = None, []
 
     def end_tracks(self):
@@ -89,15 +98,15 @@ class Tracker:
         """Whether the detector should run on this frame, with `followed` hands in sight."""
         self._since_detection += 1
         missing = any(0 < track.missed <= LOOK_FRAMES for track in self.tracks)
-        return followed < self._max_hands and (
-            missing or not followed or self._since_detection >= self._interval
+        return followed < self.max_hands and (
+            missing or not followed or self._since_detection >= self.detect_interval
         )
 
     def detect(self, rgb, camera, known):
         """Views of hands that are not among the `known` views, from the whole picture."""
         self._since_detection = 0
         # An empty scene is not worth the second look in every frame.
-        zooms = ZOOMS if not known and self._blank_frames % self._interval == 0 else ZOOMS[:1]
+        zooms = ZOOMS if not known and self._blank_frames % self.detect_interval == 0 else ZOOMS[:1]
         views = []
         for zoom in zooms:
             rois = [roi for roi in self._detector(rgb, zoom) if not any(_covers(view, roi) for view in known)]
@@ -112,7 +121,7 @@ class Tracker:
         in a crop made for them."""
         views = []
         for roi in rois:
-            if len(known) + len(views) == self._max_hands:
+            if len(known) + len(views) == self.max_hands:
                 break
             (first,) = self._look(rgb, camera, [roi])
             if first.presence < self._threshold:

@@ -11,6 +11,7 @@ from maskhand_ros.geometry import Camera
 
 LEFT, RIGHT = 1, 2
 TENTATIVE, TRACKED, PREDICTED = 1, 2, 3
+STATE_NAMES = {TENTATIVE: 'tentative', TRACKED: 'tracked', PREDICTED: 'predicted'}
 SCALE_NONE, SCALE_POPULATION, SCALE_PARAMETER, SCALE_LEARNED, SCALE_DEPTH = range(5)
 
 SIDE_NAMES = {LEFT: 'left', RIGHT: 'right'}

@@ -20,7 +20,7 @@ import numpy as np
 
 from ..hand_model.numpy_hand import HandModel
 from ..perception.calibration import CONFIDENCE_BELOW, Calibration, confidence_features
-from ..perception.providers import providers_for
+from ..perception.device import Device
 from ..perception.reconstructor import Reconstructor
 from .uncertainty import (
     Z68,
@@ -138,7 +138,7 @@ def choose(hands: Predictions) -> tuple[Calibration, dict[str, dict[str, float]]
 def run(args: argparse.Namespace) -> int:
     """Fit, print what was measured, write model.json."""
     reconstructor = Reconstructor(
-        args.weights, HandModel.load(), providers_for(args.device), args.threads, hypotheses=args.samples
+        args.weights, HandModel.load(), Device(args.device, args.threads), hypotheses=args.samples
     )
     reconstructor.calibration = Calibration.identity()
     hands = collect(reconstructor, args.data, args.split, args.limit)

@@ -20,7 +20,7 @@ import torch
 from ..hand_model.numpy_hand import HandModel
 from ..hand_model.torch_hand import TorchHand
 from ..model.rotation import matrix_to_rotation_6d
-from ..perception.providers import providers_for
+from ..perception.device import Device
 from ..perception.reconstructor import Reconstructor
 from .train_tokenizer import load_tokenizer, round_trip
 from .uncertainty_predictions import Predictions, collect, shard_batches
@@ -93,8 +93,7 @@ def run(args: argparse.Namespace) -> int:
     reconstructor = Reconstructor(
         args.weights,
         HandModel.load(),
-        providers_for(args.device),
-        args.threads,
+        Device(args.device, args.threads),
         iterations[0],
         args.hypotheses,
     )

@@ -40,15 +40,17 @@ class TokenFilter:
 class FusedSynthesizer:
     """Stands in for the synthesizer of one hand that is followed: its logits are filtered over time."""
 
-    def __init__(self, session):
-        self._session, self._trust, self._filter = session, Trust(), TokenFilter()
+    def __init__(self, network):
+        self._network, self._trust, self._filter = network, Trust(), TokenFilter()
+        self.inputs = network.inputs
 
-    def run(self, names, inputs):
-        logits, *heads, log_variance, orient_log_variance = self._session.run(names, inputs)
+    def run(self, inputs):
+        heads = self._network.run(inputs)
+        logits = heads['logits']
         # The wrist's has no token; each finger has as many tokens as joints.
-        trust = self._trust(np.exp(log_variance[0, :, 0] / 2))[1:]
+        trust = self._trust(np.exp(heads['log_variance'][0, :, 0] / 2))[1:]
         cube = softmax(logits[0].astype(float)).reshape(-1, 8, 8, 8)
         digits = np.stack([cube.sum(axes) for axes in ((2, 3), (1, 3), (1, 2))], 1)
         first, second, third = np.moveaxis(np.log(np.maximum(self._filter(digits, trust), 1e-12)), 1, 0)
         joint = first[:, :, None, None] + second[:, None, :, None] + third[:, None, None, :]
-        return [joint.reshape(logits.shape).astype(np.float32), *heads, log_variance, orient_log_variance]
+        return {**heads, 'logits': joint.reshape(logits.shape).astype(np.float32)}

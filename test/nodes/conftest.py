@@ -173,7 +173,7 @@ class Graph:
 class Watched:
     """An active hand_node, the camera before it, and what it says; its diagnostics are its own."""
 
-    def __init__(self, graph, name, **values):
+    def __init__(self, graph, name, camera=True, **values):
         """`name` becomes the namespace, which takes letters, numbers and underscores."""
         namespace = re.sub('[^a-z0-9]+', '_', name.lower()).strip('_')
         self.graph, self.name = graph, f'/{namespace}'
@@ -186,17 +186,27 @@ class Watched:
         )
         self.heard = graph.hear(HandArray, f'{self.name}/hand_node/hands')
         self._statuses = graph.hear(DiagnosticArray, f'{self.name}/diagnostics')
-        self.camera = graph.camera(self.name, values.get('compressed', False))
+        self.camera = graph.camera(self.name, values.get('compressed', False)) if camera else None
         for transition in (self.node.trigger_configure, self.node.trigger_activate):
             assert transition() == TransitionCallbackReturn.SUCCESS
-        graph.wait(self.camera.matched)
-        graph.wait(lambda: self.node._inputs.image.reliability == ReliabilityPolicy.RELIABLE)
+        if camera:
+            graph.wait(self.camera.matched)
+            graph.wait(lambda: self.node._inputs.image.reliability == ReliabilityPolicy.RELIABLE)
 
     def show(self, *args, **kwargs):
         """The HandArray that answers a picture."""
         header = self.camera.show(*args, **kwargs)
         self.graph.wait(lambda: self.heard and self.heard[-1].header == header)
         return self.heard[-1]
+
+    def wait_level(self, part, level, says):
+        """The status of `part`, once the newest one has this level and says so."""
+
+        def told():
+            newest = [s for s in self._statuses[-1].status if s.name == f'hand_node: {part}']
+            return newest[0].level == level and says in newest[0].message and newest[0]
+
+        return self.graph.wait(lambda: self._statuses and told())
 
     def wait_told(self, part, reason, more_than=0):
         """The status of `part`, once it warns of `reason` that was counted so often before."""

@@ -12,7 +12,6 @@ from maskhand_ros.geometry import Camera, mirror_rotation, rotvec_to_matrix
 from maskhand_ros.perception.crop import crop_hand, crop_to_camera, roi_from_keypoints
 from maskhand_ros.perception.errors import ModelError
 from maskhand_ros.perception.pipeline import HandPipeline, PipelineConfig
-from maskhand_ros.perception.providers import providers_for
 from maskhand_ros.perception.types import LEFT, RIGHT, SCALE_NONE, TENTATIVE, TRACKED, Frame
 from maskhand_ros.perception.weights import SHIPPED
 
@@ -191,9 +190,3 @@ def test_models_that_cannot_run_say_why(tmp_path):
         HandPipeline(PipelineConfig(weights_dir=str(tmp_path / 'weights')))
     with pytest.raises(ModelError, match='convert-mano'):
         HandPipeline(PipelineConfig(hand_model=str(tmp_path / 'mano.npz')))
-
-
-def test_a_device_is_never_exchanged_silently(monkeypatch):
-    monkeypatch.setattr('onnxruntime.get_available_providers', lambda: ['CPUExecutionProvider'])
-    with pytest.raises(ModelError, match='onnxruntime-gpu'):
-        providers_for('cuda')

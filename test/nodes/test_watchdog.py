@@ -1,0 +1,160 @@
+"""docs/faults.md, row by row: a camera that is silent or cannot be heard, clocks, a worker that hangs."""
+
+import threading
+import time
+
+import pytest
+import rclpy
+from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import CompressedImage, Image
+from tf2_msgs.msg import TFMessage
+
+from maskhand_ros.msg import Hand
+from maskhand_ros.nodes import diagnostics
+from maskhand_ros.nodes.faults import RECENT
+from maskhand_ros.nodes.messages import ns_to_stamp
+
+SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+BEST_EFFORT = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+
+
+@pytest.fixture
+def stranger():
+    """A node in a context of its own: in one of ours a topic can have but one type."""
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    node = rclpy.create_node('stranger', context=context)
+    yield node
+    node.destroy_node()
+    context.try_shutdown()
+
+
+def test_silence_is_an_error_ends_all_tracks_and_the_next_picture_is_answered(graph, clip):
+    rgb, info, _ = clip
+    watched = graph.watch('silent', image_timeout=0.4)
+    transforms = graph.hear(TFMessage, '/tf')
+    for _ in range(4):
+        ids = {hand.id for hand in watched.show(rgb, info).hands}
+    assert len(ids) == 2 and graph.wait(lambda: transforms)
+    watched.wait_level(
+        'images', DiagnosticStatus.ERROR, 'no images on /silent/image: its publisher is silent'
+    )
+    count = len(transforms), len(watched.heard)
+    time.sleep(0.3)
+    assert (len(transforms), len(watched.heard)) == count
+    answer = watched.show(rgb, info)  # by its stamp 33 ms later: that alone would go on with the tracks
+    assert set(answer.lost_ids) == ids and {hand.state for hand in answer.hands} == {Hand.TENTATIVE}
+    while not all(hand.state == Hand.TRACKED for hand in answer.hands):
+        answer = watched.show(rgb, info)
+    assert len(answer.hands) == 2 and not {hand.id for hand in answer.hands} & ids
+
+
+@pytest.mark.parametrize(
+    'kind, values, says',
+    [
+        (Image, {'image_qos': 'reliable'}, 'offers best_effort, image_qos asks for reliable'),
+        (CompressedImage, {}, 'sends sensor_msgs/msg/CompressedImage, not sensor_msgs/msg/Image'),
+        (None, {}, 'nobody publishes it; start the camera or remap `image`'),
+    ],
+    ids=('reliability', 'type', 'nobody'),
+)
+def test_a_camera_that_cannot_be_heard_is_named_with_the_reason(graph, stranger, kind, values, says, request):
+    watched = graph.watch(request.node.callspec.id, camera=False, image_timeout=0.2, **values)
+    if kind:
+        stranger.create_publisher(kind, f'{watched.name}/image', BEST_EFFORT)
+        says = f'stranger {says}'
+    watched.wait_level('images', DiagnosticStatus.ERROR, f'no images on {watched.name}/image: {says}')
+
+
+def test_calibration_of_another_stamp_is_used_and_counted(graph, clip):
+    rgb, info, _ = clip
+    watched = graph.watch('pairing')
+    for _ in range(2):
+        watched.show(rgb, info)
+    for _ in range(3):
+        assert all(hand.scale_source == Hand.SCALE_POPULATION for hand in watched.show(rgb).hands)
+    watched.wait_level('calibration', DiagnosticStatus.OK, 'the latest for 3 of 5 pictures')
+
+
+@pytest.mark.parametrize('ahead, level', [(0.0, DiagnosticStatus.OK), (60.0, DiagnosticStatus.WARN)])
+def test_the_clock_of_a_camera_that_is_not_ours(graph, clip, ahead, level):
+    watched = graph.watch(f'clock_{level[0]}')
+    watched.camera.stamp_ns = time.time_ns() + int(ahead * 1e9)
+    watched.show(*clip[:2])
+    watched.wait_level('images', level, 'stamps are -' if ahead else 'dropped for newer ones')
+
+
+def test_simulated_time_that_starts_again_ends_all_tracks(graph, clip):
+    watched = graph.watch('simulated', use_sim_time=True)
+    clock = graph.node.create_publisher(Clock, '/clock', 10)
+
+    def show(seconds):
+        watched.camera.stamp_ns = now = int(seconds * 1e9)
+        clock.publish(Clock(clock=ns_to_stamp(now)))
+        graph.wait(lambda: watched.node.get_clock().now().nanoseconds == now)
+        return watched.show(*clip[:2], step_ns=0)
+
+    graph.wait(lambda: clock.get_subscription_count())
+    ids = {hand.id for k in range(4) for hand in show(100 + k / 30).hands}
+    assert len(ids) == 2
+    answer = show(3.0)
+    assert set(answer.lost_ids) == ids and answer.header.stamp.sec == 3
+    assert not {hand.id for hand in show(3.03).hands} & ids
+    watched.wait_told('images', 'time went back')
+
+
+def test_a_worker_that_hangs_is_an_error_and_no_second_one_is_started(graph, clip, monkeypatch):
+    monkeypatch.setattr(diagnostics, 'STUCK', 0.3)
+    watched = graph.watch('hanging')
+    free, process = threading.Event(), watched.node.pipeline.process
+    monkeypatch.setattr(watched.node.pipeline, 'process', lambda frame: free.wait(60) and process(frame))
+    try:
+        watched.camera.show(*clip[:2])
+        watched.wait_level('model', DiagnosticStatus.ERROR, 'stuck in one picture')
+        assert watched.node.trigger_deactivate() == SUCCESS
+        assert watched.node.trigger_activate() == FAILURE
+    finally:
+        free.set()
+    graph.wait(lambda: not watched.node._stuck.is_busy)
+    assert watched.node.trigger_activate() == SUCCESS
+    graph.wait(watched.camera.matched)
+    graph.wait(lambda: watched.node._inputs.image.reliability == ReliabilityPolicy.RELIABLE)
+    assert len(watched.show(*clip[:2]).hands) == 2
+
+
+def test_a_gpu_that_goes_away_is_told_with_what_to_do(graph, clip, monkeypatch):
+    watched = graph.watch('lost_gpu')
+    device = watched.node.pipeline.device
+
+    def lose_it(frame):
+        device.failed(RuntimeError('CUDA failure 2: out of memory'))
+        return process(frame)
+
+    process = watched.node.pipeline.process
+    monkeypatch.setattr(watched.node.pipeline, 'process', lose_it)
+    device.name, device.providers = 'cuda', ['CUDAExecutionProvider']
+    watched.camera.show(*clip[:2])
+    status = watched.wait_level('model', DiagnosticStatus.ERROR, "device 'cuda' failed while running")
+    assert 'allow_cpu_fallback' in status.message
+    device._cpu_fallback = True
+    assert len(watched.show(*clip[:2]).hands) == 2
+    monkeypatch.setattr(watched.node.pipeline, 'process', process)
+    time.sleep(RECENT)
+    status = watched.wait_level('model', DiagnosticStatus.WARN, 'the CPU stands in for cuda')
+    assert 'out of memory' in status.message
+
+
+def test_a_limit_of_latency_is_kept_by_going_without_and_says_so(graph, clip):
+    rgb, info, _ = clip
+    watched = graph.watch('hurried', max_latency=0.001, iterations=3, hypotheses=4)  # no machine is so fast
+    assert all(len(hand.hypotheses) == 4 for hand in watched.show(rgb, info).hands)
+    hands = [watched.show(rgb).hands for _ in range(80)]
+    assert len(hands[-1]) == 1 and not hands[-1][0].hypotheses
+    without = next(k for k, seen in enumerate(hands) if not any(hand.hypotheses for hand in seen))
+    fewer = next(k for k, seen in enumerate(hands) if len(seen) == 1)
+    assert without < fewer
+    says = 'to stay below max_latency: hypotheses 0, iterations 1, detect_interval 20, max_hands 1'
+    watched.wait_level('model', DiagnosticStatus.WARN, says)

@@ -1,0 +1,115 @@
+"""A GPU that is missing, does not start, or goes away: ONNX Runtime's own CPU stands in for it here, and
+fails when the test says so."""
+
+import json
+import shutil
+from hashlib import sha256
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+from maskhand_ros.commands.clip import read_clip
+from maskhand_ros.perception.device import Device
+from maskhand_ros.perception.errors import ModelError
+from maskhand_ros.perception.pipeline import HandPipeline, PipelineConfig
+from maskhand_ros.perception.types import Frame
+from maskhand_ros.perception.weights import SHIPPED
+
+CPU, CUDA = 'CPUExecutionProvider', 'CUDAExecutionProvider'
+
+
+class Gpu(onnxruntime.InferenceSession):
+    """A session that says it runs on what it was asked for."""
+
+    out_of_memory = False
+
+    def __init__(self, path, options, providers):
+        super().__init__(path, options, providers=[CPU])
+        self._asked = providers
+
+    def get_providers(self):
+        return self._asked
+
+    def run(self, *args):
+        if self._asked[0] == CUDA and Gpu.out_of_memory:
+            raise RuntimeError('CUDA failure 2: out of memory')
+        return super().run(*args)
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    monkeypatch.setattr('onnxruntime.get_available_providers', lambda: [CUDA, CPU])
+    monkeypatch.setattr('onnxruntime.preload_dlls', lambda: None, raising=False)
+    monkeypatch.setattr('onnxruntime.InferenceSession', Gpu)
+    monkeypatch.setattr(Gpu, 'out_of_memory', False)
+    return Gpu
+
+
+@pytest.fixture(scope='module')
+def rgb():
+    return next(read_clip().frames())
+
+
+def look(pipeline, rgb, k):
+    return pipeline.process(Frame(rgb=rgb, stamp_ns=33_000_000 * k))
+
+
+@pytest.mark.parametrize('present', ([CPU], [CUDA, CPU]), ids=('not offered', 'does not start'))
+def test_a_device_is_never_exchanged_unless_that_is_allowed(monkeypatch, present):
+    monkeypatch.setattr('onnxruntime.get_available_providers', lambda: present)
+    monkeypatch.setattr('onnxruntime.preload_dlls', lambda: None, raising=False)
+    path = SHIPPED / 'tokenizer.onnx'
+    with pytest.raises(ModelError, match="CUDAExecutionProvider.*Fix: .*device to 'cpu'"):
+        Device('cuda').open(path)
+    device = Device('cuda', cpu_fallback=True)
+    device.open(path)
+    assert device.providers == [CPU] and CUDA in device.lost and 'Fix: ' in device.lost
+    with pytest.raises(ModelError, match="'npu' is unknown"):
+        Device('npu', cpu_fallback=True)
+
+
+def test_the_cpu_takes_over_in_the_middle_of_a_picture(gpu, rgb):
+    pipeline, plain = HandPipeline(PipelineConfig(device='cuda', allow_cpu_fallback=True)), HandPipeline()
+    assert len(look(pipeline, rgb, 0)) == len(look(plain, rgb, 0)) == 2
+    assert pipeline.device.lost is None and pipeline.device.providers[0] == CUDA
+    gpu.out_of_memory = True
+    for here, there in zip(look(pipeline, rgb, 1), look(plain, rgb, 1), strict=True):
+        assert here.id == there.id
+        np.testing.assert_allclose(here.keypoints_wrist, there.keypoints_wrist, atol=1e-6)
+    assert 'out of memory' in pipeline.device.lost and pipeline.device.providers == [CPU]
+
+
+def test_a_device_that_fails_is_an_error_and_may_come_back(gpu, rgb):
+    pipeline = HandPipeline(PipelineConfig(device='cuda'))
+    assert len(look(pipeline, rgb, 0)) == 2
+    gpu.out_of_memory = True
+    with pytest.raises(
+        ModelError, match="'cuda' failed while running.*Fix: .*allow_cpu_fallback.*out of memory"
+    ):
+        look(pipeline, rgb, 1)
+    gpu.out_of_memory = False
+    assert len(look(pipeline, rgb, 2)) == 2
+
+
+def test_an_error_on_the_cpu_is_no_matter_of_the_device():
+    network = Device('cpu', cpu_fallback=True).open(SHIPPED / 'tokenizer.onnx')
+    with pytest.raises(Exception, match='(?i)invalid'):
+        network.run({'embeddings': np.zeros((1, 2, 3), np.float32)})
+
+
+@pytest.mark.parametrize('newer', ('opset', 'ir_version'))
+def test_a_model_newer_than_onnx_runtime_says_so(tmp_path, newer):
+    folder = shutil.copytree(SHIPPED, tmp_path / 'weights')
+    model = onnx.load(folder / 'landmarks.onnx')
+    if newer == 'opset':
+        model.opset_import[0].version = 999
+    else:
+        model.ir_version = 999
+    (folder / 'landmarks.onnx').write_bytes(model.SerializeToString())
+    description = json.loads((folder / 'model.json').read_text())
+    description['files']['landmarks.onnx'] = sha256((folder / 'landmarks.onnx').read_bytes()).hexdigest()
+    (folder / 'model.json').write_text(json.dumps(description))
+    with pytest.raises(ModelError, match='landmarks.onnx.*Fix: pip install -U onnxruntime'):
+        HandPipeline(PipelineConfig(weights_dir=str(folder)))
