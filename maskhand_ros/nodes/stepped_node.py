@@ -23,6 +23,9 @@ from maskhand_ros.perception.errors import ModelError
 PATIENCE = 60.0
 """Seconds in which hand_node must have taken a message."""
 
+UNHURRIED = {'image_timeout': PATIENCE}
+"""Parameters without which a slow machine would be taken for a silent camera."""
+
 
 class CountingNode(HandNode):
     """hand_node that counts what has reached it: `received`, by full name of the topic."""
@@ -54,7 +57,9 @@ class SteppedNode:
         try:
             self.node = CountingNode(
                 cli_args=arguments,
-                parameter_overrides=[Parameter(name, value=value) for name, value in parameters.items()],
+                parameter_overrides=[
+                    Parameter(name, value=value) for name, value in {**UNHURRIED, **parameters}.items()
+                ],
             )
         except (ParameterException, RuntimeError) as error:
             raise CommandError(f'{params_file}: {error}', 'see config/hand.yaml') from error
