@@ -23,8 +23,8 @@ from maskhand_ros.perception.errors import ModelError
 PATIENCE = 60.0
 """Seconds in which hand_node must have taken a message."""
 
-UNHURRIED = {'image_timeout': PATIENCE}
-"""Parameters without which a slow machine would be taken for a silent camera."""
+UNHURRIED = {'image_timeout': PATIENCE, 'max_latency': 0.0}
+"""Parameters with which nothing hangs on how fast the machine is."""
 
 
 class CountingNode(HandNode):
