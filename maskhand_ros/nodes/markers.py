@@ -27,9 +27,6 @@ _MESH_ALPHA = 0.6
 _PREDICTED_ALPHA = 0.35
 """Of a hand that is not seen, as a share of the others'."""
 
-_BONE_COLOURS = FINGER_COLOURS[np.arange(len(KEYPOINT_EDGES)) // 4].repeat(2, axis=0) / 255
-"""(40, 3) of both ends of every bone."""
-
 
 class HandMarkers:
     """Builds the markers of each picture and deletes those of hands that are gone."""
@@ -83,7 +80,8 @@ def _skeleton(hand, header):
     marker = _marker(hand, header, 'skeleton', Marker.LINE_LIST, (0.003, 0.0, 0.0), 1.0)
     points = [to_point(p) for p in hand.keypoints_wrist]
     marker.points = [points[k] for k in KEYPOINT_EDGES.reshape(-1)]
-    marker.colors = [ColorRGBA(r=r, g=g, b=b, a=marker.color.a) for r, g, b in _BONE_COLOURS]
+    fingers = [ColorRGBA(r=r, g=g, b=b, a=marker.color.a) for r, g, b in FINGER_COLOURS / 255]
+    marker.colors = [colour for colour in fingers for _ in range(len(marker.points) // len(fingers))]
     return marker
 
 
