@@ -43,6 +43,7 @@ ARGUMENTS = (
         'YAML file with the parameters of the node',
     ),
     ('rviz', 'false', BOOLEAN, 'start rviz2 with the view of this package'),
+    ('fixed_frame', 'camera_optical_frame', None, 'of rviz2: frame_id of the pictures, or another in TF'),
     ('use_sim_time', 'false', BOOLEAN, 'take the time from /clock (bags, simulation)'),
     ('autostart', 'true', BOOLEAN, 'configure and activate the node; false: by `ros2 lifecycle set`'),
 )
@@ -97,7 +98,7 @@ def start(context):
                 package='rviz2',
                 executable='rviz2',
                 namespace=value['namespace'],
-                arguments=['-d', os.path.join(SHARE, 'config', 'hand.rviz')],
+                arguments=['-d', os.path.join(SHARE, 'config', 'hand.rviz'), '-f', value['fixed_frame']],
                 parameters=[{'use_sim_time': value['use_sim_time'] == 'true'}],
             )
         )

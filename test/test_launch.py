@@ -31,6 +31,7 @@ ARGUMENTS = {
     'namespace',
     'params_file',
     'rviz',
+    'fixed_frame',
     'use_sim_time',
     'autostart',
 }

@@ -2,12 +2,18 @@
 nothing is run."""
 
 import ast
+import json
+import re
+import sys
+import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).resolve().parents[1] / 'maskhand_ros'
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / 'maskhand_ros'
 NAME = PACKAGE.name
+MANIFEST = ElementTree.parse(ROOT / 'package.xml')
 ROS = {
     'rclpy',
     'tf2_msgs',
@@ -83,6 +89,12 @@ RCLPY_OF_HUMBLE = {
 }
 """Of the names in `rclpy` itself, those that Humble's 3.3 has."""
 
+KEYS = {'cv2': 'python3-opencv', 'numpy': 'python3-numpy'}
+"""rosdep keys of packages that are imported by another name."""
+
+WITHOUT_KEY = {'onnxruntime', 'rosbags'}
+"""A choice that is the user's, and what nobody needs who neither records nor replays: the README has them."""
+
 MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob('*.py'))
 
 
@@ -139,7 +151,7 @@ def test_run_time_neither_downloads_nor_unpickles():
 
 
 def test_messages_build_without_opencv_and_onnxruntime():
-    text = (PACKAGE.parent / 'CMakeLists.txt').read_text().lower()
+    text = (ROOT / 'CMakeLists.txt').read_text().lower()
     assert 'opencv' not in text and 'onnx' not in text
 
 
@@ -159,3 +171,45 @@ def test_humble_can_run_it():
     assert not wrong, '\n'.join(wrong)
     with pytest.raises(SyntaxError):  # or nothing above could fail
         ast.parse('try:\n    pass\nexcept* OSError:\n    pass', feature_version=HUMBLE_PYTHON)
+
+
+def test_what_is_imported_at_run_time_is_declared():
+    """In package.xml, for rosdep; what has no key there is named in the README. Imports of training are
+    extras of pip."""
+    modules = [m for m in MODULES if not m.startswith(('training/', 'model/')) and '/torch_' not in m]
+    modules = [m for m in modules if '/bake_' not in m]
+    trees = [PACKAGE / module for module in modules] + list((ROOT / 'launch').glob('*.py'))
+    used = set()
+    for path in trees:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                used |= {alias.name.split('.')[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                used.add(node.module.split('.')[0])
+    declared = {e.text for e in MANIFEST.getroot() if e.tag in ('depend', 'exec_depend')}
+    ours = {KEYS.get(name, name) for name in used - set(sys.stdlib_module_names) - {NAME}}
+    assert ours - declared == WITHOUT_KEY
+    assert all(name in (ROOT / 'README.md').read_text() for name in WITHOUT_KEY)
+
+
+def test_versions_agree():
+    """pip takes the version from package.xml; the weights may be of an older release."""
+    released = re.findall(r'^## (\d+\.\d+\.\d+)$', (ROOT / 'CHANGELOG.md').read_text(), re.M)
+    assert MANIFEST.findtext('version') == released[0]
+    assert json.loads((PACKAGE / 'weights/model.json').read_text())['version'] in released
+
+
+def test_rviz_listens_to_what_the_node_publishes():
+    yaml = pytest.importorskip('yaml')
+    published = dict(
+        reversed(pair)
+        for pair in re.findall(r"_publisher\((\w+), '~/(\w+)'", (PACKAGE / 'nodes/outputs.py').read_text())
+    )
+    view = yaml.safe_load((ROOT / 'config/hand.rviz').read_text())
+    shown = {
+        display['Topic']['Value']: display['Class'].rpartition('/')[2]
+        for display in view['Visualization Manager']['Displays']
+        if 'Topic' in display
+    }
+    # relative: in the namespace of the node, which the launch file gives rviz2 too
+    assert shown == {f'hand_node/{name}': published[name] for name in ('markers', 'keypoints', 'overlay')}

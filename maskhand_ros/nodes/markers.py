@@ -11,7 +11,8 @@ from std_msgs.msg import ColorRGBA
 from visualization_msgs.msg import Marker, MarkerArray
 
 from maskhand_ros.nodes.messages import to_duration, to_point, to_pose
-from maskhand_ros.perception.types import PREDICTED, RIGHT
+from maskhand_ros.perception.overlay import FINGER_COLOURS, MESH_COLOURS
+from maskhand_ros.perception.types import LEFT, PREDICTED, RIGHT
 from maskhand_ros.skeleton import KEYPOINT_EDGES
 
 LIFETIME = 0.2
@@ -20,17 +21,18 @@ LIFETIME = 0.2
 _PLACEHOLDERS = 3
 """Points that stand in a mesh marker until its serialized bytes are filled in."""
 
+_MESH_ALPHA = 0.6
+"""The skeleton inside shows through."""
+
 _PREDICTED_ALPHA = 0.35
 """Of a hand that is not seen, as a share of the others'."""
-
-_COLOURS = {True: (0.43, 0.66, 1.0), False: (0.98, 0.65, 0.38)}  # right, left
 
 
 class HandMarkers:
     """Builds the markers of each picture and deletes those of hands that are gone."""
 
     def __init__(self, hand_model):
-        self._faces = {True: hand_model.faces.reshape(-1), False: hand_model.faces_left.reshape(-1)}
+        self._faces = {RIGHT: hand_model.faces, LEFT: hand_model.faces_left}
         self._shown = set()
 
     def build(self, hands, header):
@@ -52,25 +54,34 @@ class HandMarkers:
             markers += [_mesh(hand, header, number), _skeleton(hand, header)]
         data = serialize_message(MarkerArray(markers=markers))
         for number, hand in enumerate(placed):
-            data = _fill_in(data, number, hand.vertices[self._faces[hand.side == RIGHT]])
+            data = _fill_in(data, number, _corners(hand, self._faces[hand.side]))
         return data
-
-    def clear(self, header):
-        """DELETE for everything shown."""
-        return self.build([], header)
 
 
 def _mesh(hand, header, number):
-    marker = _marker(hand, header, 'mesh', Marker.TRIANGLE_LIST, (1.0, 1.0, 1.0), 0.85)
+    marker = _marker(hand, header, 'mesh', Marker.TRIANGLE_LIST, (1.0, 1.0, 1.0), _MESH_ALPHA)
     x, y, z = _placeholder(number)
     marker.points = [Point(x=x, y=y, z=z)] * _PLACEHOLDERS
     return marker
+
+
+def _corners(hand, faces):
+    """Corners (3 F, 3) of the triangles `faces` (F, 3) in the wrist frame, the farthest from the camera
+    first.
+
+    RViz draws what is transparent in the order given and without a depth test within it: any other order
+    shows the far side of the hand through the near one.
+    """
+    depth = (hand.vertices @ hand.wrist_rotation[2])[faces].sum(axis=1)
+    return hand.vertices[faces[np.argsort(-depth)].reshape(-1)]
 
 
 def _skeleton(hand, header):
     marker = _marker(hand, header, 'skeleton', Marker.LINE_LIST, (0.003, 0.0, 0.0), 1.0)
     points = [to_point(p) for p in hand.keypoints_wrist]
     marker.points = [points[k] for k in KEYPOINT_EDGES.reshape(-1)]
+    fingers = [ColorRGBA(r=r, g=g, b=b, a=marker.color.a) for r, g, b in FINGER_COLOURS / 255]
+    marker.colors = [colour for colour in fingers for _ in range(len(marker.points) // len(fingers))]
     return marker
 
 
@@ -108,7 +119,7 @@ def _fill_in(data, number, points):
 
 def _marker(hand, header, ns, kind, scale, alpha):
     """A marker in the wrist frame, placed by its pose (header.frame_id is the camera's)."""
-    red, green, blue = _COLOURS[hand.side == RIGHT]
+    red, green, blue = (channel / 255 for channel in MESH_COLOURS[hand.side])
     alpha *= _PREDICTED_ALPHA if hand.state == PREDICTED else 1
     return Marker(
         header=header,

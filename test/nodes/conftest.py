@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rclpy.exceptions import InvalidHandle
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.node import Node
@@ -133,8 +134,17 @@ class Graph:
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self.node)
         self._nodes = [self.node]
-        self._thread = threading.Thread(target=self._executor.spin, daemon=True)
+        self._thread = threading.Thread(target=self._spin, daemon=True)
         self._thread.start()
+
+    def _spin(self):
+        """Spins on when a test has ended an entity of its node just while this thread looked at it: a
+        hand_node by itself does so in its executor's thread."""
+        while True:
+            try:
+                return self._executor.spin()
+            except InvalidHandle:
+                continue
 
     def add(self, node):
         self._nodes.append(node)

@@ -123,15 +123,29 @@ def test_markers_show_and_delete(make_hand, hand_model):
         volume = (corners[:, 0] * outward).sum() / 6
         assert 5e-5 < volume < 1e-3, f'side {hand.side}: triangles must face outwards'
         assert set(map(tuple, corners.reshape(-1, 3))) == set(map(tuple, hand.vertices))
+    kinds = {'mesh': (Marker.TRIANGLE_LIST, 0), 'skeleton': (Marker.LINE_LIST, 40)}
     for marker in shown:
         assert marker.header == HEADER and marker.lifetime.nanosec == 200_000_000 and marker.text == ''
+        assert (marker.type, len(marker.colors)) == kinds[marker.ns]
     assert shown[2].color.a < 0.5 * shown[0].color.a, 'what is not seen is drawn faintly'
+    assert len({(c.r, c.g, c.b) for c in shown[1].colors}) == 5, 'a colour for each finger'
     fewer = deserialize_message(markers.build([left], HEADER), MarkerArray).markers
     assert [(m.ns, m.id, m.action) for m in fewer[:2]] == [
         ('mesh', 2, Marker.DELETE),
         ('skeleton', 2, Marker.DELETE),
     ]
-    assert len(deserialize_message(markers.clear(HEADER), MarkerArray).markers) == 2
+    none = deserialize_message(markers.build([], HEADER), MarkerArray).markers
+    assert [(m.ns, m.id, m.action) for m in none] == [(ns, 1, Marker.DELETE) for ns in ('mesh', 'skeleton')]
+
+
+@pytest.mark.parametrize('side', (LEFT, RIGHT))
+def test_triangles_come_far_ones_first(make_hand, hand_model, side):
+    """Viewers draw what is transparent in the order given: the last one drawn is the one that is seen."""
+    hand = make_hand(side, seed=4)
+    (mesh, _) = deserialize_message(HandMarkers(hand_model).build([hand], HEADER), MarkerArray).markers
+    corners = np.array([(p.x, p.y, p.z) for p in mesh.points])
+    depth = (corners @ hand.wrist_rotation.T + hand.wrist_position)[:, 2].reshape(-1, 3).mean(1)
+    assert mesh.color.a < 1 and np.ptp(depth) > 0.02 and (np.diff(depth) < 1e-6).all()
 
 
 def test_cloud_and_topology(make_hand, hand_model):
