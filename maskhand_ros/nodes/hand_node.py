@@ -96,7 +96,7 @@ class HandNode(LifecycleNode):
         else:
             self.diagnostics.failure = None
             self._outputs = Outputs(self, self.pipeline.hand_model, values)
-            self.get_logger().info(f'{self.pipeline.model_name} on {values["device"]} is ready')
+            self.get_logger().info(f'{self.pipeline.model_name} on {self.pipeline.device.providers[0]} is ready')
             return super().on_configure(state)
         self.pipeline = None
         self.get_logger().error('cannot configure: {}. Fix: {}'.format(*self.diagnostics.failure))
