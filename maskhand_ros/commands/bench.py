@@ -39,10 +39,11 @@ def add_arguments(parser):
     )
     ros.add_argument(
         '--fastdds',
-        choices=('images', 'default'),
+        choices=('images', 'node', 'default'),
         default='images',
-        help='profile of Fast DDS for all three: `images`, config/fastdds.xml unless you have set one; '
-        '`default`, none (default %(default)s)',
+        help='who has our profile of Fast DDS: `images`, all three (unless you have set one); `node`, '
+        'hand_node alone, as with hand.launch.py and a camera of your own; `default`, nobody '
+        '(default %(default)s)',
     )
     common.add_pipeline_arguments(parser)
 

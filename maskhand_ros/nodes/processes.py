@@ -18,15 +18,17 @@ from maskhand_ros.nodes.shared_files import profile_variable, share_path
 from maskhand_ros.perception.errors import ModelError
 
 CONFIGURE_SECONDS = 120
+OUR_PROFILE = profile_variable(), str(share_path('config/fastdds.xml'))
+"""(environment variable, value) that gives Fast DDS our profile."""
 
 
 def prepare_environment(profile=True):
     """The middleware's settings for this process and its children, before ROS starts; what the user has set
     stays. `profile` False: Fast DDS as it comes, whatever is set."""
     if profile:
-        os.environ.setdefault(profile_variable(), str(share_path('config/fastdds.xml')))
+        os.environ.setdefault(*OUR_PROFILE)
     else:
-        os.environ.pop(profile_variable(), None)
+        os.environ.pop(OUR_PROFILE[0], None)
     os.environ.setdefault('ROS_DOMAIN_ID', str(1 + os.getpid() % 100))  # two graphs at once must not meet
     os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
     print(f'The graph lives in ROS_DOMAIN_ID={os.environ["ROS_DOMAIN_ID"]} on this machine only.', flush=True)
@@ -50,13 +52,14 @@ def graph():
         signal.signal(signal.SIGTERM, previous)
 
 
-def start(name, parameters):
-    """Starts maskhand_ros.nodes.`name` as a process; parameters go as command-line values."""
+def start(name, parameters, *environment):
+    """Starts maskhand_ros.nodes.`name` as a process; parameters go as command-line values. `environment`:
+    pairs that it has beside ours."""
     command = [sys.executable, '-m', f'maskhand_ros.nodes.{name}', '--ros-args', '--log-level', 'warn']
     for key, value in parameters.items():
         command += ['-p', f'{key}:={_as_yaml(value)}']
     # A session of its own: Ctrl-C reaches this process only, which then stops the others in order.
-    return subprocess.Popen(command, start_new_session=True)
+    return subprocess.Popen(command, start_new_session=True, env={**os.environ, **dict(environment)})
 
 
 def bring_up(process):
