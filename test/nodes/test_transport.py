@@ -21,7 +21,7 @@ from maskhand_ros.nodes.shared_files import profile_variable
 def test_pictures_arrive_and_are_answered(tmp_path, fastdds, camera, size):
     """At a rate that a slow machine manages: what is missing is lost, not late."""
     out = tmp_path / 'bench.json'
-    words = f'--ros --hands 1 --rate 10 --frames 60 --size {size} --fastdds {fastdds} --camera-qos {camera}'
+    words = f'--ros --hands 1 --rate 6 --frames 60 --size {size} --fastdds {fastdds} --camera-qos {camera}'
     # A graph of its own, and the profile that the command finds by itself.
     own = {
         name: text for name, text in os.environ.items() if name not in ('ROS_DOMAIN_ID', profile_variable())
