@@ -30,8 +30,8 @@ class AutoQosSubscription:
     image_transport does.
     """
 
-    def __init__(self, node, msg_type, topic, callback, policy='auto', suffix=''):
-        self._node, self._msg_type, self._policy = node, msg_type, policy
+    def __init__(self, node, msg_type, topic, callback, policy='auto', suffix='', depth=DEPTH):
+        self._node, self._msg_type, self._policy, self._depth = node, msg_type, policy, depth
         self._callback = subscription_callback(callback)
         self.topic = node.resolve_topic_name(topic) + suffix
         self.reliability = None
@@ -67,7 +67,7 @@ class AutoQosSubscription:
             reliability=reliability,
             durability=DurabilityPolicy.VOLATILE,
             history=HistoryPolicy.KEEP_LAST,
-            depth=DEPTH,
+            depth=self._depth,
         )
         self._subscription = self._node.create_subscription(self._msg_type, self.topic, self._callback, qos)
         self.reliability = reliability
