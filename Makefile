@@ -50,7 +50,6 @@ install = PATH="$(abspath $(1))/bin:$$PATH" $(call pip,$(1),--no-build-isolation
 
 demo: $(DEMO_VENV)/.installed-$(ROS_DISTRO)
 	@AMENT_PREFIX_PATH="$(abspath $(DEMO_VENV))" ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST \
-	FASTDDS_DEFAULT_PROFILES_FILE="$${FASTDDS_DEFAULT_PROFILES_FILE:-$(CURDIR)/config/fastdds.xml}" \
 	$(DEMO_VENV)/bin/maskhand demo --out demo_out \
 	  $(if $(VIDEO),--video '$(VIDEO)') $(if $(CAMERA),--camera $(CAMERA)) $(DEMO_ARGS)
 

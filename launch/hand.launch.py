@@ -17,6 +17,8 @@ from launch_ros.event_handlers import OnStateTransition
 from launch_ros.events.lifecycle import ChangeState
 from lifecycle_msgs.msg import Transition
 
+from maskhand_ros.nodes.shared_files import profile_variable
+
 SHARE = get_package_share_directory('maskhand_ros')
 BOOLEAN = ['true', 'false']
 
@@ -128,8 +130,7 @@ def autostart(node):
 
 def fast_dds_profile():
     """Return the setting of our Fast DDS profile (images through shared memory), unless the user has one."""
-    humble = os.environ.get('ROS_DISTRO') == 'humble'
-    name = 'FASTRTPS_DEFAULT_PROFILES_FILE' if humble else 'FASTDDS_DEFAULT_PROFILES_FILE'
+    name = profile_variable()
     return (
         []
         if os.environ.get(name)

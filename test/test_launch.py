@@ -19,6 +19,8 @@ from launch.actions import DeclareLaunchArgument  # noqa: E402
 from lifecycle_msgs.msg import State  # noqa: E402
 from lifecycle_msgs.srv import GetState  # noqa: E402
 
+from maskhand_ros.nodes.shared_files import profile_variable  # noqa: E402
+
 ARGUMENTS = {
     'image',
     'camera_info',
@@ -83,8 +85,7 @@ def test_arguments_not_given_leave_the_parameter_file_alone():
 
 
 def test_the_users_fast_dds_profile_stays(monkeypatch):
-    monkeypatch.delenv('ROS_DISTRO', raising=False)
-    hand, name = module('hand.launch.py'), 'FASTDDS_DEFAULT_PROFILES_FILE'
+    hand, name = module('hand.launch.py'), profile_variable()
     monkeypatch.setenv(name, '/mine.xml')
     assert hand.fast_dds_profile() == []
     monkeypatch.delenv(name)

@@ -1,4 +1,12 @@
-"""Time of every stage on this machine, on frames of the bundled clip that show the asked number of hands."""
+"""Time of every stage on this machine, on frames of the bundled clip that show the asked number of hands.
+
+With --ros the same pictures go through a ROS 2 graph of three processes: a camera, hand_node, and a listener
+that receives ~/hands (this process). `latency` is from the image's stamp to the HandArray received; `node` is
+HandArray.processing_time, from the image received to the answer written; `on the way` is the rest: image and
+answer in the middleware. The stages are hand_node's own, from /diagnostics: `wait` is for the worker to be
+free. `node over pipeline` is decode + pipeline + publish over the pipeline's stages alone (sums of medians;
+without `wait`). CPU is in cores, user and system, while the pictures were played. Needs Linux (/proc).
+"""
 
 from __future__ import annotations
 
@@ -7,13 +15,10 @@ import resource
 import sys
 import time
 
-import cv2
 import numpy as np
 
 from maskhand_ros.commands import common
-from maskhand_ros.commands.clip import read_clip
-from maskhand_ros.geometry import Camera
-from maskhand_ros.perception.types import Frame
+from maskhand_ros.commands.clip import clip_frames, read_clip
 
 WARM_UP_FRAMES = 10
 """The tracker has found its hands when the clock starts."""
@@ -26,11 +31,30 @@ def add_arguments(parser):
     parser.add_argument('--size', default='640x480', metavar='WxH', help='of the pictures (default 640x480)')
     parser.add_argument('--frames', type=int, default=300, help='frames to measure (default 300)')
     parser.add_argument('--json', metavar='OUT', help='write the figures to this file')
+    ros = parser.add_argument_group('ROS 2')
+    ros.add_argument('--ros', action='store_true', help='through a graph of three processes')
+    ros.add_argument('--rate', type=common.positive, default=30.0, help='of the camera in Hz (default 30)')
+    ros.add_argument(
+        '--camera-qos', choices=('reliable', 'best_effort'), default='reliable', help='default %(default)s'
+    )
+    ros.add_argument(
+        '--fastdds',
+        choices=('images', 'node', 'default'),
+        default='images',
+        help='who has our profile of Fast DDS: `images`, all three (unless you have set one); `node`, '
+        'hand_node alone, as with hand.launch.py and a camera of your own; `default`, nobody '
+        '(default %(default)s)',
+    )
     common.add_pipeline_arguments(parser)
 
 
 def run(args):
     width, height = _size(args.size)
+    if args.ros:
+        from maskhand_ros.nodes import bench_graph
+
+        _tell(bench_graph.measure(args, width, height), bench_graph.table, args.json)
+        return
     clip = read_clip()
     started = time.perf_counter()
     pipeline = common.build_pipeline(args)
@@ -45,32 +69,7 @@ def run(args):
         hands.append(len(pipeline.process(frame)))
         for stage, seconds in {**pipeline.timings, 'total': time.perf_counter() - begun}.items():
             stages.setdefault(stage, []).append(seconds)
-    report = summarise(stages, hands, start_up, args, pipeline)
-    print(table(report))
-    if args.json:
-        common.write_json(args.json, report)
-
-
-def clip_frames(clip, width, height, hands):
-    """Frames of the clip without end, scaled to fit width x height with grey bars; the camera is scaled with
-    them.
-
-    For one hand the left half is painted over. Decoded as they are used, so that they do not count as memory.
-    """
-    stamps = itertools.count(0, int(1e9 / clip.rate))
-    while True:
-        for rgb in clip.frames():
-            scale = min(width / rgb.shape[1], height / rgb.shape[0])
-            inner = round(rgb.shape[1] * scale), round(rgb.shape[0] * scale)
-            left, top = (width - inner[0]) // 2, (height - inner[1]) // 2
-            picture = np.full((height, width, 3), 128, np.uint8)
-            small = cv2.resize(rgb, inner, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-            if hands == 1:
-                small[:, : inner[0] // 2] = 128
-            picture[top : top + inner[1], left : left + inner[0]] = small
-            K = np.diag([scale, scale, 1.0]) @ clip.K
-            K[:2, 2] += left, top
-            yield Frame(rgb=picture, stamp_ns=next(stamps), camera=Camera(K, width, height))
+    _tell(summarise(stages, hands, start_up, args, pipeline), table, args.json)
 
 
 def summarise(stages, hands, start_up, args, pipeline):
@@ -112,6 +111,12 @@ def table(report):
             f'peak memory {report["peak_memory_mib"]:.0f} MiB',
         ]
     )
+
+
+def _tell(report, as_table, path):
+    print(as_table(report))
+    if path:
+        common.write_json(path, report)
 
 
 def _size(text):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import pathlib
 from dataclasses import dataclass
 
@@ -9,6 +10,8 @@ import cv2
 import numpy as np
 
 from maskhand_ros.commands.common import CommandError
+from maskhand_ros.geometry import Camera
+from maskhand_ros.perception.types import Frame
 
 CLIP = pathlib.Path(__file__).resolve().parents[1] / 'data/demo_clip.mp4'
 
@@ -49,3 +52,25 @@ def read_clip(path=CLIP):
     return Clip(
         path, rate if rate > 1 else 30.0, K.astype(float), keypoints.astype(float), visible.astype(bool)
     )
+
+
+def clip_frames(clip, width, height, hands):
+    """Frames of the clip without end, scaled to fit width x height with grey bars; the camera is scaled with
+    them.
+
+    For one hand the left half is painted over. Decoded as they are used, so that they do not count as memory.
+    """
+    stamps = itertools.count(0, int(1e9 / clip.rate))
+    while True:
+        for rgb in clip.frames():
+            scale = min(width / rgb.shape[1], height / rgb.shape[0])
+            inner = round(rgb.shape[1] * scale), round(rgb.shape[0] * scale)
+            left, top = (width - inner[0]) // 2, (height - inner[1]) // 2
+            picture = np.full((height, width, 3), 128, np.uint8)
+            small = cv2.resize(rgb, inner, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+            if hands == 1:
+                small[:, : inner[0] // 2] = 128
+            picture[top : top + inner[1], left : left + inner[0]] = small
+            K = np.diag([scale, scale, 1.0]) @ clip.K
+            K[:2, 2] += left, top
+            yield Frame(rgb=picture, stamp_ns=next(stamps), camera=Camera(K, width, height))

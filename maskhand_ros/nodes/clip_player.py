@@ -18,6 +18,7 @@ from rclpy.duration import Duration
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
@@ -33,7 +34,8 @@ RELIABLE = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
 class ClipPlayer(Node):
     """Parameters: `video` (path; empty: the bundled clip), `camera` (number of a webcam; -1: none), `rate`
     (Hz; 0: the clip's own), `seconds` (0: to the end), `loop`, `wait_for_subscribers` (start when so many
-    are there), `frame_id`, `report` (file for a JSON with the stamps of what was sent)."""
+    are there), `frame_id`, `report` (file for a JSON with the stamps of what was sent), and the QoS of the
+    pictures as usual: `qos_overrides./image.publisher.reliability`."""
 
     def __init__(self):
         super().__init__('clip_player')
@@ -49,7 +51,9 @@ class ClipPlayer(Node):
         }
         for name, default in defaults.items():
             setattr(self, name, self.declare_parameter(name, default).value)
-        self._images = self.create_publisher(Image, 'image', RELIABLE)
+        self._images = self.create_publisher(
+            Image, 'image', RELIABLE, qos_overriding_options=QoSOverridingOptions.with_default_policies()
+        )
         self._infos = self.create_publisher(CameraInfo, 'camera_info', RELIABLE)
         self._stamps = []
         self._open()
@@ -152,11 +156,11 @@ class ClipPlayer(Node):
             )
 
 
-def main(args=None):
+def main(args=None, player=ClipPlayer):
     """Plays and ends; exit code 1 where there is nothing to play."""
     try:
         rclpy.init(args=args)
-        ClipPlayer().play()
+        player().play()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except FileNotFoundError as error:

@@ -191,7 +191,7 @@ def _both_hands(recording, stamps_ns, truth):
         for stamp in stamps_ns
     ]
     if truth is not None:
-        in_view = np.asarray(truth['visible']).all(1)
+        in_view = np.asarray(truth['visible']).all(1)[: len(found)]  # `--seconds` ends it before the truth
     else:
         first = next((i for i, both in enumerate(found) if both), len(found))
         in_view = np.arange(len(found)) >= first

@@ -18,6 +18,11 @@ from maskhand_ros.nodes.compatibility import subscription_callback
 
 _RELIABILITY = {'reliable': ReliabilityPolicy.RELIABLE, 'best_effort': ReliabilityPolicy.BEST_EFFORT}
 
+DEPTH = 5
+"""Pictures that the middleware holds for us. The next is being put together from its fragments while the last
+waits to be fetched: with one place for both, a reliable reader loses pictures on a default Fast DDS. Those
+that are older than the newest, NewestFrame drops and counts."""
+
 SMALL = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
 """For CameraInfo: small messages that every publisher's reliability can serve."""
 
@@ -32,14 +37,9 @@ class AutoQosSubscription:
     image_transport does.
     """
 
-    def __init__(self, node, msg_type, topic, callback, policy='auto', suffix='', depth=1):
-        self._node, self._msg_type, self._callback, self._policy, self._depth = (
-            node,
-            msg_type,
-            subscription_callback(callback),
-            policy,
-            depth,
-        )
+    def __init__(self, node, msg_type, topic, callback, policy='auto', suffix='', depth=DEPTH):
+        self._node, self._msg_type, self._policy, self._depth = node, msg_type, policy, depth
+        self._callback = subscription_callback(callback)
         self.topic = node.resolve_topic_name(topic) + suffix
         self.reliability = None
         self._subscription = None

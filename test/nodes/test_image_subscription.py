@@ -17,7 +17,8 @@ def test_only_the_newest_frame_and_every_drop_counted():
     assert frames.take(timeout=0)[0] == 'third'
     frames.put('restarted', {'publication_sequence_number': 1, 'publisher_gid': 'another camera'})
     assert frames.take(timeout=0)[0] == 'restarted'
-    assert (frames.received, frames.dropped, frames.lost) == (6, 2, 2)
+    frames.put('unnumbered', {'publication_sequence_number': None, 'publisher_gid': 'camera'})
+    assert (frames.received, frames.dropped, frames.lost) == (7, 2, 2)
 
 
 @pytest.mark.parametrize('gives_info', (True, False), ids=('later', 'humble'))

@@ -1,0 +1,32 @@
+"""bench_camera: clip_player with the frames of `maskhand bench`, made beforehand, so that it costs as little
+as a camera's driver."""
+
+from __future__ import annotations
+
+import itertools
+
+from maskhand_ros.commands.clip import CLIP, clip_frames, read_clip
+from maskhand_ros.nodes.clip_player import ClipPlayer, main
+
+PICTURES = 60
+"""Made beforehand and shown again and again; of 1280x720 they take 160 MiB."""
+
+
+class BenchCamera(ClipPlayer):
+    """Parameters beside clip_player's: `width`, `height` (px), `hands` (1 or 2), `frames` (to publish)."""
+
+    def _open(self):
+        defaults = {'width': 640, 'height': 480, 'hands': 2, 'frames': 300}
+        width, height, hands, self._frames = (
+            self.declare_parameter(name, default).value for name, default in defaults.items()
+        )
+        frames = list(itertools.islice(clip_frames(read_clip(), width, height, hands), PICTURES))
+        self._made, self._camera = [frame.rgb for frame in frames], frames[0].camera
+        self._path, self._rate, self._calibrated = str(CLIP), self.rate or 30.0, True
+
+    def _pictures(self):
+        return itertools.islice(itertools.cycle(self._made), self._frames)
+
+
+if __name__ == '__main__':
+    main(player=BenchCamera)

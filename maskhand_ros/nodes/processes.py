@@ -1,0 +1,118 @@
+"""Nodes of ours as processes of one graph on this machine: started, brought up, stopped."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+
+import rclpy
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+from rclpy.node import Node
+
+from maskhand_ros.nodes.shared_files import profile_variable, share_path
+from maskhand_ros.perception.errors import ModelError
+
+CONFIGURE_SECONDS = 120
+OUR_PROFILE = profile_variable(), str(share_path('config/fastdds.xml'))
+"""(environment variable, value) that gives Fast DDS our profile."""
+
+
+def prepare_environment(profile=True):
+    """The middleware's settings for this process and its children, before ROS starts; what the user has set
+    stays. `profile` False: Fast DDS as it comes, whatever is set."""
+    if profile:
+        os.environ.setdefault(*OUR_PROFILE)
+    else:
+        os.environ.pop(OUR_PROFILE[0], None)
+    os.environ.setdefault('ROS_DOMAIN_ID', str(1 + os.getpid() % 100))  # two graphs at once must not meet
+    os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+    print(f'The graph lives in ROS_DOMAIN_ID={os.environ["ROS_DOMAIN_ID"]} on this machine only.', flush=True)
+
+
+@contextmanager
+def graph():
+    """{name: process} to fill with `start`; at the end all are stopped, the last one first.
+
+    SIGTERM ends this process as Ctrl-C does, so that it stops its children as well.
+    """
+    children = {}
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    rclpy.init(args=[], signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
+    try:
+        yield children
+    finally:
+        for name in reversed(children):
+            stop(name, children[name])
+        rclpy.try_shutdown()
+        signal.signal(signal.SIGTERM, previous)
+
+
+def start(name, parameters, *environment):
+    """Starts maskhand_ros.nodes.`name` as a process; parameters go as command-line values. `environment`:
+    pairs that it has beside ours."""
+    command = [sys.executable, '-m', f'maskhand_ros.nodes.{name}', '--ros-args', '--log-level', 'warn']
+    for key, value in parameters.items():
+        command += ['-p', f'{key}:={_as_yaml(value)}']
+    # A session of its own: Ctrl-C reaches this process only, which then stops the others in order.
+    return subprocess.Popen(command, start_new_session=True, env={**os.environ, **dict(environment)})
+
+
+def bring_up(process):
+    """Configures and activates hand_node through its lifecycle services. Raises ModelError if it cannot."""
+    node = Node('bring_up')
+    client = node.create_client(ChangeState, '/hand_node/change_state')
+    try:
+        for transition, label in (
+            (Transition.TRANSITION_CONFIGURE, 'configure'),
+            (Transition.TRANSITION_ACTIVATE, 'activate'),
+        ):
+            deadline = time.monotonic() + CONFIGURE_SECONDS
+            while not client.wait_for_service(timeout_sec=0.2):
+                expect(_in_time(process, deadline), 'hand_node did not come up', 'see its message above')
+            future = client.call_async(ChangeState.Request(transition=Transition(id=transition)))
+            while not future.done():
+                expect(_in_time(process, deadline), f'hand_node did not {label}', 'see its message above')
+                rclpy.spin_once(node, timeout_sec=0.2)
+            expect(future.result().success, f'hand_node could not {label}', 'see its message above')
+    finally:
+        node.destroy_node()
+
+
+def expect_running(children, *names):
+    """Raises ModelError if one of them has ended."""
+    for name in names:
+        expect(children[name].poll() is None, f'{name} ended while the clip played', 'see its message above')
+
+
+def stop(name, process):
+    """SIGINT, and SIGKILL for one that does not listen."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
+    try:
+        process.wait(timeout=60 if name == 'recorder' else 10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    if process.returncode:
+        print(f'{name} ended with exit status {process.returncode}', file=sys.stderr, flush=True)
+
+
+def expect(condition, what, fix):
+    """Raises ModelError unless `condition` holds."""
+    if not condition:
+        raise ModelError(what, fix)
+
+
+def _as_yaml(value):
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"'{value}'" if isinstance(value, str) else str(value)
+
+
+def _in_time(process, deadline):
+    return process.poll() is None and time.monotonic() < deadline
