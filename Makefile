@@ -3,6 +3,7 @@
 #   make demo VIDEO=file.mp4      ... on your own clip
 #   make demo CAMERA=0            ... on /dev/video0
 #   make test                     all tests, against the installed package; ARGS='-k name' goes to pytest
+#   make colcon                   colcon build and colcon test in a workspace, against the same wheels; without torch
 #   make check-paper              the model `paper` at full depth: parameters, FLOPs, export; minutes, 16 GB
 #   make audit                    known vulnerabilities and licences of what it runs on; needs the network
 #   make lint clean
@@ -33,10 +34,11 @@ export PYTHONSAFEPATH := 1
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test check-paper lint audit clean
+.PHONY: demo test colcon check-paper lint audit clean
 
 DEMO_VENV := .venv
 TEST_VENV := .venv-test-$(ROS_DISTRO)
+COLCON_VENV := .venv-colcon-$(ROS_DISTRO)
 SOURCES := CMakeLists.txt package.xml setup.py pyproject.toml \
   $(shell find maskhand_ros msg srv launch config scripts cmake vendor -type f -not -name '*.pyc')
 
@@ -44,6 +46,8 @@ SOURCES := CMakeLists.txt package.xml setup.py pyproject.toml \
 pip = $(1)/bin/python -m pip --disable-pip-version-check install --progress-bar off $(2) \
   | sed -un 's/^Collecting \([^ ]*\).*/    \1/p'
 DEMO_EXTRAS := cpu,demo
+# What pip would bring with the package and its extras cpu, demo and test: colcon installs no dependencies.
+COLCON_NEEDS := colcon-common-extensions opencv-python-headless onnxruntime rosbags pytest hypothesis scipy pyyaml
 TEST_EXTRAS := cpu,demo,train,test
 # $(call install,VENV,extras): this package, built against the wheels that the environment already holds
 install = PATH="$(abspath $(1))/bin:$$PATH" $(call pip,$(1),--no-build-isolation '.[$(2)]')
@@ -56,6 +60,19 @@ demo: $(DEMO_VENV)/.installed-$(ROS_DISTRO)
 # From another folder: here the sources would hide the installed package.
 test: $(TEST_VENV)/.installed-$(ROS_DISTRO)
 	@cd $(TEST_VENV) && AMENT_PREFIX_PATH="$$PWD" bin/pytest -c '$(CURDIR)/pyproject.toml' '$(CURDIR)/test' $(ARGS)
+
+# What needs torch is skipped; ARGS goes to pytest. tf2_msgs is not among the wheels.
+colcon: $(COLCON_VENV)/.wheels-$(ROS_DISTRO)
+	@$(call pip,$(COLCON_VENV),$(COLCON_NEEDS))
+	@mkdir -p $(COLCON_VENV)/ws && cd $(COLCON_VENV)/ws && unset PYTHONSAFEPATH && \
+	export AMENT_PREFIX_PATH='$(abspath $(COLCON_VENV))' CMAKE_PREFIX_PATH='$(abspath $(COLCON_VENV))' \
+	  PATH="$(abspath $(COLCON_VENV))/bin:$$PATH" PYTEST_ADDOPTS="$(ARGS)" && \
+	colcon build --base-paths '$(CURDIR)' '$(CURDIR)/vendor/tf2_msgs' \
+	  --cmake-args -DCMAKE_PROJECT_INCLUDE='$(CURDIR)/cmake/wheel_fixups.cmake' \
+	  -DPython3_EXECUTABLE='$(abspath $(COLCON_VENV))/bin/python' && \
+	set +u && source install/setup.bash && \
+	colcon test --base-paths '$(CURDIR)' --packages-select maskhand_ros --return-code-on-test-failure \
+	  --event-handlers console_direct+
 
 check-paper: $(TEST_VENV)/.installed-$(ROS_DISTRO)
 	@cd $(TEST_VENV) && bin/python -m maskhand_ros.training.check_paper

@@ -101,6 +101,10 @@ class AutoQosSubscription:
         )
 
 
+HAND_OVER = 0.005
+"""Seconds that the receiving thread gives an idle worker to fetch a frame."""
+
+
 class NewestFrame:
     """A mailbox with one slot between the receiving and the working thread: a frame that is not fetched in
     time is dropped.
@@ -112,6 +116,7 @@ class NewestFrame:
     def __init__(self):
         self._condition = threading.Condition()
         self._slot = None
+        self._awaited = False
         self._last_sequence = {}
         self._last_arrival = time.monotonic()
         self.received = self.dropped = self.lost = 0
@@ -126,15 +131,19 @@ class NewestFrame:
                 self.dropped += 1
             self._last_arrival = time.monotonic()
             self._slot = msg, self._last_arrival
-            self._condition.notify()
+            if self._awaited:
+                # Else the next of a burst replaces this one before the interpreter lets the worker run.
+                self._condition.notify_all()
+                self._condition.wait_for(lambda: self._slot is None, HAND_OVER)
 
     def take(self, timeout):
         """(message, arrival on the monotonic clock in s) of the newest frame, or None after `timeout` s
         without one."""
         with self._condition:
-            if self._slot is None:
-                self._condition.wait(timeout)
-            newest, self._slot = self._slot, None
+            self._awaited = True
+            self._condition.wait_for(lambda: self._slot is not None, timeout)
+            newest, self._slot, self._awaited = self._slot, None, False
+            self._condition.notify_all()
             return newest
 
     def age(self):

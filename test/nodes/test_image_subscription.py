@@ -1,6 +1,8 @@
 """Only the newest frame, and every other one counted; with the rclpy of Humble too."""
 
 import inspect
+import threading
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -19,6 +21,24 @@ def test_only_the_newest_frame_and_every_drop_counted():
     assert frames.take(timeout=0)[0] == 'restarted'
     frames.put('unnumbered', {'publication_sequence_number': None, 'publisher_gid': 'camera'})
     assert (frames.received, frames.dropped, frames.lost) == (7, 2, 2)
+
+
+def test_two_that_arrive_together_are_both_looked_at_if_nothing_else_is():
+    frames, taken = NewestFrame(), []
+
+    def work():
+        while len(taken) < 200:
+            taken.append(frames.take(timeout=10)[0])
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    for number in range(0, 200, 2):
+        while len(taken) < number or not frames._awaited:
+            time.sleep(0.0005)
+        frames.put(number)
+        frames.put(number + 1)
+    worker.join()
+    assert taken == list(range(200)) and not frames.dropped
 
 
 @pytest.mark.parametrize('gives_info', (True, False), ids=('later', 'humble'))

@@ -6,7 +6,6 @@ import shutil
 from hashlib import sha256
 
 import numpy as np
-import onnx
 import onnxruntime
 import pytest
 
@@ -101,6 +100,7 @@ def test_an_error_on_the_cpu_is_no_matter_of_the_device():
 
 @pytest.mark.parametrize('newer', ('opset', 'ir_version'))
 def test_a_model_newer_than_onnx_runtime_says_so(tmp_path, newer):
+    onnx = pytest.importorskip('onnx')
     folder = shutil.copytree(SHIPPED, tmp_path / 'weights')
     model = onnx.load(folder / 'landmarks.onnx')
     if newer == 'opset':
