@@ -75,8 +75,11 @@ class Graph:
 
     def hear(self, msg_type, topic, qos=10):
         heard = []
-        self.node.create_subscription(msg_type, topic, heard.append, qos)
+        self.hear_each(msg_type, topic, heard.append, qos)
         return heard
+
+    def hear_each(self, msg_type, topic, callback, qos=10):
+        self.node.create_subscription(msg_type, topic, callback, qos)
 
     @staticmethod
     def wait(condition, seconds=20):
