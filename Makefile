@@ -3,6 +3,8 @@
 #   make demo VIDEO=file.mp4      ... on your own clip
 #   make demo CAMERA=0            ... on /dev/video0
 #   make test                     all tests, against the installed package; ARGS='-k name' goes to pytest
+#   make soak MINUTES=30          hand_node at 30 Hz through random faults: memory, latency, recovery; SEED=n again
+#   make four-cameras             four cameras at 5 Hz with a hand_node each: rate, latency, CPU
 #   make check-paper              the model `paper` at full depth: parameters, FLOPs, export; minutes, 16 GB
 #   make audit                    known vulnerabilities and licences of what it runs on; needs the network
 #   make lint clean
@@ -33,8 +35,9 @@ export PYTHONSAFEPATH := 1
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test check-paper lint audit clean
+.PHONY: demo test soak four-cameras check-paper lint audit clean
 
+MINUTES ?= 30
 DEMO_VENV := .venv
 TEST_VENV := .venv-test-$(ROS_DISTRO)
 SOURCES := CMakeLists.txt package.xml setup.py pyproject.toml \
@@ -57,6 +60,13 @@ demo: $(DEMO_VENV)/.installed-$(ROS_DISTRO)
 # From another folder: here the sources would hide the installed package.
 test: $(TEST_VENV)/.installed-$(ROS_DISTRO)
 	@cd $(TEST_VENV) && AMENT_PREFIX_PATH="$$PWD" bin/pytest -c '$(CURDIR)/pyproject.toml' '$(CURDIR)/test' $(ARGS)
+
+# As scripts they need the folder that they lie in on the path; it hides nothing.
+soak: $(TEST_VENV)/.installed-$(ROS_DISTRO)
+	@cd $(TEST_VENV) && PYTHONSAFEPATH= bin/python '$(CURDIR)/test/nodes/soak.py' --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
+
+four-cameras: $(TEST_VENV)/.installed-$(ROS_DISTRO)
+	@cd $(TEST_VENV) && PYTHONSAFEPATH= bin/python '$(CURDIR)/test/nodes/four_cameras.py'
 
 check-paper: $(TEST_VENV)/.installed-$(ROS_DISTRO)
 	@cd $(TEST_VENV) && bin/python -m maskhand_ros.training.check_paper

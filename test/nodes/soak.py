@@ -103,7 +103,9 @@ class Soak:
 
     def _sample(self):
         memory = self.node.memory()
-        sample = Sample(self._minute(), memory['Rss'], memory['Anonymous'], self.node.files(), self.node.threads())
+        sample = Sample(
+            self._minute(), memory['Rss'], memory['Anonymous'], self.node.files(), self.node.threads()
+        )
         self.record.samples.append(sample)
 
     def _hands(self, msg):

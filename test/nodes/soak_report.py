@@ -86,9 +86,9 @@ def line(record, begin):
     latency = _latency([s for minute, s in record.latencies if minute >= begin])
     faults = sum(map(len, record.recoveries.values()))
     return (
-        f'{now.minute:5.1f} min: RSS {now.rss:.1f} MB (anonymous {now.anonymous:.1f}), files {now.files}, threads '
-        f'{now.threads}, latency {latency}, {faults} faults, {record.restarts} restarts, '
-        f'{record.crashes} crashes, {len(record.reasons)} reasons in diagnostics'
+        f'{now.minute:5.1f} min: RSS {now.rss:.1f} MB (anonymous {now.anonymous:.1f}), '
+        f'files {now.files}, threads {now.threads}, latency {latency}, {faults} faults, '
+        f'{record.restarts} restarts, {record.crashes} crashes, {len(record.reasons)} reasons in diagnostics'
     )
 
 

@@ -96,7 +96,7 @@ class Stream:
         index, due = 0, time.monotonic()
         while self._running:
             due = max(due + self._period, time.monotonic())  # as a camera, it leaves out what it is late for
-            time.sleep(due - time.monotonic() if due > time.monotonic() else 0)
+            time.sleep(max(0.0, due - time.monotonic()))
             with self._lock:
                 if self._context is None or self._silent:
                     continue
