@@ -1,5 +1,6 @@
 """A hand_node in a process of its own, as on a robot: its states, and what it takes from the machine."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -19,20 +20,27 @@ TRANSITIONS = {
 
 
 class NodeProcess:
-    """Starts unconfigured. `graph` is the Graph whose node asks it; `log`: a file for what it writes."""
+    """Starts unconfigured. `graph` is the Graph whose node asks it; `log`: a file for what it writes;
+    `environment`: variables of its own."""
 
-    def __init__(self, graph, namespace, log=None, **parameters):
+    def __init__(self, graph, namespace, log=None, environment=None, **parameters):
         self._graph, self.name = graph, f'{namespace}/hand_node'
         command = [sys.executable, '-m', 'maskhand_ros.nodes.hand_node', '--ros-args', '--log-level', 'warn']
         command += ['-r', f'__ns:={namespace}', '-r', f'/diagnostics:={namespace}/diagnostics']
         for name, value in parameters.items():
             command += ['-p', f'{name}:={value}']
-        self._process = subprocess.Popen(command, stdout=log, stderr=log)
         self._change_state = graph.node.create_client(ChangeState, f'{self.name}/change_state')
         self._set_parameters = graph.node.create_client(SetParameters, f'{self.name}/set_parameters')
-        graph.wait(
-            lambda: self._change_state.service_is_ready() and self._set_parameters.service_is_ready(), 60
+        # A session of its own: Ctrl-C reaches the test only, which ends it in order.
+        self._process = subprocess.Popen(
+            command, stdout=log, stderr=log, env={**os.environ, **(environment or {})}, start_new_session=True
         )
+        services = self._change_state, self._set_parameters
+        try:
+            graph.wait(lambda: all(service.service_is_ready() for service in services), 60)
+        except BaseException:
+            self.end()
+            raise
 
     def change(self, *transitions):
         """Goes through TRANSITIONS by name; AssertionError where one fails."""

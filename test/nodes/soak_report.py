@@ -52,10 +52,11 @@ def slope(record):
 
 
 def slope_limit(record):
-    """0.1 MB a minute over 20 minutes. Over less time more is allowed, down to 2 MB in all: what Python and
-    glibc shift between their pools, whatever leaks or does not."""
+    """0.1 MB a minute over 20 minutes; more over less time, 2.8 over the two of a run of three minutes. What
+    nothing but noise gives: RSS wanders by 3 MB as cameras and their shared memory come and go, and of the
+    line through 15 such samples a minute three standard errors are 3 * 3 * sqrt(12 / 15) / T^1.5."""
     minutes, _ = window(record)
-    return max(0.1, 2.0 / (minutes[-1] - minutes[0]))
+    return max(0.1, 8 / (minutes[-1] - minutes[0]) ** 1.5)
 
 
 def broken(record):
