@@ -21,6 +21,7 @@ from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from maskhand_ros.nodes import parameters
 from maskhand_ros.nodes.diagnostics import Diagnostics
 from maskhand_ros.nodes.inputs import Inputs
+from maskhand_ros.nodes.memory import limit_arenas, return_freed_memory
 from maskhand_ros.nodes.outputs import Outputs, diagnostics_publisher
 from maskhand_ros.nodes.worker import Worker
 from maskhand_ros.perception.errors import ModelError
@@ -148,6 +149,7 @@ class HandNode(LifecycleNode):
         if self._outputs is not None:
             self._outputs.close()
         self._outputs = self.pipeline = None
+        return_freed_memory()
 
     # timers and services
 
@@ -207,6 +209,7 @@ def _spin(executor, node):
 
 def main(args=None):
     """Runs the node until SIGINT or SIGTERM; exit code 0 then, 1 for a parameter that cannot be."""
+    limit_arenas()
     node = None
     try:
         rclpy.init(args=args)
