@@ -144,6 +144,7 @@ class HandNode(LifecycleNode):
             self._worker.stop()
             self._inputs.close()
         self._worker = self._inputs = None
+        return_freed_memory()
 
     def _release(self):
         if self._outputs is not None:
