@@ -4,6 +4,8 @@
 #   make demo CAMERA=0            ... on /dev/video0
 #   make test                     all tests, against the installed package; ARGS='-k name' goes to pytest
 #   make colcon                   colcon build and colcon test in a workspace, against the same wheels; without torch
+#   make soak MINUTES=30          hand_node at 30 Hz through random faults: memory, latency, recovery; SEED=n again
+#   make four-cameras             four cameras at 5 Hz with a hand_node each: rate, latency, CPU
 #   make check-paper              the model `paper` at full depth: parameters, FLOPs, export; minutes, 16 GB
 #   make audit                    known vulnerabilities and licences of what it runs on; needs the network
 #   make lint clean
@@ -34,8 +36,9 @@ export PYTHONSAFEPATH := 1
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test colcon check-paper lint audit clean
+.PHONY: demo test colcon soak four-cameras check-paper lint audit clean
 
+MINUTES ?= 30
 DEMO_VENV := .venv
 TEST_VENV := .venv-test-$(ROS_DISTRO)
 COLCON_VENV := .venv-colcon-$(ROS_DISTRO)
@@ -74,6 +77,13 @@ colcon: $(COLCON_VENV)/.wheels-$(ROS_DISTRO)
 	colcon test --base-paths '$(CURDIR)' --packages-select maskhand_ros --return-code-on-test-failure \
 	  --event-handlers console_direct+
 
+# As scripts they need the folder that they lie in on the path; it hides nothing.
+soak: $(TEST_VENV)/.installed-$(ROS_DISTRO)
+	@cd $(TEST_VENV) && PYTHONSAFEPATH= bin/python '$(CURDIR)/test/nodes/soak.py' --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
+
+four-cameras: $(TEST_VENV)/.installed-$(ROS_DISTRO)
+	@cd $(TEST_VENV) && PYTHONSAFEPATH= bin/python '$(CURDIR)/test/nodes/four_cameras.py'
+
 check-paper: $(TEST_VENV)/.installed-$(ROS_DISTRO)
 	@cd $(TEST_VENV) && bin/python -m maskhand_ros.training.check_paper
 
@@ -90,7 +100,7 @@ audit: $(DEMO_VENV)/.installed-$(ROS_DISTRO)
 	$(DEMO_VENV)/bin/pip-audit --no-deps --disable-pip -r $(DEMO_VENV)/runtime.txt
 
 clean:
-	rm -rf .venv .venv-test-* build install log demo_out *.egg-info
+	rm -rf .venv .venv-test-* .venv-colcon-* build install log demo_out *.egg-info
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 
 # An environment holds one distribution only: a change of it, or of its list, starts a new one.

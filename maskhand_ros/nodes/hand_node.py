@@ -21,6 +21,7 @@ from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from maskhand_ros.nodes import parameters
 from maskhand_ros.nodes.diagnostics import Diagnostics
 from maskhand_ros.nodes.inputs import Inputs
+from maskhand_ros.nodes.memory import limit_arenas, return_freed_memory
 from maskhand_ros.nodes.outputs import Outputs, diagnostics_publisher
 from maskhand_ros.nodes.worker import Worker
 from maskhand_ros.perception.errors import ModelError
@@ -96,7 +97,9 @@ class HandNode(LifecycleNode):
         else:
             self.diagnostics.failure = None
             self._outputs = Outputs(self, self.pipeline.hand_model, values)
-            self.get_logger().info(f'{self.pipeline.model_name} on {self.pipeline.device.providers[0]} is ready')
+            self.get_logger().info(
+                f'{self.pipeline.model_name} on {self.pipeline.device.providers[0]} is ready'
+            )
             return super().on_configure(state)
         self.pipeline = None
         self.get_logger().error('cannot configure: {}. Fix: {}'.format(*self.diagnostics.failure))
@@ -149,11 +152,13 @@ class HandNode(LifecycleNode):
             self._stuck = None if self._worker.stop() else self._worker
             self._inputs.close()
         self._worker = self._inputs = None
+        return_freed_memory()
 
     def _release(self):
         if self._outputs is not None:
             self._outputs.close()
         self._outputs = self.pipeline = None
+        return_freed_memory()
 
     # timers and services
 
@@ -207,6 +212,7 @@ def _spin(executor, node):
 
 def main(args=None):
     """Runs the node until SIGINT or SIGTERM; exit code 0 then, 1 for a parameter that cannot be."""
+    limit_arenas()
     node = None
     try:
         rclpy.init(args=args)

@@ -121,10 +121,10 @@ class NewestFrame:
         self._last_arrival = time.monotonic()
         self.received = self.dropped = self.lost = 0
 
-    def put(self, msg, info=None):
+    def put(self, msg, info):
         """Takes a message (subscription callback) with its MessageInfo; the one that waited is dropped."""
         with self._condition:
-            missed = self._missed(info or {})
+            missed = self._missed(info)
             self.received += 1 + missed
             self.lost += missed
             if self._slot is not None:

@@ -24,7 +24,7 @@ class Inputs:
             node,
             CompressedImage if compressed else Image,
             'image',
-            lambda msg, info: self.frames.put(msg, info),
+            self.frames.put,
             policy,
             suffix='/compressed' if compressed else '',
         )

@@ -1,9 +1,6 @@
 """hand_node in a real ROS graph: lifecycle, faults, QoS, parameters. The models are the shipped ones."""
 
 import array
-import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -11,8 +8,7 @@ import pytest
 import yaml
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseWithCovarianceStamped
-from lifecycle_msgs.msg import State, Transition
-from lifecycle_msgs.srv import ChangeState
+from lifecycle_msgs.msg import State
 from rclpy.exceptions import InvalidParameterValueException
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
@@ -169,25 +165,6 @@ def test_values_out_of_bounds_are_refused(graph):
     assert not node.set_parameters([Parameter('jpeg_quality', value=0)])[0].successful
     assert node.set_parameters([Parameter('jpeg_quality', value=50)])[0].successful
     assert not node.set_parameters([Parameter('threads', value=3)])[0].successful, 'read when the node starts'
-
-
-@pytest.mark.parametrize('number', (signal.SIGINT, signal.SIGTERM))
-def test_signals_end_an_active_node_cleanly(graph, number):
-    namespace = f'/ending{number}'
-    process = subprocess.Popen(
-        [sys.executable, '-m', 'maskhand_ros.nodes.hand_node', '--ros-args', '-r', f'__ns:={namespace}']
-    )
-    try:
-        client = graph.node.create_client(ChangeState, f'{namespace}/hand_node/change_state')
-        graph.wait(client.service_is_ready, 60)
-        for transition in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
-            answer = client.call_async(ChangeState.Request(transition=Transition(id=transition)))
-            graph.wait(answer.done, 60)
-            assert answer.result().success
-        process.send_signal(number)
-        assert process.wait(timeout=10) == 0
-    finally:
-        process.kill()
 
 
 def watch(graph, namespace, rgb, info, count=6, **parameter_values):

@@ -35,8 +35,8 @@ def test_two_that_arrive_together_are_both_looked_at_if_nothing_else_is():
     for number in range(0, 200, 2):
         while len(taken) < number or not frames._awaited:
             time.sleep(0.0005)
-        frames.put(number)
-        frames.put(number + 1)
+        frames.put(number, {})
+        frames.put(number + 1, {})
     worker.join()
     assert taken == list(range(200)) and not frames.dropped
 
