@@ -1,9 +1,11 @@
-"""Subscriptions to pictures: the reliability that the publishers offer, and only the newest frame."""
+"""Subscriptions to pictures: the reliability that the publishers offer, and the newest frame."""
 
 from __future__ import annotations
 
 import threading
 import time
+from collections import deque
+from statistics import median
 
 from rclpy.qos import (
     DurabilityPolicy,
@@ -15,6 +17,7 @@ from rclpy.qos import (
 )
 
 from maskhand_ros.nodes.compatibility import subscription_callback
+from maskhand_ros.nodes.messages import stamp_to_ns
 
 _RELIABILITY = {'reliable': ReliabilityPolicy.RELIABLE, 'best_effort': ReliabilityPolicy.BEST_EFFORT}
 
@@ -104,47 +107,77 @@ class AutoQosSubscription:
 HAND_OVER = 0.005
 """Seconds that the receiving thread gives an idle worker to fetch a frame."""
 
+WAITING = 3
+"""Frames that wait their turn at most, while the worker keeps up."""
+
+_KEEPS_UP, _REMEMBERED = 0.9, 15
+"""Share of the time from frame to frame that the worker may need for one to count as keeping up, by the
+medians of the last so many."""
+
 
 class NewestFrame:
-    """A mailbox with one slot between the receiving and the working thread: a frame that is not fetched in
-    time is dropped.
+    """A mailbox between the receiving and the working thread.
 
-    `received` counts frames sent to us; `dropped` those that a newer one replaced here; `lost` those that the
+    Where the worker needs longer than the camera, only the newest frame waits, so that its hands are never
+    older than they must be. Where it keeps up, up to WAITING do: frames that were late on the way arrive
+    together, and there is time for each. The others are dropped.
+
+    `received` counts frames sent to us; `dropped` those that newer ones replaced here; `lost` those that the
     middleware replaced or lost (seen as gaps in the publisher's sequence numbers).
     """
 
     def __init__(self):
         self._condition = threading.Condition()
-        self._slot = None
+        self._frames = deque()
         self._awaited = False
-        self._last_sequence = {}
+        self._intervals, self._needed = (deque(maxlen=_REMEMBERED) for _ in range(2))
+        self._last_sequence, self._last_stamp, self._taken = {}, None, None
         self._last_arrival = time.monotonic()
         self.received = self.dropped = self.lost = 0
 
     def put(self, msg, info):
-        """Takes a message (subscription callback) with its MessageInfo; the one that waited is dropped."""
+        """Takes an image message (subscription callback) with its MessageInfo."""
         with self._condition:
             missed = self._missed(info)
             self.received += 1 + missed
             self.lost += missed
-            if self._slot is not None:
-                self.dropped += 1
             self._last_arrival = time.monotonic()
-            self._slot = msg, self._last_arrival
+            self._learn_interval(stamp_to_ns(msg.header.stamp))
+            self._frames.append((msg, self._last_arrival))
+            self._drop_old()
             if self._awaited:
                 # Else the next of a burst replaces this one before the interpreter lets the worker run.
                 self._condition.notify_all()
-                self._condition.wait_for(lambda: self._slot is None, HAND_OVER)
+                self._condition.wait_for(lambda: not self._frames, HAND_OVER)
 
     def take(self, timeout):
-        """(message, arrival on the monotonic clock in s) of the newest frame, or None after `timeout` s
-        without one."""
+        """(message, arrival on the monotonic clock in s) of the next frame to look at, or None after
+        `timeout` s without one. Who takes one is busy with it until the next call."""
         with self._condition:
+            if self._taken is not None:
+                self._needed.append(time.monotonic() - self._taken)
+                self._drop_old()
             self._awaited = True
-            self._condition.wait_for(lambda: self._slot is not None, timeout)
-            newest, self._slot, self._awaited = self._slot, None, False
+            self._condition.wait_for(lambda: self._frames, timeout)
+            frame = self._frames.popleft() if self._frames else None
+            self._awaited, self._taken = False, frame and time.monotonic()
             self._condition.notify_all()
-            return newest
+            return frame
+
+    def _drop_old(self):
+        keeps_up = (
+            self._needed
+            and self._intervals
+            and median(self._needed) < _KEEPS_UP * median(self._intervals) * 1e-9
+        )
+        while len(self._frames) > (WAITING if keeps_up else 1):
+            self._frames.popleft()
+            self.dropped += 1
+
+    def _learn_interval(self, stamp):
+        if self._last_stamp is not None and stamp > self._last_stamp:
+            self._intervals.append(stamp - self._last_stamp)
+        self._last_stamp = stamp
 
     def age(self):
         """Seconds since the last frame came, or since the mailbox was made."""
