@@ -14,9 +14,10 @@ from maskhand_ros.msg import HandArray
 from maskhand_ros.nodes.messages import stamp_to_ns
 
 LIVES = 50
-GROWTH = 8.0
-"""MB that 40 lives may add to memory of its own. (RSS also counts the pages of the camera's shared memory that
-were touched so far, up to 32 MB.)"""
+GROWTH = 32.0
+"""MB that 40 lives may add to memory of its own, 0.8 MB each; one network that is kept is several. What glibc
+keeps of freed memory steps up and down by as much. (RSS also counts the pages of the camera's shared memory
+that were touched so far.)"""
 
 
 @pytest.fixture
@@ -86,7 +87,8 @@ def test_a_camera_faster_than_the_models_has_its_newest_pictures_answered(graph,
     heard = np.array([at for at, _ in answers[10:150]])
     age = heard - [camera.sent[stamp] for _, stamp in answers[10:150]]
     two_pictures = heard[2:] - heard[:-2]
-    assert np.mean(age[2:] <= two_pictures) > 0.95  # the rest: this process, which hears late
+    # The rest: this process, which hears late on a busy machine. Of a queue all would be older.
+    assert np.mean(age[2:] <= two_pictures) > 0.8
     with camera.silence():
         names = 'received', 'processed', 'dropped', 'lost'
         counts = graph.wait(lambda: _settled([int(told[name]) for name in names]))
