@@ -29,7 +29,7 @@ def add_arguments(parser):
         '--hands', type=int, choices=(1, 2), default=2, help='hands in the picture (default 2)'
     )
     parser.add_argument('--size', default='640x480', metavar='WxH', help='of the pictures (default 640x480)')
-    parser.add_argument('--frames', type=int, default=300, help='frames to measure (default 300)')
+    parser.add_argument('--frames', type=common.whole(1), default=300, help='frames to measure (default 300)')
     parser.add_argument('--json', metavar='OUT', help='write the figures to this file')
     ros = parser.add_argument_group('ROS 2')
     ros.add_argument('--ros', action='store_true', help='through a graph of three processes')
@@ -53,6 +53,9 @@ def run(args):
     if args.ros:
         from maskhand_ros.nodes import bench_graph
 
+        if args.frames < bench_graph.FEWEST_FRAMES:
+            fix = f'give {bench_graph.FEWEST_FRAMES} or more: CPU is sampled ten times a second'
+            raise common.CommandError(f'--frames {args.frames} is too few with --ros', fix)
         _tell(bench_graph.measure(args, width, height), bench_graph.table, args.json)
         return
     clip = read_clip()

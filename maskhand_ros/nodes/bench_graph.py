@@ -21,6 +21,8 @@ from maskhand_ros.nodes.messages import stamp_to_ns
 WARM_UP_FRAMES = 30
 """Neither timed nor expected to arrive: the tracker finds its hands, and the middleware its peers."""
 
+FEWEST_FRAMES = 30
+
 AROUND = 'wait', 'decode', 'publish', 'total'
 """Stages of hand_node that are not the pipeline's."""
 
@@ -74,6 +76,7 @@ def measure(args, width, height):
             listener.destroy_node()
         processes.expect(player_report.exists(), 'the camera ended without a report', 'see its message above')
         stamps = json.loads(player_report.read_text())['stamps_ns']
+        processes.expect(len(stamps) == camera['frames'], 'the camera ended early', 'see its message above')
     named = {name: getattr(args, name) for name in ('size', 'hands', 'fastdds', 'camera_qos', 'threads')}
     return {**named, **summarise(np.array(stamps), listener.answers, listener.told, cpu)}
 

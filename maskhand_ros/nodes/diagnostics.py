@@ -65,6 +65,16 @@ class Diagnostics:
         """The worker gave a picture up."""
         self._busy_since = None
 
+    def forget_hands(self):
+        """No hand is followed any more."""
+        self.hands = []
+
+    def forget_times(self):
+        """Other models, or another device: what was measured before says nothing of them."""
+        with self._lock:
+            self._times.clear()
+            self._ages.clear()
+
     @property
     def busy(self):
         """Whether the worker has a picture in hand."""
@@ -193,7 +203,10 @@ class Diagnostics:
             if saved:
                 level, text = WARN, f'to stay below max_latency: {saved}'
             if device.lost:
-                level, text = WARN, f'the CPU stands in for {device.name}: {device.lost}'
+                level, text = (
+                    WARN,
+                    f'the CPU stands in for {device.name}: {device.lost}; configure again to retry',
+                )
         recent = self.faults.recent()
         busy = self._busy_since
         if self.failure:
@@ -225,5 +238,5 @@ def _why_silent(image):
         return 'nobody publishes it; start the camera or remap `image`'
     misfits = image.misfits()
     if misfits:
-        return f'{"; ".join(misfits)}. Set image_qos to auto, or remap `image`'
+        return '. '.join(misfits)
     return 'its publisher is silent; look at the camera'

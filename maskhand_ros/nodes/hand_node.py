@@ -89,33 +89,29 @@ class HandNode(LifecycleNode):
                 )
             )
             self.pipeline.warm_up()
-        except ModelError as error:
-            self.diagnostics.failure = error.what, error.fix
-        except Exception as error:  # rclpy would swallow it; an unexpected one must be seen as well
-            self.get_logger().error(traceback.format_exc())
-            self.diagnostics.failure = f'{type(error).__name__}: {error}', 'report this with the log above'
-        else:
-            self.diagnostics.failure = None
             self._outputs = Outputs(self, self.pipeline.hand_model, values)
-            self.get_logger().info(
-                f'{self.pipeline.model_name} on {self.pipeline.device.providers[0]} is ready'
-            )
-            return super().on_configure(state)
-        self.pipeline = None
-        self.get_logger().error('cannot configure: {}. Fix: {}'.format(*self.diagnostics.failure))
-        return FAILURE
+        except Exception as error:
+            self._release()
+            return self._failed('configure', error)
+        self.diagnostics.failure = None
+        self.diagnostics.forget_times()
+        self.get_logger().info(f'{self.pipeline.model_name} on {self.pipeline.device.providers[0]} is ready')
+        return super().on_configure(state)
 
     def on_activate(self, state):
         """Subscribes and starts the worker. FAILURE while one from before is stuck in a picture."""
-        if self._stuck is not None and self._stuck.is_busy:
-            self.get_logger().error(
-                'cannot activate: still busy with a picture from before; restart the node'
-            )
-            return FAILURE
         result = super().on_activate(state)
-        self._outputs.publish_topology()
-        self._inputs = Inputs(self)
-        self._worker = Worker(self, self.pipeline, self._inputs, self._outputs, self.diagnostics)
+        try:
+            if self._stuck is not None and self._stuck.is_busy:
+                raise ModelError('the worker is still busy with a picture from before', 'restart the node')
+            self._outputs.publish_topology()
+            self._inputs = Inputs(self)
+            self._worker = Worker(self, self.pipeline, self._inputs, self._outputs, self.diagnostics)
+        except Exception as error:
+            self._stop()
+            super().on_deactivate(state)
+            return self._failed('activate', error)
+        self.diagnostics.failure = None
         self.get_logger().info(f'looking at {self._inputs.image.topic}')
         return result
 
@@ -150,8 +146,10 @@ class HandNode(LifecycleNode):
     def _stop(self):
         if self._worker is not None:
             self._stuck = None if self._worker.stop() else self._worker
+        if self._inputs is not None:
             self._inputs.close()
         self._worker = self._inputs = None
+        self.diagnostics.forget_hands()
         return_freed_memory()
 
     def _release(self):
@@ -159,6 +157,17 @@ class HandNode(LifecycleNode):
             self._outputs.close()
         self._outputs = self.pipeline = None
         return_freed_memory()
+
+    def _failed(self, step, error):
+        """FAILURE, after it was told: rclpy would swallow what a transition raises."""
+        if isinstance(error, ModelError):
+            self.diagnostics.failure = error.what, error.fix
+        else:
+            self.get_logger().error(traceback.format_exc())
+            self.diagnostics.failure = f'{type(error).__name__}: {error}', 'report this with the log above'
+        what, fix = self.diagnostics.failure
+        self.get_logger().error(f'cannot {step}: {what}. Fix: {fix}')
+        return FAILURE
 
     # timers and services
 
@@ -204,10 +213,9 @@ def _spin(executor, node):
             return
         except Exception as error:
             if rclpy.ok():  # else it is a callback that the shutdown cut off
-                node.get_logger().error(traceback.format_exc())
-                node.diagnostics.faults.add(
-                    f'{type(error).__name__} in a callback', f'{str(error)[:200]}; report this with the log'
-                )
+                remedy = f'{str(error)[:200]}; report this with the log'
+                if node.diagnostics.faults.add(f'{type(error).__name__} in a callback', remedy):
+                    node.get_logger().error(traceback.format_exc())
 
 
 def main(args=None):

@@ -7,6 +7,7 @@ import time
 from collections import deque
 from statistics import median
 
+import numpy as np
 from rclpy.qos import (
     DurabilityPolicy,
     HistoryPolicy,
@@ -50,9 +51,7 @@ class AutoQosSubscription:
 
     def follow_publishers(self):
         """Subscribes anew if the publishers now offer something else (policy `auto` only)."""
-        offers = [
-            info.qos_profile.reliability for info in self._node.get_publishers_info_by_topic(self.topic)
-        ]
+        offers = [info.qos_profile.reliability for info in self._publishers() if self._is_ours(info)]
         if self._policy != 'auto' or not offers:
             return
         wanted = _RELIABILITY[
@@ -66,19 +65,19 @@ class AutoQosSubscription:
         return self._node.count_publishers(self.topic)
 
     def misfits(self):
-        """Why nothing can come from a publisher of the topic: one line for each that sends another type or
-        offers less than is asked for."""
+        """Why nothing can come from a publisher of the topic, and what to do: one line for each that sends
+        another type or offers less than is asked for."""
         lines = []
-        for info in self._node.get_publishers_info_by_topic(self.topic):
+        for info in self._publishers():
             compatible, reason = qos_check_compatible(info.qos_profile, self._qos(self.reliability))
-            own = self._msg_type.__module__.split('.')[0] + '/msg/' + self._msg_type.__name__
-            if info.topic_type != own:
-                lines.append(f'{info.node_name} sends {info.topic_type}, not {own}')
+            if not self._is_ours(info):
+                remedy = 'set `compressed` as it sends, or remap `image`'
+                lines.append(f'{info.node_name} sends {info.topic_type}, not {self._type_name}; {remedy}')
             elif compatible == QoSCompatibility.ERROR:
                 offered = info.qos_profile.reliability.name.lower()
                 lines.append(
                     f'{info.node_name} offers {offered}, image_qos asks for {self.reliability.name.lower()} '
-                    f'({reason.removeprefix("ERROR: ").strip("; ")})'
+                    f'({reason.removeprefix("ERROR: ").strip("; ")}); set image_qos to auto'
                 )
         return lines
 
@@ -87,6 +86,16 @@ class AutoQosSubscription:
         if self._subscription is not None:
             self._node.destroy_subscription(self._subscription)
             self._subscription = None
+
+    def _publishers(self):
+        return self._node.get_publishers_info_by_topic(self.topic)
+
+    def _is_ours(self, info):
+        return info.topic_type == self._type_name
+
+    @property
+    def _type_name(self):
+        return f'{self._msg_type.__module__.split(".")[0]}/msg/{self._msg_type.__name__}'
 
     def _subscribe(self, reliability):
         self.close()
@@ -111,8 +120,12 @@ WAITING = 3
 """Frames that wait their turn at most, while the worker keeps up."""
 
 _KEEPS_UP, _REMEMBERED = 0.9, 15
-"""Share of the time from frame to frame that the worker may need for one to count as keeping up, by the
-medians of the last so many."""
+"""Share of the time from frame to frame that the worker may need for one to count as keeping up, by the last
+so many."""
+
+_GAP, _PUBLISHERS = 300, 8
+"""Frames that one publisher can lose at once (10 s): a wider gap is another publisher's, where the middleware
+does not tell them apart. Publishers whose numbers are remembered."""
 
 
 class NewestFrame:
@@ -130,8 +143,8 @@ class NewestFrame:
         self._condition = threading.Condition()
         self._frames = deque()
         self._awaited = False
-        self._intervals, self._needed = (deque(maxlen=_REMEMBERED) for _ in range(2))
-        self._last_sequence, self._last_stamp, self._taken = {}, None, None
+        self._stamps, self._arrivals, self._needed = (deque(maxlen=_REMEMBERED) for _ in range(3))
+        self._last_sequence, self._taken = {}, None
         self._last_arrival = time.monotonic()
         self.received = self.dropped = self.lost = 0
 
@@ -142,7 +155,8 @@ class NewestFrame:
             self.received += 1 + missed
             self.lost += missed
             self._last_arrival = time.monotonic()
-            self._learn_interval(stamp_to_ns(msg.header.stamp))
+            self._stamps.append(stamp_to_ns(msg.header.stamp) * 1e-9)
+            self._arrivals.append(self._last_arrival)
             self._frames.append((msg, self._last_arrival))
             self._drop_old()
             if self._awaited:
@@ -165,19 +179,18 @@ class NewestFrame:
             return frame
 
     def _drop_old(self):
-        keeps_up = (
-            self._needed
-            and self._intervals
-            and median(self._needed) < _KEEPS_UP * median(self._intervals) * 1e-9
-        )
+        keeps_up = self._needed and median(self._needed) < _KEEPS_UP * self._interval()
         while len(self._frames) > (WAITING if keeps_up else 1):
             self._frames.popleft()
             self.dropped += 1
 
-    def _learn_interval(self, stamp):
-        if self._last_stamp is not None and stamp > self._last_stamp:
-            self._intervals.append(stamp - self._last_stamp)
-        self._last_stamp = stamp
+    def _interval(self):
+        """Seconds from frame to frame: by the stamps, or by the arrivals where they say less (a bag played
+        fast). Arrivals count by their mean, for they come in bursts."""
+        if len(self._stamps) < 2:
+            return 0.0
+        stamped = median(np.diff(self._stamps))
+        return min(stamped, (self._arrivals[-1] - self._arrivals[0]) / (len(self._arrivals) - 1))
 
     def age(self):
         """Seconds since the last frame came, or since the mailbox was made."""
@@ -189,6 +202,9 @@ class NewestFrame:
         publisher = str(info.get('publisher_gid'))  # absent before Kilted: then all count as one
         if sequence is None:
             return 0
-        last = self._last_sequence.get(publisher, sequence - 1)
+        last = self._last_sequence.pop(publisher, sequence - 1)
         self._last_sequence[publisher] = sequence
-        return max(sequence - last - 1, 0)
+        if len(self._last_sequence) > _PUBLISHERS:
+            del self._last_sequence[next(iter(self._last_sequence))]
+        gap = sequence - last - 1
+        return gap if 0 < gap <= _GAP else 0

@@ -53,9 +53,7 @@ SPECS = (
     Spec('image_rectified', False, 'the picture is undistorted: use P of CameraInfo in place of K and D'),
     Spec('mirrored_input', False, 'the picture is a mirror image (selfie view): sides are told accordingly'),
     Spec('use_depth', False, 'subscribe to depth/image and depth/camera_info, for absolute scale'),
-    Spec(
-        'max_image_pixels', MAX_PIXELS, 'largest picture accepted, in pixels', limits=(1, 1 << 28), live=True
-    ),
+    Spec('max_image_pixels', MAX_PIXELS, 'largest picture accepted, in pixels', limits=(1, 1 << 28)),
     Spec(
         'image_timeout',
         2.0,

@@ -91,6 +91,7 @@ class Worker:
         late = silent and self._inputs.frames.age() > self._value('image_timeout')
         if late and not self._silent:
             self._pipeline.end_tracks()
+            self._diagnostics.forget_hands()
         self._silent = late
 
     def _look(self, msg, arrival):

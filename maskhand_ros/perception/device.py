@@ -44,14 +44,24 @@ class Device:
 
     def session(self, path):
         """An InferenceSession for the file at `path`, for its Network."""
-        session = self._load(path)
-        if self.providers[0] not in session.get_providers():  # after no more than a warning by ONNX Runtime
+        try:
+            session = self._load(path)
+            if self.providers[0] not in session.get_providers():
+                raise RuntimeError('ONNX Runtime went to the CPU by itself')
+        except Exception as error:
+            text = ' '.join(str(error).split())
+            if not self._on_gpu:
+                raise ModelError(
+                    f'ONNX Runtime {onnxruntime.__version__} cannot load {path}: {text}',
+                    'pip install -U onnxruntime if the model is newer than it (IR version, opset); '
+                    'otherwise install the package again, or export the model anew (maskhand export)',
+                ) from error
             self._lose(
-                f'{self.providers[0]} was asked for and could not start',
-                'install the CUDA, cuDNN (and TensorRT) libraries that the warning above names, '
+                f'{self.providers[0]} cannot run {path}: {text}',
+                'install the CUDA, cuDNN (and TensorRT) libraries that the log names, free its memory, '
                 "or set device to 'cpu'",
             )
-            session = self._load(path)
+            return self.session(path)
         session.disable_fallback()  # what ONNX Runtime would do by itself, and tell nobody
         return session
 
@@ -60,22 +70,21 @@ class Device:
         matter of the device: the error goes on."""
         if not self._on_gpu:
             raise error
-        self._lose(
-            f"device '{self.name}' failed while running",
-            f'free its memory, restart the node, or set allow_cpu_fallback ({str(error)[:200]})',
-            error,
-        )
-        for network in self._networks:
-            network.reopen()
+        text = str(error)[:200]
+        fix = f'free its memory, restart the node, or set allow_cpu_fallback ({text})'
+        self._lose(f"device '{self.name}' failed while running", fix, f'it failed while running: {text}')
 
     @property
     def _on_gpu(self):
         return self.providers != PROVIDERS['cpu']
 
-    def _lose(self, what, fix, cause=None):
+    def _lose(self, what, fix, reason=None):
+        """Brings all networks to the CPU, for a `reason` (default: `what`), or raises ModelError."""
         if not self._cpu_fallback:
-            raise ModelError(what, fix) from cause
-        self.lost, self.providers = f'{what}. Fix: {fix}', PROVIDERS['cpu']
+            raise ModelError(what, fix)
+        self.lost, self.providers = reason or what, PROVIDERS['cpu']
+        for network in self._networks:
+            network.reopen()
 
     def _load(self, path):
         options = onnxruntime.SessionOptions()
@@ -83,14 +92,7 @@ class Device:
         options.inter_op_num_threads = 1
         # Threads that spin between pictures would take the robot's other processes' time.
         options.add_session_config_entry('session.intra_op.allow_spinning', '0')
-        try:
-            return onnxruntime.InferenceSession(str(path), options, providers=self.providers)
-        except Exception as error:
-            raise ModelError(
-                f'ONNX Runtime {onnxruntime.__version__} cannot load {path}: {" ".join(str(error).split())}',
-                'pip install -U onnxruntime if the model is newer than it (IR version, opset); '
-                'otherwise install the package again, or export the model anew (maskhand export)',
-            ) from error
+        return onnxruntime.InferenceSession(str(path), options, providers=self.providers)
 
 
 class Network:

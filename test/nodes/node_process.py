@@ -82,10 +82,14 @@ class NodeProcess:
         ticks = Path(f'/proc/{self._process.pid}/stat').read_text().rsplit(')', 1)[1].split()
         return sum(map(int, ticks[11:13])) / 100
 
+    def send(self, number):
+        """Sends it a signal."""
+        self._process.send_signal(number)
+
     def end(self, number=signal.SIGINT, patience=20):
         """(exit code, seconds it took to end) after the signal; it is killed where `patience` s do not do."""
         begin = time.monotonic()
-        self._process.send_signal(number)
+        self.send(number)
         try:
             self._process.wait(timeout=patience)
         finally:

@@ -62,7 +62,6 @@ def _boolean(value):
 
 
 LIVE = {
-    'max_image_pixels': (_integer(1 << 24), _integer(1000), _integer(0), _double(0.5)),
     'image_timeout': (_double(2.0), _double(0.1), _double(float('nan')), _integer(2)),
     'publish_tf': (_boolean(True), _boolean(False), _integer(1)),
     'publish_vertices': (_boolean(True), _boolean(False), ParameterValue(type=200)),
@@ -70,7 +69,12 @@ LIVE = {
     'use_sim_time': (_boolean(False), _boolean(True)),
 }
 """The node's own value of each, which ends the storm, and others, good and bad."""
-READ_ONLY = {'threads': (_integer(4),), 'device': (_double(1.0),), 'no_such_name': (_integer(1),)}
+READ_ONLY = {
+    'max_image_pixels': (_integer(1000), _double(0.5)),
+    'threads': (_integer(4),),
+    'device': (_double(1.0),),
+    'no_such_name': (_integer(1),),
+}
 
 
 def parameter_storm(soak):

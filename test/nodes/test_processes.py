@@ -46,7 +46,9 @@ def test_a_signal_ends_it_within_two_seconds_in_every_state(graph, start, state,
     node.change(*{'unconfigured': (), 'inactive': ('configure',), 'active': ('configure', 'activate')}[state])
     if state == 'active':
         graph.wait(lambda: len(heard) > 3)
-    exit_code, seconds = node.end(number)
+    node.send(number)
+    time.sleep(0.03)
+    exit_code, seconds = node.end(number)  # a second one, as of somebody impatient
     assert exit_code == 0
     assert seconds < 2
 
