@@ -34,21 +34,31 @@ def test_only_the_newest_frame_and_every_drop_counted():
     frames.put(frame(6), {'publication_sequence_number': 1, 'publisher_gid': 'another camera'})
     assert taken(frames) == [6]
     frames.put(frame(7), {'publication_sequence_number': None, 'publisher_gid': 'camera'})
+    assert taken(frames) == [7]
     frames.put(
         frame(8), {'publication_sequence_number': 9000, 'publisher_gid': 'camera'}
     )  # another, of its name
-    assert (frames.received, frames.dropped, frames.lost) == (8, 3, 2)
+    assert (frames.received, frames.dropped, frames.lost) == (8, 2, 2)
 
 
 @pytest.mark.parametrize(
-    'interval_ms, kept', [(33, [27, 28, 29]), (3, [29])], ids=('keeps up', 'too slow by the stamps')
+    'work, idle, interval_ms, kept',
+    [
+        (0.001, 0.03, 33, [27, 28, 29]),
+        (0.03, 0.001, 33, [29]),
+        (0.01, 0.03, 2, [29]),  # by the arrivals alone it would keep up
+        (0.01, 0.0, 33, [29]),  # by the stamps alone it would: a bag played fast
+    ],
+    ids=('keeps up', 'too slow', 'by the stamps', 'by the arrivals'),
 )
-def test_frames_that_arrive_together_wait_only_for_a_worker_that_keeps_up(interval_ms, kept):
+def test_frames_that_arrive_together_wait_only_for_a_worker_that_keeps_up(work, idle, interval_ms, kept):
     frames = NewestFrame()
     for number in range(20):
         frames.put(frame(number, interval_ms), {})
         assert frames.take(timeout=0)[0].step == number
-        time.sleep(0.006)
+        time.sleep(work)
+        assert frames.take(timeout=0) is None
+        time.sleep(idle)
     for number in range(20, 30):
         frames.put(frame(number, interval_ms), {})
     assert taken(frames) == kept and frames.dropped == 10 - len(kept)
