@@ -12,7 +12,7 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage, Image
 
 from maskhand_ros.msg import Hand
-from maskhand_ros.nodes import diagnostics
+from maskhand_ros.nodes import diagnostics, hand_node
 from maskhand_ros.nodes.faults import RECENT
 from maskhand_ros.nodes.messages import ns_to_stamp
 
@@ -124,6 +124,20 @@ def test_a_worker_that_hangs_is_an_error_and_no_second_one_is_started(graph, cli
     finally:
         free.set()
     graph.wait(lambda: not watched.node._stuck.is_busy)
+    assert watched.node.trigger_activate() == SUCCESS
+    graph.wait(watched.camera.matched)
+    graph.wait(lambda: watched.node._inputs.image.reliability == ReliabilityPolicy.RELIABLE)
+    assert len(watched.show(*clip[:2]).hands) == 2
+
+
+def test_a_transition_that_fails_says_why_and_leaves_nothing_behind(graph, clip, monkeypatch):
+    watched = graph.watch('failing')
+    assert watched.node.trigger_deactivate() == SUCCESS
+    with monkeypatch.context() as broken:
+        broken.setattr(hand_node, 'Worker', lambda *_: 1 / 0)
+        assert watched.node.trigger_activate() == FAILURE
+    watched.wait_level('model', DiagnosticStatus.ERROR, 'ZeroDivisionError')
+    assert watched.node.count_subscribers(f'{watched.name}/image') == 0
     assert watched.node.trigger_activate() == SUCCESS
     graph.wait(watched.camera.matched)
     graph.wait(lambda: watched.node._inputs.image.reliability == ReliabilityPolicy.RELIABLE)
