@@ -169,16 +169,19 @@ def test_values_out_of_bounds_are_refused(graph):
 
 def watch(graph, namespace, rgb, info, count=6, **parameter_values):
     """HandArrays and transforms of a node that is shown the same picture again and again."""
-    node = graph.add(HandNode(namespace=namespace, **overrides(**parameter_values)))
+    # A machine that stands still for seconds is no silent camera.
+    values = overrides(**parameter_values, image_timeout=60.0)
+    node = graph.add(HandNode(namespace=namespace, **values))
     heard, transforms = graph.hear(HandArray, f'/{namespace}/hand_node/hands'), graph.hear(TFMessage, '/tf')
     camera = graph.camera(f'/{namespace}')
     assert node.trigger_configure() == SUCCESS and node.trigger_activate() == SUCCESS
     graph.wait(camera.matched)
     graph.wait(lambda: node._inputs.image.reliability == ReliabilityPolicy.RELIABLE)
+    graph.wait(lambda: node._outputs._tf.get_subscription_count())
     for _ in range(count):
         header = camera.show(rgb, info)
         graph.wait(lambda header=header: heard and heard[-1].header == header)
-    graph.wait(lambda: transforms and transforms[-1].transforms[0].header.stamp == header.stamp)
+    graph.wait(lambda: transforms and transforms[-1].transforms[0].header.stamp == heard[-1].header.stamp)
     assert node.trigger_deactivate() == SUCCESS
     return heard, [msg for msg in transforms if msg.transforms[0].child_frame_id.startswith(f'{namespace}/')]
 
