@@ -126,11 +126,15 @@ class Watched:
         self.heard = graph.hear(HandArray, f'{self.name}/hand_node/hands')
         self._statuses = graph.hear(DiagnosticArray, f'{self.name}/diagnostics')
         self.camera = graph.camera(self.name, values.get('compressed', False)) if camera else None
-        for transition in (self.node.trigger_configure, self.node.trigger_activate):
-            assert transition() == TransitionCallbackReturn.SUCCESS
-        if camera:
-            graph.wait(self.camera.matched)
-            graph.wait(lambda: self.node._inputs.image.reliability == ReliabilityPolicy.RELIABLE)
+        assert self.node.trigger_configure() == TransitionCallbackReturn.SUCCESS
+        self.activate()
+
+    def activate(self):
+        """Activates it, and waits until it hears its camera."""
+        assert self.node.trigger_activate() == TransitionCallbackReturn.SUCCESS
+        if self.camera is not None:
+            self.graph.wait(self.camera.matched)
+            self.graph.wait(lambda: self.node._inputs.image.reliability == ReliabilityPolicy.RELIABLE)
 
     def show(self, *args, **kwargs):
         """The HandArray that answers a picture."""

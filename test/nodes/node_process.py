@@ -11,6 +11,8 @@ from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.srv import SetParameters
 
+from maskhand_ros.nodes.bench_graph import cpu_seconds
+
 TRANSITIONS = {
     'configure': Transition.TRANSITION_CONFIGURE,
     'activate': Transition.TRANSITION_ACTIVATE,
@@ -79,8 +81,7 @@ class NodeProcess:
 
     def cpu_seconds(self):
         """CPU time that it took so far, of all its threads."""
-        ticks = Path(f'/proc/{self._process.pid}/stat').read_text().rsplit(')', 1)[1].split()
-        return sum(map(int, ticks[11:13])) / 100
+        return cpu_seconds(self._process.pid)
 
     def send(self, number):
         """Sends it a signal."""

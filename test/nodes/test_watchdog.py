@@ -124,9 +124,7 @@ def test_a_worker_that_hangs_is_an_error_and_no_second_one_is_started(graph, cli
     finally:
         free.set()
     graph.wait(lambda: not watched.node._stuck.is_busy)
-    assert watched.node.trigger_activate() == SUCCESS
-    graph.wait(watched.camera.matched)
-    graph.wait(lambda: watched.node._inputs.image.reliability == ReliabilityPolicy.RELIABLE)
+    watched.activate()
     assert len(watched.show(*clip[:2]).hands) == 2
 
 
@@ -138,9 +136,7 @@ def test_a_transition_that_fails_says_why_and_leaves_nothing_behind(graph, clip,
         assert watched.node.trigger_activate() == FAILURE
     watched.wait_level('model', DiagnosticStatus.ERROR, 'ZeroDivisionError')
     assert watched.node.count_subscribers(f'{watched.name}/image') == 0
-    assert watched.node.trigger_activate() == SUCCESS
-    graph.wait(watched.camera.matched)
-    graph.wait(lambda: watched.node._inputs.image.reliability == ReliabilityPolicy.RELIABLE)
+    watched.activate()
     assert len(watched.show(*clip[:2]).hands) == 2
 
 

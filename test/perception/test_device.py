@@ -61,12 +61,16 @@ def look(pipeline, rgb, k):
     return pipeline.process(Frame(rgb=rgb, stamp_ns=33_000_000 * k))
 
 
-@pytest.mark.parametrize('present', ([CPU], [CUDA, CPU]), ids=('not offered', 'does not start'))
-def test_a_device_is_never_exchanged_unless_that_is_allowed(monkeypatch, present):
+@pytest.mark.parametrize(
+    'present, fix',
+    [([CPU], 'onnxruntime-gpu'), ([CUDA, CPU], 'cuDNN')],
+    ids=('not offered', 'does not start'),
+)
+def test_a_device_is_never_exchanged_unless_that_is_allowed(monkeypatch, present, fix):
     monkeypatch.setattr('onnxruntime.get_available_providers', lambda: present)
     monkeypatch.setattr('onnxruntime.preload_dlls', lambda: None, raising=False)
     path = SHIPPED / 'tokenizer.onnx'
-    with pytest.raises(ModelError, match="CUDAExecutionProvider.*Fix: .*device to 'cpu'"):
+    with pytest.raises(ModelError, match=f"CUDAExecutionProvider.*Fix: .*{fix}.*device to 'cpu'"):
         Device('cuda').open(path)
     device = Device('cuda', cpu_fallback=True)
     device.open(path)
