@@ -12,14 +12,18 @@ from .errors import ModelError
 CONFIDENCE_BELOW = 0.02
 """Metres of mean keypoint error, from the wrist, below which a hand counts as good."""
 CONFIDENCE_FEATURES = 4
+TYPICAL = 0.01
+"""Metres: the deviation that `power` leaves as it is."""
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Factors of the predicted standard deviations, and what turns them into a confidence.
+    """What brings the predicted standard deviations to scale, and what turns them into a confidence.
 
-    `samples`: hypotheses whose spread is added to the variance head before scaling; 0: the head alone, in one
-    pass. `confidence` None: the model's own, the probability of its tokens.
+    A deviation becomes factor * TYPICAL * (deviation / TYPICAL) ** `power`: over 1 where the head tells sure
+    and unsure too little apart. `samples`: hypotheses whose spread is added to the variance head before
+    scaling; 0: the head alone, in one pass. `confidence` None: the model's own, the probability of its
+    tokens.
     """
 
     lateral: np.ndarray
@@ -29,6 +33,7 @@ class Calibration:
     samples: int = 0
     confidence: np.ndarray | None = None
     """(4,) weights of `confidence_features` in a logistic model."""
+    power: float = 1.0
 
     @classmethod
     def identity(cls):
@@ -46,12 +51,13 @@ class Calibration:
             weights = stored.get('confidence')
             if weights is not None:
                 weights = np.array(weights, float).reshape(CONFIDENCE_FEATURES)
-            if min(lateral.min(), depth.min()) <= 0:
-                raise ValueError('a factor is not positive')
+            power = float(stored.get('power', 1))
+            if not min(lateral.min(), depth.min(), power) > 0:
+                raise ValueError('a factor or the power is not positive')
             samples = int(stored.get('samples', 0))
             if samples == 1:
                 raise ValueError('one sample has no spread')
-            return cls(lateral, depth, samples, weights)
+            return cls(lateral, depth, samples, weights, power)
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(
                 f'`calibration` in model.json is malformed ({error})',
@@ -63,6 +69,7 @@ class Calibration:
         return {
             'lateral': np.round(self.lateral, 4).tolist(),
             'depth': np.round(self.depth, 4).tolist(),
+            'power': round(self.power, 4),
             'samples': self.samples,
             'confidence': None if self.confidence is None else np.round(self.confidence, 4).tolist(),
         }
@@ -73,7 +80,8 @@ class Calibration:
         variance = np.square(head)
         if self.samples and keypoints is not None:
             variance = variance + sample_variance(keypoints)
-        return np.sqrt(variance) * np.stack([self.lateral, self.depth], 1)
+        spread = TYPICAL * (np.sqrt(variance) / TYPICAL) ** self.power
+        return spread * np.stack([self.lateral, self.depth], 1)
 
     def probability(self, stddev, presence):
         """Probability (N,) that the mean keypoint error is below CONFIDENCE_BELOW; needs `confidence`."""

@@ -90,8 +90,8 @@ class Device:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self._threads
         options.inter_op_num_threads = 1
-        # Threads spin within a run, for to be woken takes longer than most operators, and not between pictures:
-        # that would take the robot's other processes' time.
+        # Threads spin within a run, for to be woken takes longer than most operators, and not between
+        # pictures: that would take the robot's other processes' time.
         options.add_session_config_entry('session.force_spinning_stop', '1')
         return onnxruntime.InferenceSession(str(path), options, providers=self.providers)
 

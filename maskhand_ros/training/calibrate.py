@@ -2,10 +2,10 @@
 
     maskhand train calibrate --data shards --weights DIR
 
-Fits one factor for each keypoint and each of {lateral, depth} to the predicted standard deviations, and the
-hand's confidence: the probability that its mean keypoint error, from the wrist, is below 20 mm. Whether the
-spread of sampled hypotheses is worth its time is measured: fitted on one half of the hands, judged on the
-other.
+Fits one factor for each keypoint and each of {lateral, depth} to the predicted standard deviations, one power
+for all, and the hand's confidence: the probability that its mean keypoint error, from the wrist, is below
+20 mm. Whether the spread of sampled hypotheses is worth its time is measured: fitted on one half of the
+hands, judged on the other.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ from .uncertainty_predictions import Predictions, collect
 WORTH = 0.02
 """Nats per axis that samples must gain over the variance head to become the default: they cost a decoding of
 three steps each, at every frame."""
+POWERS = np.arange(0.7, 1.51, 0.05)
+"""Of the deviations, tried one by one."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -84,12 +86,19 @@ def fit_logistic(features: np.ndarray, outcome: np.ndarray, ridge: float = 1e-3,
 
 def fit(hands: Predictions, samples: int = 0) -> Calibration:
     """The Calibration of uncalibrated Predictions; `samples` > 0 adds the spread of their hypotheses."""
-    raw = replace(Calibration.identity(), samples=samples)
-    factors = fit_factors(hands.error, raw.stddev(hands.stddev, hands.samples))
-    scaled = Calibration(factors[:, 0], factors[:, 1], samples)
+    scaled = min((_scaled(hands, samples, power) for power in POWERS), key=lambda each: each[1])[0]
     stddev = scaled.stddev(hands.stddev, hands.samples)
     features = confidence_features(stddev, hands.presence)
     return replace(scaled, confidence=fit_logistic(features, hand_errors(hands) < CONFIDENCE_BELOW))
+
+
+def _scaled(hands: Predictions, samples: int, power: float) -> tuple[Calibration, float]:
+    """The Calibration with the factors that suit `power`, without confidence, and its nats per axis."""
+    raw = replace(Calibration.identity(), samples=samples, power=float(power))
+    factors = fit_factors(hands.error, raw.stddev(hands.stddev, hands.samples))
+    scaled = replace(raw, lateral=factors[:, 0], depth=factors[:, 1])
+    spread = axes_stddev(scaled.stddev(hands.stddev, hands.samples)[:, 1:])
+    return scaled, float(gaussian_nll(hands.error[:, 1:], spread).mean())
 
 
 def hand_errors(hands: Predictions) -> np.ndarray:

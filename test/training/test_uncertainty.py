@@ -9,7 +9,7 @@ import pytest
 from maskhand_ros import cli
 from maskhand_ros.geometry import rotvec_to_matrix
 from maskhand_ros.hand_model.numpy_hand import HandModel
-from maskhand_ros.perception.calibration import CONFIDENCE_BELOW, Calibration, confidence_features
+from maskhand_ros.perception.calibration import CONFIDENCE_BELOW, TYPICAL, Calibration, confidence_features
 from maskhand_ros.perception.cues import CueNetwork
 from maskhand_ros.perception.errors import ModelError
 from maskhand_ros.perception.reconstructor import Reconstructor, verify_weights
@@ -91,13 +91,15 @@ def test_best_of_is_one_choice_a_hand_over_the_keypoints_that_count():
     assert drawn.std((0, 1, 2)) == pytest.approx([1, 1, 4], rel=0.02)
 
 
-def _made(count=6000, seed=0, informative_samples=False):
-    """Predictions whose errors are Gaussian with known factors on the stated deviations, and the factors."""
+def _made(count=6000, seed=0, informative_samples=False, power=1.0):
+    """Predictions whose errors are Gaussian with known factors on a power of the stated deviations, and the
+    factors."""
     rng = np.random.default_rng(seed)
     factors = np.exp(0.5 * rng.standard_normal((21, 2)))
     hard = np.exp(0.6 * rng.standard_normal((count, 1, 1)))
     stddev = 0.006 * hard * rng.uniform(0.8, 1.2, (count, 21, 2))
-    error = uncertainty.axes_stddev(stddev * factors) * rng.standard_normal((count, 21, 3))
+    true = factors * TYPICAL * (stddev / TYPICAL) ** power
+    error = uncertainty.axes_stddev(true) * rng.standard_normal((count, 21, 3))
     error[:, 0] = 0
     samples = None
     if informative_samples:  # the head says nothing, the samples all
@@ -107,13 +109,15 @@ def _made(count=6000, seed=0, informative_samples=False):
     return Predictions(truth, error, stddev, np.ones(count), rng.uniform(0.2, 1, count), samples), factors
 
 
-def test_calibration_restores_a_known_scale_and_states_true_probabilities():
-    hands, factors = _made()
+@pytest.mark.parametrize('power', [1.0, 1.3])
+def test_calibration_restores_a_known_scale_and_states_true_probabilities(power):
+    hands, factors = _made(power=power)
     calibration, results = calibrate.choose(hands)
+    assert calibration.power == pytest.approx(power)
     assert calibration.samples == 0 and list(results) == ['head']
     assert calibration.lateral[1:] == pytest.approx(factors[1:, 0], rel=0.05)
     assert calibration.depth[1:] == pytest.approx(factors[1:, 1], rel=0.06)
-    other = _made(seed=0, count=9000)[0].rows(slice(6000, None))
+    other = _made(seed=0, count=9000, power=power)[0].rows(slice(6000, None))
     for measured in (results['head'], calibrate.judge(calibration, other)):
         for axis in ('lateral', 'depth'):
             assert measured[f'{axis}_coverage_68'] == pytest.approx(0.68, abs=0.01)
@@ -160,11 +164,12 @@ def test_reconstructor_applies_what_model_json_says(weights, cues):
     folder, write = weights
     plain = Reconstructor(folder, HandModel.load(), hypotheses=2)(cues)
     rng = np.random.default_rng(0)
-    calibration = Calibration(*rng.uniform(0.5, 2, (2, 21)), 0, np.array([-18.0, -2, -2.3, 0.1]))
+    calibration = Calibration(*rng.uniform(0.5, 2, (2, 21)), 0, np.array([-18.0, -2, -2.3, 0.1]), 1.2)
     write(calibration.to_json())
     scaled = Reconstructor(folder, HandModel.load(), hypotheses=2)(cues)
     factors = np.stack([calibration.lateral, calibration.depth], 1)
-    assert scaled.keypoint_stddev == pytest.approx(plain.keypoint_stddev * factors, rel=1e-3)
+    stated = factors * TYPICAL * (plain.keypoint_stddev / TYPICAL) ** 1.2
+    assert scaled.keypoint_stddev == pytest.approx(stated, rel=1e-3)
     assert scaled.hypotheses[1].keypoint_stddev.shape == (3, 21, 2)
     odds = confidence_features(scaled.keypoint_stddev, cues['presence']) @ calibration.confidence
     assert scaled.confidence == pytest.approx(1 / (1 + np.exp(-odds)), abs=1e-3)
@@ -179,6 +184,7 @@ def test_reconstructor_applies_what_model_json_says(weights, cues):
         {'lateral': [1] * 21},
         {'lateral': [1] * 20, 'depth': [1] * 21},
         {'lateral': [0] * 21, 'depth': [1] * 21},
+        {'lateral': [1] * 21, 'depth': [1] * 21, 'power': -1},
     ):
         write(broken)
         with pytest.raises(ModelError, match='maskhand train calibrate'):
