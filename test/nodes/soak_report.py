@@ -36,25 +36,26 @@ class Record:
 
 def window(record):
     """(minutes, megabytes) of the samples over which the slope is taken: the last 20 minutes, or the last
-    two thirds of a shorter run."""
+    two thirds of a shorter run. Memory of its own: what files stand behind the kernel takes back, which would
+    hide a leak."""
     end = record.samples[-1].minute
     begin = end - min(20, end * 2 / 3)
-    chosen = [(s.minute, s.rss) for s in record.samples if s.minute >= begin]
+    chosen = [(s.minute, s.anonymous) for s in record.samples if s.minute >= begin]
     return np.array(chosen).T
 
 
 def slope(record):
     """MB a minute by Theil and Sen, the median over all pairs of samples: steps up and down do not move
     it."""
-    minutes, rss = window(record)
+    minutes, memory = window(record)
     first, second = np.triu_indices(minutes.size, 1)
-    return float(np.median((rss[second] - rss[first]) / (minutes[second] - minutes[first])))
+    return float(np.median((memory[second] - memory[first]) / (minutes[second] - minutes[first])))
 
 
 def slope_limit(record):
     """0.1 MB a minute over 20 minutes; more over less time, 2.8 over the two of a run of three minutes. What
-    nothing but noise gives: RSS wanders by 3 MB as cameras and their shared memory come and go, and of the
-    line through 15 such samples a minute three standard errors are 3 * 3 * sqrt(12 / 15) / T^1.5."""
+    nothing but noise gives: it wanders by 3 MB as cameras come and go, and of the line through 15 such
+    samples a minute three standard errors are 3 * 3 * sqrt(12 / 15) / T^1.5."""
     minutes, _ = window(record)
     return max(0.1, 8 / (minutes[-1] - minutes[0]) ** 1.5)
 
