@@ -119,7 +119,7 @@ HAND_OVER = 0.005
 WAITING = 3
 """Frames that wait their turn at most, while the worker keeps up."""
 
-_KEEPS_UP, _REMEMBERED = 0.9, 15
+_KEEPS_UP, _REMEMBERED = 0.8, 15
 """Share of the time from frame to frame that the worker may need for one to count as keeping up, by the last
 so many."""
 
