@@ -67,7 +67,7 @@ def measure(args, width, height):
             'qos_overrides./image.publisher.reliability': args.camera_qos,
         }
         with processes.graph() as children:
-            environment = [processes.OUR_PROFILE] if args.fastdds == 'node' else []
+            environment = [processes.our_profile()] if args.fastdds == 'node' else []
             children['hand_node'] = processes.start('hand_node', _node_parameters(args), *environment)
             processes.bring_up(children['hand_node'])
             listener = Listener()

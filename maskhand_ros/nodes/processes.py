@@ -18,17 +18,20 @@ from maskhand_ros.nodes.shared_files import profile_variable, share_path
 from maskhand_ros.perception.errors import ModelError
 
 CONFIGURE_SECONDS = 120
-OUR_PROFILE = profile_variable(), str(share_path('config/fastdds.xml'))
-"""(environment variable, value) that gives Fast DDS our profile."""
+
+
+def our_profile():
+    """(environment variable, value) that gives Fast DDS our profile."""
+    return profile_variable(), str(share_path('config/fastdds.xml'))
 
 
 def prepare_environment(profile=True):
     """The middleware's settings for this process and its children, before ROS starts; what the user has set
     stays. `profile` False: Fast DDS as it comes, whatever is set."""
     if profile:
-        os.environ.setdefault(*OUR_PROFILE)
+        os.environ.setdefault(*our_profile())
     else:
-        os.environ.pop(OUR_PROFILE[0], None)
+        os.environ.pop(profile_variable(), None)
     os.environ.setdefault('ROS_DOMAIN_ID', str(1 + os.getpid() % 100))  # two graphs at once must not meet
     os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
     print(f'The graph lives in ROS_DOMAIN_ID={os.environ["ROS_DOMAIN_ID"]} on this machine only.', flush=True)

@@ -167,23 +167,18 @@ def test_values_out_of_bounds_are_refused(graph):
     assert not node.set_parameters([Parameter('threads', value=3)])[0].successful, 'read when the node starts'
 
 
-def watch(graph, namespace, rgb, info, count=6, **parameter_values):
+def watch(graph, namespace, rgb, info, count=6, **values):
     """HandArrays and transforms of a node that is shown the same picture again and again."""
+    transforms = graph.hear(TFMessage, '/tf')
     # A machine that stands still for seconds is no silent camera.
-    values = overrides(**parameter_values, image_timeout=60.0)
-    node = graph.add(HandNode(namespace=namespace, **values))
-    heard, transforms = graph.hear(HandArray, f'/{namespace}/hand_node/hands'), graph.hear(TFMessage, '/tf')
-    camera = graph.camera(f'/{namespace}')
-    assert node.trigger_configure() == SUCCESS and node.trigger_activate() == SUCCESS
-    graph.wait(camera.matched)
-    graph.wait(lambda: node._inputs.image.reliability == ReliabilityPolicy.RELIABLE)
-    graph.wait(lambda: node._outputs._tf.get_subscription_count())
+    watched = graph.watch(namespace, **values, image_timeout=60.0)
+    graph.wait(lambda: watched.node._outputs._tf.get_subscription_count())
     for _ in range(count):
-        header = camera.show(rgb, info)
-        graph.wait(lambda header=header: heard and heard[-1].header == header)
-    graph.wait(lambda: transforms and transforms[-1].transforms[0].header.stamp == heard[-1].header.stamp)
-    assert node.trigger_deactivate() == SUCCESS
-    return heard, [msg for msg in transforms if msg.transforms[0].child_frame_id.startswith(f'{namespace}/')]
+        header = watched.show(rgb, info).header
+    graph.wait(lambda: transforms and transforms[-1].transforms[0].header.stamp == header.stamp)
+    assert watched.node.trigger_deactivate() == SUCCESS
+    own = [msg for msg in transforms if msg.transforms[0].child_frame_id.startswith(f'{namespace}/')]
+    return watched.heard, own
 
 
 def test_hands_and_frames_of_the_clip(graph, clip):
