@@ -7,7 +7,7 @@
 `compact` reads train-*.npz and val-*.npz (`maskhand train data`; new shards are picked up on the way),
 `paper` train-*.tar and val-*.tar (`maskhand train images`). --out is continued if it holds a run. Writes
 checkpoint.pt (for `maskhand export`) and curve.json. With --devices N, N processes each take batches of their
-own.
+own. To train on with more or other data, start another run from the first one's weights (--start-from).
 """
 
 from __future__ import annotations
@@ -59,6 +59,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--backbone',
         type=Path,
         help='paper: a ViTPose or HaMeR checkpoint (.safetensors, or a .pth of tensors)',
+    )
+    parser.add_argument(
+        '--start-from',
+        type=Path,
+        metavar='CHECKPOINT',
+        help='start with the averaged weights of another run (its checkpoint.pt); clock and learning rate '
+        "are this run's own",
     )
     parser.add_argument('--workers', type=int, default=0, help='paper: processes that decode pictures, each')
 
@@ -113,6 +120,18 @@ def new_model(config: MaskHandConfig, tokenizer: Tokenizer, seed: int) -> MaskHa
     return model
 
 
+def start_from(model: MaskHand, path: Path) -> dict:
+    """Give `model` the averaged weights of another run's checkpoint; what that run says of itself.
+    CommandError if its configuration is another one."""
+    checkpoint = torch.load(path, map_location='cpu', weights_only=True)
+    if MaskHandConfig.from_dict(checkpoint['config']) != model.config:
+        raise CommandError(
+            f'{path} has another configuration than this run', 'give the --config and --change of that run'
+        )
+    model.load_state_dict(checkpoint['ema'])
+    return checkpoint['summary']
+
+
 @torch.no_grad()
 def measure(
     model: MaskHand, hand: TorchHand, batches: Iterable[Batch], iterations: int = 1
@@ -139,8 +158,10 @@ def fit(
     source: CueSource | PictureSource,
     args: argparse.Namespace,
     fabric: Fabric,
+    before: dict | None = None,
 ) -> TrainingRun:
-    """Train `model` until the budget is spent, or the run is asked to stop."""
+    """Train `model` until the budget is spent, or the run is asked to stop. `before`: what the run that it
+    starts from says of itself."""
     summary: dict = {}
     extra = {'config': model.config.to_dict(), 'summary': summary}
     train = TrainingRun(model, Objective(model, hand, args.bf16), args, fabric, extra, RATES)
@@ -171,6 +192,7 @@ def fit(
         minutes=round(train.seconds / 60, 1),
         seed=args.seed,
         **final,
+        **({'before': before} if before else {}),
     )
     train.save()
     return train
@@ -190,11 +212,12 @@ def run(args: argparse.Namespace) -> int:
     source = (CueSource if config.vit is None else PictureSource)(args, fabric)
     model = new_model(config, tokenizer, args.seed)
     source.prepare(model)
+    before = start_from(model, args.start_from) if args.start_from else None
     if args.backbone and not (args.out / CHECKPOINT).exists():
         missing, unexpected = load_backbone(model.context, args.backbone)
         if fabric.is_global_zero:
             print(
                 f'{args.backbone}: missing {missing or "none"}, unexpected {unexpected or "none"}', flush=True
             )
-    fit(model, hand, source, args, fabric)
+    fit(model, hand, source, args, fabric, before)
     return 0
