@@ -39,14 +39,10 @@ def maker(hand):
 
 
 def test_sampled_poses_respect_limits_and_do_not_pass_through_themselves(anatomy):
-    together = {}
-    for alone in (0.0, 1.0):
-        angles = poses.sample_angles(anatomy, 500, np.random.default_rng(0), alone)
-        assert (angles >= poses.LOW - 1e-9).all() and (angles <= poses.HIGH + 1e-9).all()
-        assert poses.clear(anatomy, angles).all()
-        assert angles.std(0)[:, :3].min() > 0.15, 'every joint must move'
-        together[alone] = np.corrcoef(angles[:, :THUMB, 1].T)[0, 1:].min()
-    assert together[0.0] > 0.2 and abs(together[1.0]) < 0.1, 'how fingers bend with the index finger'
+    angles = poses.sample_angles(anatomy, 500, np.random.default_rng(0))
+    assert (angles >= poses.LOW - 1e-9).all() and (angles <= poses.HIGH + 1e-9).all()
+    assert poses.clear(anatomy, angles).all()
+    assert angles.std(0)[:, :3].min() > 0.15, 'every joint must move'
     # The check itself must see a thumb that is pushed through the index finger.
     through = anatomy.touch(
         poses.prototype_angles(anatomy, 'pinch')[None],

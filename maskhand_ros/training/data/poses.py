@@ -151,21 +151,7 @@ def _synergies(n, rng):
     return noise * _D
 
 
-def _each_finger_alone(n, rng):
-    """Poses (n, 5, 5) radians whose fingers are straight, bent or between, each whatever its neighbours are;
-    the thumb is a prototype's."""
-    angles = _PROTOTYPES[rng.integers(len(_PROTOTYPES), size=n)] + _synergies(n, rng)
-    bend = rng.beta(0.45, 0.45, (n, 4))
-    hooked = rng.random((n, 4)) < 0.2
-    middle = np.clip(np.where(hooked, rng.random((n, 4)), bend) + 0.12 * rng.standard_normal((n, 4)), 0, 1)
-    angles[:, :4, 0] = (90 * bend - 4 + 8 * rng.standard_normal((n, 4))) * _D
-    angles[:, :4, 1] = (100 * middle + 3) * _D
-    angles[:, :4, 2] = 0.62 * angles[:, :4, 1] + 6 * _D * rng.standard_normal((n, 4))
-    angles[:, :4, 3] = (LOW + (HIGH - LOW) * rng.random((n, 5, 5)))[:, :4, 3]
-    return angles
-
-
-def _draw(anatomy, n, rng, alone):
+def _draw(anatomy, n, rng):
     """n poses (n, 5, 5), not yet checked for penetration."""
     kinds = len(_PROTOTYPES)
     kind, to = rng.integers(kinds, size=(2, n))
@@ -177,8 +163,6 @@ def _draw(anatomy, n, rng, alone):
     uniform = LOW + (HIGH - LOW) * rng.random((n, 5, 5))
     uniform[:, :4, 2] = 0.62 * uniform[:, :4, 1] + 8 * _D * rng.standard_normal((n, 4))
     angles = np.where((rng.random(n) < 0.1)[:, None, None], uniform, angles)
-    if alone:  # else nothing is drawn, so that the other splits stay what they are
-        angles = np.where((rng.random(n) < alone)[:, None, None], _each_finger_alone(n, rng), angles)
     # Ligaments: a bent finger can hardly spread, and the twist of the thumb's base follows its abduction.
     angles[:, :4, 3] *= 1 - 0.7 * np.clip(angles[:, :4, 0] / (90 * _D), 0, 1)
     angles[:, THUMB, 4] = 0.4 * angles[:, THUMB, 4] + 0.4 * np.clip(angles[:, THUMB, 3], 0, None)
@@ -202,12 +186,11 @@ def _draw(anatomy, n, rng, alone):
     return angles
 
 
-def sample_angles(anatomy, n, rng, alone=0.0):
-    """n poses as angles (n, 5, 5), within the limits, none passing through itself; in a share `alone` of them
-    each finger bends whatever the others do."""
+def sample_angles(anatomy, n, rng):
+    """n poses as angles (n, 5, 5), within the limits, none passing through itself."""
     kept, count = [], 0
     while count < n:
-        angles = _draw(anatomy, min(2048, int(1.6 * (n - count)) + 64), rng, alone)
+        angles = _draw(anatomy, min(2048, int(1.6 * (n - count)) + 64), rng)
         angles = angles[clear(anatomy, angles)]
         kept.append(angles)
         count += len(angles)

@@ -50,15 +50,15 @@ class SampleMaker:
         self.renderer = Renderer(CROP_SIZE, CROP_SIZE)
         self.bank = BackdropBank(backdrops, seed)
 
-    def make(self, kinds, rng, alone=0.0):
-        """Samples of the given kinds (n names, see scenes.KINDS); `alone` as in `sample_angles`.
+    def make(self, kinds, rng):
+        """Samples of the given kinds (n names, see scenes.KINDS).
 
         Returns crops (n, 224, 224, 3) uint8 RGB and truth as the shards hold it (see shards.py), all in crop
         cameras.
         """
         n = len(kinds)
         betas = sample_betas(n, rng)
-        hand_pose = self.anatomy.rotations(sample_angles(self.anatomy, n, rng, alone))
+        hand_pose = self.anatomy.rotations(sample_angles(self.anatomy, n, rng))
         orient = np.stack([scenes.sample_orientation(kind, rng) for kind in kinds])
         vertices, keypoints = self.mesh.pose(
             betas, orient, hand_pose, scenes.sample_forearm(n, rng), rng.uniform(1.6, 2.6)

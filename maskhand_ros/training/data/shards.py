@@ -4,7 +4,7 @@ A shard `<split>-<seed>-<index>.npz` holds, for N right hands, all truth in the 
 pixels): cues as `perception.cues.CueNetwork` gives them (global_feature as float16, maps as `pack_map` does),
 and global_orient (N, 3, 3), hand_pose (N, 15, 3, 3), betas (N, 10), wrist (N, 3) position, focal (N,) px,
 keypoints (N, 21, 3) from the wrist, keypoints_px (N, 21, 2) px of 224, visible (N, 21), kind (N,) index into
-scenes.KINDS. Every shard depends on split, seed, index, --mix and --alone only.
+scenes.KINDS. Every shard depends on split, seed and index alone.
 """
 
 from __future__ import annotations
@@ -40,14 +40,13 @@ def pack_map(values):
     return np.clip(packed, -127, 127).astype(np.int8), scale
 
 
-def make_shard(maker, cue_network, split, seed, index, count, mix, alone):
-    """The arrays of one shard (dict); `mix` is the share of `camera` samples, `alone` that of hands whose
-    fingers bend each by itself."""
+def make_shard(maker, cue_network, split, seed, index, count, mix):
+    """The arrays of one shard (dict); `mix` is the share of `camera` samples."""
     rng = np.random.default_rng([SPLITS[split][0], seed, index])
     parts = []
     for start in range(0, count, _BATCH):
         kind = (rng.random(min(_BATCH, count - start)) >= mix).astype(np.int8)
-        crops, truth = maker.make([KINDS[k] for k in kind], rng, alone)
+        crops, truth = maker.make([KINDS[k] for k in kind], rng)
         cues = [cue_network(crops[i : i + _CUE_BATCH]) for i in range(0, len(crops), _CUE_BATCH)]
         cues = {name: np.concatenate([cue[name] for cue in cues]) for name in cues[0]}
         del cues['image']
@@ -75,12 +74,6 @@ def add_arguments(parser):
     parser.add_argument(
         '--mix', type=float, default=0.7, help='share of camera-like samples in train and val'
     )
-    parser.add_argument(
-        '--alone',
-        type=float,
-        default=0.4,
-        help='train: share of hands whose fingers bend each by itself, not as hands mostly do (default 0.4)',
-    )
     parser.add_argument('--shard-size', type=int, default=2000)
 
 
@@ -96,7 +89,6 @@ def run(args):
     args.out.mkdir(parents=True, exist_ok=True)
     fixed = SPLITS[args.split][1]
     mix = args.mix if fixed is None else fixed
-    alone = args.alone if args.split == 'train' else 0.0
     maker = cue_network = None
     for index in range(-(-args.samples // args.shard_size)):
         path = args.out / f'{args.split}-{args.seed}-{index:04d}.npz'
@@ -107,7 +99,7 @@ def run(args):
             cue_network = CueNetwork(SHIPPED / 'landmarks.onnx')
         count = min(args.shard_size, args.samples - index * args.shard_size)
         start = time.monotonic()
-        write_shard(path, make_shard(maker, cue_network, args.split, args.seed, index, count, mix, alone))
+        write_shard(path, make_shard(maker, cue_network, args.split, args.seed, index, count, mix))
         print(f'{path}: {count} samples, {count / (time.monotonic() - start):.1f}/s', flush=True)
     return 0
 
