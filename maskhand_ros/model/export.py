@@ -24,7 +24,7 @@ from .maskhand import MaskHand
 from .quantizers import joint_logits
 
 OPSET = 17
-VERSION = '0.2.0'
+VERSION = '0.3.0'
 
 
 class _ContextGraph(nn.Module):
@@ -168,7 +168,13 @@ def write_description(folder: Path, description: dict) -> None:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `maskhand export`."""
-    parser.add_argument('checkpoint', type=Path, help='checkpoint.pt of `maskhand train model`')
+    parser.add_argument(
+        'checkpoints',
+        type=Path,
+        nargs='+',
+        metavar='CHECKPOINT',
+        help='checkpoint.pt of `maskhand train model`; of several of one run, the mean of their weights',
+    )
     parser.add_argument(
         '--out',
         type=Path,
@@ -177,14 +183,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def mean_of(checkpoints: list[dict]) -> tuple[MaskHand, dict]:
+    """The model with the mean of the averaged (EMA) weights of some checkpoints, and what they say of their
+    training.
+
+    Late weights are better on what was trained on and early ones on what was not: their mean keeps most of
+    both (Wortsman et al. 2022, https://arxiv.org/abs/2109.01903). ValueError if they are of different
+    configurations.
+    """
+    configs = [MaskHandConfig.from_dict(checkpoint['config']) for checkpoint in checkpoints]
+    if any(config != configs[0] for config in configs):
+        raise ValueError('the checkpoints have different configurations: their weights have no mean')
+    model = MaskHand(configs[0])
+    states = [checkpoint['ema'] for checkpoint in checkpoints]
+    model.load_state_dict({name: sum(state[name] for state in states) / len(states) for name in states[0]})
+    trained = [checkpoint['summary'] for checkpoint in checkpoints]
+    return model, trained[0] if len(trained) == 1 else {'mean_of': trained}
+
+
 def run(args: argparse.Namespace) -> int:
-    """Export the averaged (EMA) weights of a checkpoint."""
-    checkpoint = torch.load(args.checkpoint, map_location='cpu', weights_only=True)
-    model = MaskHand(MaskHandConfig.from_dict(checkpoint['config']))
-    model.load_state_dict(checkpoint['ema'])
+    """Export the averaged (EMA) weights of checkpoints."""
+    paths = args.checkpoints
+    model, trained = mean_of([torch.load(path, map_location='cpu', weights_only=True) for path in paths])
     args.out.mkdir(parents=True, exist_ok=True)
     add_shipped_networks(args.out)
-    export_model(model, args.out, checkpoint['summary'])
+    export_model(model, args.out, trained)
     for path in sorted(args.out.iterdir()):
         print(f'{path.name:24} {path.stat().st_size / 1e6:6.2f} MB')
     return 0

@@ -12,7 +12,7 @@ from maskhand_ros.geometry import Camera
 from maskhand_ros.hand_model.numpy_hand import HandModel
 from maskhand_ros.hand_model.torch_hand import TorchHand
 from maskhand_ros.model.config import CUE_SHAPES, MaskHandConfig, TokenizerConfig, ViTConfig, paper_config
-from maskhand_ros.model.export import add_shipped_networks, export_model
+from maskhand_ros.model.export import add_shipped_networks, export_model, mean_of
 from maskhand_ros.model.image_context import load_backbone
 from maskhand_ros.model.maskhand import MaskHand
 from maskhand_ros.model.rotation import rotation_6d_to_matrix, rotvec_to_matrix
@@ -57,6 +57,24 @@ def test_exported_model_gives_the_hand_that_torch_gives(exported, iterations):
         and hand.keypoints.shape == (5, 21, 3)
         and not hand.keypoints[:, 0].any()
     )
+
+
+def test_the_mean_of_two_checkpoints_lies_between_them(tiny_model):
+    early = {name: value.clone() for name, value in tiny_model.state_dict().items()}
+    late = {name: value + (value.dtype.is_floating_point and 0.5) for name, value in early.items()}
+    config = tiny_model.config.to_dict()
+    runs = [
+        {'config': config, 'ema': state, 'summary': {'minutes': minutes}}
+        for state, minutes in ((early, 1), (late, 2))
+    ]
+    model, trained = mean_of(runs)
+    assert trained == {'mean_of': [{'minutes': 1}, {'minutes': 2}]}
+    for name, value in model.state_dict().items():
+        middle = (early[name] + late[name]) / 2 if value.dtype.is_floating_point else early[name]
+        assert torch.allclose(value, middle), name
+    assert mean_of(runs[:1])[1] == {'minutes': 1}
+    with pytest.raises(ValueError, match='no mean'):
+        mean_of([runs[0], {**runs[1], 'config': {**config, 'layers': 2}}])
 
 
 def test_networks_are_opset_17_small_and_take_any_batch(exported):
