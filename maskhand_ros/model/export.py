@@ -196,7 +196,9 @@ def mean_of(checkpoints: list[dict]) -> tuple[MaskHand, dict]:
         raise ValueError('the checkpoints have different configurations: their weights have no mean')
     model = MaskHand(configs[0])
     states = [checkpoint['ema'] for checkpoint in checkpoints]
-    model.load_state_dict({name: sum(state[name] for state in states) / len(states) for name in states[0]})
+    # In double precision the frozen tokenizer, which is the same in all, stays what it is.
+    mean = {name: torch.stack([state[name] for state in states]).double().mean(0) for name in states[0]}
+    model.load_state_dict(mean)
     trained = [checkpoint['summary'] for checkpoint in checkpoints]
     return model, trained[0] if len(trained) == 1 else {'mean_of': trained}
 
