@@ -193,7 +193,9 @@ def mean_of(checkpoints: list[dict]) -> tuple[MaskHand, dict]:
     """
     configs = [MaskHandConfig.from_dict(checkpoint['config']) for checkpoint in checkpoints]
     if any(config != configs[0] for config in configs):
-        raise ValueError('the checkpoints have different configurations: their weights have no mean')
+        raise ValueError(
+            'the checkpoints have different configurations: their weights have no mean; give those of one run'
+        )
     model = MaskHand(configs[0])
     states = [checkpoint['ema'] for checkpoint in checkpoints]
     # In double precision the frozen tokenizer, which is the same in all, stays what it is.

@@ -55,12 +55,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='NAME=VALUE',
         help='change fields of the configuration, e.g. layers=4 vit.depth=12 (see model/config.py)',
     )
-    parser.add_argument(
+    start = parser.add_mutually_exclusive_group()
+    start.add_argument(
         '--backbone',
         type=Path,
         help='paper: a ViTPose or HaMeR checkpoint (.safetensors, or a .pth of tensors)',
     )
-    parser.add_argument(
+    start.add_argument(
         '--start-from',
         type=Path,
         metavar='CHECKPOINT',
