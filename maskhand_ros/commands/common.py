@@ -31,7 +31,7 @@ def add_pipeline_arguments(parser):
     """Options that choose the model and where it runs."""
     group = parser.add_argument_group('model')
     group.add_argument('--device', default='cpu', choices=('cpu', 'cuda', 'tensorrt'))
-    group.add_argument('--threads', type=int, default=2, help='CPU threads (default 2)')
+    group.add_argument('--threads', type=int, default=2, help='CPU threads, for all hands (default 2)')
     group.add_argument(
         '--weights', metavar='DIR', help='folder with the ONNX files (default: the ones shipped)'
     )

@@ -34,16 +34,18 @@ class Diagnostics:
         self._lock = threading.Lock()
         self._finished = deque(maxlen=300)
         self._times, self._ages = {}, deque(maxlen=30)
-        self._busy_since = None
+        self._in_hand = []
         self.taken = self.processed = self.with_depth = 0
         self.hands = []
         self.failure = None
         """(what, fix) of a configuration that failed."""
 
     def started(self):
-        """The worker took a picture."""
-        self._busy_since = time.monotonic()
-        self.taken += 1
+        """The worker took a picture; returns when, for the picture's `ended`."""
+        with self._lock:
+            self._in_hand.append(since := time.monotonic())
+            self.taken += 1
+        return since
 
     def arrived(self, age):
         """A picture came, `age` seconds after its stamp by the node's clock."""
@@ -51,7 +53,8 @@ class Diagnostics:
             self._ages.append(age)
 
     def finished(self, hands, with_depth, timings):
-        """The worker published the Hands of a picture with or without depth; `timings` {stage: seconds}."""
+        """The worker published the Hands of a picture with or without depth; `timings` {stage: seconds}.
+        `ended` comes after it: who sees the worker idle sees the picture counted."""
         with self._lock:
             self.processed += 1
             self.with_depth += with_depth
@@ -59,11 +62,11 @@ class Diagnostics:
             self._finished.append(time.monotonic())
             for stage, seconds in timings.items():
                 self._times.setdefault(stage, deque(maxlen=300)).append(seconds)
-        self._busy_since = None  # last: who sees the worker idle sees it counted
 
-    def abandoned(self):
-        """The worker gave a picture up."""
-        self._busy_since = None
+    def ended(self, since):
+        """The worker is done with the picture that it took then, or gave it up."""
+        with self._lock:
+            self._in_hand.remove(since)
 
     def forget_hands(self):
         """No hand is followed any more."""
@@ -78,7 +81,7 @@ class Diagnostics:
     @property
     def busy(self):
         """Whether the worker has a picture in hand."""
-        return self._busy_since is not None
+        return bool(self._in_hand)
 
     def rate(self):
         """Pictures processed per second over the last seconds."""
@@ -208,7 +211,8 @@ class Diagnostics:
                     f'the CPU stands in for {device.name}: {device.lost}; configure again to retry',
                 )
         recent = self.faults.recent()
-        busy = self._busy_since
+        with self._lock:
+            busy = min(self._in_hand, default=None)
         if self.failure:
             level, text = ERROR, f'{self.failure[0]}. Fix: {self.failure[1]}'
         elif busy is not None and time.monotonic() - busy > STUCK:

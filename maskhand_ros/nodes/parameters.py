@@ -73,7 +73,7 @@ SPECS = (
         False,
         'where the device is missing or fails, the CPU takes over, with a warning',
     ),
-    Spec('threads', 2, 'CPU threads of the networks', limits=(1, 64)),
+    Spec('threads', 2, 'CPU threads of the networks, shared out among max_hands', limits=(1, 64)),
     Spec('weights_dir', '', 'folder of the models; empty: the ones shipped with the package'),
     Spec('hand_model', '', 'hand model (.npz, made by `maskhand convert-mano`); empty: the open hand'),
     Spec('keypoint_set', KEYPOINT_SETS[0], 'where on the hand the 21 keypoints sit', choices=KEYPOINT_SETS),

@@ -1,12 +1,16 @@
-"""The thread that looks: newest picture in, everything about its hands out."""
+"""The two threads that work: newest picture in, everything about its hands out."""
 
 from __future__ import annotations
 
+import queue
 import threading
 import time
 import traceback
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import rclpy
+from sensor_msgs.msg import CompressedImage, Image
 
 from maskhand_ros.nodes.by_stamp import BACKWARDS_NS
 from maskhand_ros.nodes.compressed import decode_compressed
@@ -16,6 +20,7 @@ from maskhand_ros.nodes.messages import is_finite, stamp_to_ns
 from maskhand_ros.perception import gates
 from maskhand_ros.perception.budget import Budget, savings
 from maskhand_ros.perception.errors import ModelError
+from maskhand_ros.perception.pipeline import Look
 from maskhand_ros.perception.tracker import REMEMBER
 from maskhand_ros.perception.types import Frame
 
@@ -31,8 +36,26 @@ _NO_HAND = {
 _DISCOVERED = 'no CameraInfo', 'no depth', 'no transform to the depth camera'
 
 
+@dataclass
+class Seen:
+    """An image message that came at `arrival` and was taken at `since` (monotonic clock, s), its Frame, what
+    was found in it, and how long that took, {stage: s}."""
+
+    msg: Image | CompressedImage
+    arrival: float
+    since: float
+    frame: Frame
+    look: Look
+    times: dict
+
+
 class Worker:
-    """Runs the pipeline on the newest frame for as long as the node is active; a bad picture is counted."""
+    """Runs the pipeline on the newest frame for as long as the node is active; a bad picture is counted.
+
+    Two threads take turns at the pipeline's state: one sees where hands are, the other describes and
+    publishes them. Beside the second, the first may take the next picture and glance at it: so two cores
+    bring out as many pictures as the slower half allows.
+    """
 
     def __init__(self, node, pipeline, inputs, outputs, diagnostics):
         self._node, self._pipeline, self._inputs, self._outputs = node, pipeline, inputs, outputs
@@ -44,26 +67,33 @@ class Worker:
         self._last_stamp = None
         self._silent = False
         self._begun = time.monotonic()
+        self._seen = queue.Queue()
         self._running.set()
-        self._thread = threading.Thread(target=self._work, name='worker', daemon=True)
-        self._thread.start()
+        self._threads = [
+            threading.Thread(target=work, name=work.__name__.strip('_'), daemon=True)
+            for work in (self._see_all, self._describe_all)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def stop(self):
-        """Ends the thread after the picture at hand; False where that one takes too long to wait for."""
+        """Ends the threads after the pictures at hand; False where those take too long to wait for."""
         self._running.clear()
-        self._thread.join(timeout=1.0)
+        end = time.monotonic() + 1.0
+        for thread in self._threads:
+            thread.join(timeout=max(end - time.monotonic(), 0))
         return not self.is_busy
 
     @property
     def is_busy(self):
-        """Whether the thread still runs."""
-        return self._thread.is_alive()
+        """Whether a thread still runs."""
+        return any(thread.is_alive() for thread in self._threads)
 
     def forget_tracks(self):
         """The clock has jumped: the next picture has nothing to do with the last one."""
         self._clock_jumped.set()
 
-    def _work(self):
+    def _see_all(self):
         self._pipeline.end_tracks()
         self._pipeline.save(0)
         while self._running.is_set():
@@ -71,49 +101,76 @@ class Worker:
             self._watch(silent=newest is None)
             if newest is None or not self._running.is_set():
                 continue
-            self._diagnostics.started()
-            try:
-                self._look(*newest)
-            except BadInput as error:
-                self._count(self._diagnostics.images, error)
-            except ModelError as error:
-                if self._diagnostics.faults.add(error.what, error.fix):
-                    self._node.get_logger().error(str(error))
-            except Exception as error:  # one bad picture must not end the node
-                if self._running.is_set() and rclpy.ok(context=self._node.context):
-                    reason = f'{type(error).__name__} while processing'
-                    if self._diagnostics.faults.add(reason, f'{error}; report this with the log'):
-                        self._node.get_logger().error(traceback.format_exc())
-            self._diagnostics.abandoned()
+            since, seen = self._diagnostics.started(), None
+            with self._counted():
+                seen = self._see(*newest, since)
+            if seen is None:
+                self._diagnostics.ended(since)
+            else:
+                self._seen.put(seen)
+        self._seen.put(None)
+
+    def _describe_all(self):
+        while (seen := self._seen.get()) is not None:
+            with self._counted():
+                self._describe(seen)
+            self._diagnostics.ended(seen.since)
+            self._seen.task_done()
+
+    @contextmanager
+    def _counted(self):
+        """Counts what is raised inside, and tells of it: one bad picture must not end the node."""
+        try:
+            yield
+        except BadInput as error:
+            self._count(self._diagnostics.images, error)
+        except ModelError as error:
+            if self._diagnostics.faults.add(error.what, error.fix):
+                self._node.get_logger().error(str(error))
+        except Exception as error:
+            if self._running.is_set() and rclpy.ok(context=self._node.context):
+                reason = f'{type(error).__name__} while processing'
+                if self._diagnostics.faults.add(reason, f'{error}; report this with the log'):
+                    self._node.get_logger().error(traceback.format_exc())
 
     def _watch(self, silent):
         """Ends all tracks once no picture has come for image_timeout: nobody knows what happened since."""
         late = silent and self._inputs.frames.age() > self._value('image_timeout')
         if late and not self._silent:
+            self._seen.join()
             self._pipeline.end_tracks()
             self._diagnostics.forget_hands()
         self._silent = late
 
-    def _look(self, msg, arrival):
-        """From one image message to everything that is published about it."""
-        begin = time.monotonic()
+    def _see(self, msg, arrival, since):
+        """From an image message to what is Seen in it."""
         stamp = stamp_to_ns(msg.header.stamp)
         rgb = self._decode(msg, self._value('max_image_pixels'))
-        self._check_stamp(stamp)
+        jumped = self._check_stamp(stamp)
         since_stamp = self._node.get_clock().now().nanoseconds - stamp
         self._diagnostics.arrived(since_stamp * 1e-9 - (time.monotonic() - arrival))
         frame = Frame(rgb=rgb, stamp_ns=stamp, camera=self._camera(stamp, rgb))
         frame.depth = self._depth(frame, msg.header.frame_id)
         decoded = time.monotonic()
-        hands = [hand for hand in self._pipeline.process(frame) if self._finite(hand)]
-        seen = time.monotonic()
+        glance = self._pipeline.glance(frame) if self._seen.unfinished_tasks else None
+        glanced = time.monotonic()
+        self._seen.join()
+        times = {'wait': since - arrival, 'decode': decoded - since, 'turn': time.monotonic() - glanced}
+        if jumped:
+            self._pipeline.end_tracks()
+        return Seen(msg, arrival, since, frame, self._pipeline.look(frame, glance=glance), times)
+
+    def _describe(self, seen):
+        """From what is Seen to everything that is published about it."""
+        arrival, frame = seen.arrival, seen.frame
+        hands = [hand for hand in self._pipeline.describe(seen.look) if self._finite(hand)]
+        described = time.monotonic()
         self._count_refused()
         self._outputs.publish(
-            hands, self._pipeline.lost_ids, msg.header, frame, lambda: time.monotonic() - arrival
+            hands, self._pipeline.lost_ids, seen.msg.header, frame, lambda: time.monotonic() - arrival
         )
         end = time.monotonic()
-        times = {'wait': begin - arrival, 'decode': decoded - begin, **self._pipeline.timings}
-        times.update({'publish': end - seen, 'total': end - arrival})
+        times = {**seen.times, **self._pipeline.timings, 'publish': end - described, 'total': end - arrival}
         self._diagnostics.finished(hands, frame.depth is not None, times)
         if self._budget and self._budget.observe(end - arrival, end):
             self._pipeline.save(self._budget.level)
@@ -121,7 +178,8 @@ class Worker:
             self._node.get_logger().warning(f'to stay below max_latency, goes without: {saved}')
 
     def _check_stamp(self, stamp):
-        """Raises BadInput for a picture whose `stamp` in ns is no time of its own; counts jumps of time."""
+        """Whether the clock was set before a picture with this `stamp` in ns. Raises BadInput where that is
+        no time of its own; counts jumps of time."""
         if stamp == 0:
             raise BadInput('zero stamp', 'header.stamp is 0', 'The camera driver must stamp its pictures')
         if stamp < 0:
@@ -134,18 +192,18 @@ class Worker:
             remedy = 'Two publishers on one topic, or a link that changes the order'
             raise BadInput('picture out of order', f'{-since * 1e-9:.3f} s older than the last', remedy)
         self._last_stamp = stamp
-        jump = self._jump(since or 0)
+        clock_was_set = self._clock_jumped.is_set()
+        self._clock_jumped.clear()
+        jump = self._jump(since or 0, clock_was_set)
         if jump is not None:
             self._count(self._diagnostics.images, jump)
+        return clock_was_set
 
-    def _jump(self, since):
+    @staticmethod
+    def _jump(since, clock_was_set):
         """The BadInput that tells of a jump of time, `since` ns after the last picture; None if there is
         none."""
         seconds = f'{abs(since) * 1e-9:.1f} s'
-        clock_was_set = self._clock_jumped.is_set()
-        if clock_was_set:  # of what the stamps themselves tell, the pipeline takes care
-            self._clock_jumped.clear()
-            self._pipeline.end_tracks()
         if since < 0:
             remedy = 'All hands are new ones: a bag was started again, or there are two publishers'
             return BadInput('time went back', seconds, remedy)

@@ -60,7 +60,7 @@ class PalmDetector:
     def __init__(self, path, threshold=0.5, device=None):
         """Loads the network on a Device (default: the CPU); detections below `threshold` (0..1) are dropped.
         ModelError if it cannot be loaded."""
-        self._network = (device or Device()).open(path)
+        self._network = (device or Device()).open(path, hands=1)  # looks at the picture as a whole
         self._threshold = threshold
         self._anchors = _anchor_centres()
 

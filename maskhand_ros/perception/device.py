@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+
+import numpy as np
 import onnxruntime
 
 from maskhand_ros.perception.errors import ModelError
@@ -17,15 +22,20 @@ PROVIDERS = {
 class Device:
     """Opens networks on `name` ('cpu', 'cuda' or 'tensorrt').
 
+    `hands`: how many a network is given at once, at most. On a CPU they share the `threads` out: a thread
+    that runs a hand of its own waits for nobody, where two that run one hand wait after each operator, which
+    costs most where other processes take the cores in between.
+
     With `cpu_fallback` the CPU takes over where that device is missing, or fails later, for all networks at
     once; `lost` then says why (None: nothing is). Without it either is a ModelError.
     """
 
-    def __init__(self, name='cpu', threads=1, cpu_fallback=False):
+    def __init__(self, name='cpu', threads=1, cpu_fallback=False, hands=1):
         if name not in PROVIDERS:
             raise ModelError(f"device '{name}' is unknown", f'use one of {", ".join(PROVIDERS)}')
         self.name, self.providers, self.lost = name, PROVIDERS[name], None
-        self._threads, self._cpu_fallback, self._networks = threads, cpu_fallback, []
+        self._threads, self._hands, self._cpu_fallback, self._networks = threads, hands, cpu_fallback, []
+        self._failing, self._pool = threading.Lock(), ThreadPoolExecutor(threads, 'network')
         available = onnxruntime.get_available_providers()
         if self.providers[0] not in available:
             self._lose(
@@ -36,16 +46,17 @@ class Device:
         if self._on_gpu and hasattr(onnxruntime, 'preload_dlls'):
             onnxruntime.preload_dlls()
 
-    def open(self, path):
-        """The Network in the file at `path`. ModelError if it cannot be read, or not on this device."""
-        network = Network(self, path)
+    def open(self, path, hands=None):
+        """The Network in the file at `path`, given at most so many `hands` at once (default: the device's).
+        ModelError if it cannot be read, or not on this device."""
+        network = Network(self, path, min(self._threads, hands or self._hands))
         self._networks.append(network)
         return network
 
-    def session(self, path):
-        """An InferenceSession for the file at `path`, for its Network."""
+    def session(self, path, shares):
+        """An InferenceSession for the file at `path`, for its Network: one of `shares` that run at once."""
         try:
-            session = self._load(path)
+            session = self._load(path, self._threads // shares)
             if self.providers[0] not in session.get_providers():
                 raise RuntimeError('ONNX Runtime went to the CPU by itself')
         except Exception as error:
@@ -61,18 +72,34 @@ class Device:
                 'install the CUDA, cuDNN (and TensorRT) libraries that the log names, free its memory, '
                 "or set device to 'cpu'",
             )
-            return self.session(path)
+            return self.session(path, shares)
         session.disable_fallback()  # what ONNX Runtime would do by itself, and tell nobody
         return session
 
-    def failed(self, error):
-        """A network raised `error` while it ran. ModelError, unless the CPU takes over; on the CPU it is no
-        matter of the device: the error goes on."""
-        if not self._on_gpu:
-            raise error
-        text = str(error)[:200]
-        fix = f'free its memory, restart the node, or set allow_cpu_fallback ({text})'
-        self._lose(f"device '{self.name}' failed while running", fix, f'it failed while running: {text}')
+    def failed(self, network, session, error):
+        """A Network raised `error` while its `session` ran. ModelError, unless the CPU takes over or, for
+        another thread, already has; on the CPU it is no matter of the device: the error goes on."""
+        with self._failing:
+            if network.session is not session:
+                return
+            if not self._on_gpu:
+                raise error
+            text = str(error)[:200]
+            fix = f'free its memory, restart the node, or set allow_cpu_fallback ({text})'
+            self._lose(f"device '{self.name}' failed while running", fix, f'it failed while running: {text}')
+
+    def spread(self, function, inputs, shares):
+        """What `function` makes of {name: array (N, ...)} of N hands, as {name: array (N, ...)}: on a CPU in
+        `shares` side by side, else at once."""
+        count = len(next(iter(inputs.values())))
+        shares = min(count, shares)
+        if shares < 2 or self._on_gpu:
+            return function(inputs)
+        bounds = [count * k // shares for k in range(shares + 1)]
+        parts = [{name: value[i:j] for name, value in inputs.items()} for i, j in pairwise(bounds)]
+        others = [self._pool.submit(function, part) for part in parts[1:]]
+        found = [function(parts[0]), *(other.result() for other in others)]
+        return {name: np.concatenate([part[name] for part in found]) for name in found[0]}
 
     @property
     def _on_gpu(self):
@@ -86,9 +113,9 @@ class Device:
         for network in self._networks:
             network.reopen()
 
-    def _load(self, path):
+    def _load(self, path, threads):
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = self._threads
+        options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         # Threads spin within a run, for to be woken takes longer than most operators, and not between
         # pictures: that would take the robot's other processes' time.
@@ -97,23 +124,28 @@ class Device:
 
 
 class Network:
-    """An ONNX file on a Device; `inputs` and `outputs` are its names for them."""
+    """An ONNX file on a Device, run in up to `shares` side by side; `inputs` and `outputs` are its names for
+    them. Several threads may run it."""
 
-    def __init__(self, device, path):
-        self._device, self._path = device, path
+    def __init__(self, device, path, shares):
+        self._device, self._path, self._shares = device, path, shares
         self.reopen()
-        self.inputs = [value.name for value in self._session.get_inputs()]
-        self.outputs = [value.name for value in self._session.get_outputs()]
+        self.inputs = [value.name for value in self.session.get_inputs()]
+        self.outputs = [value.name for value in self.session.get_outputs()]
 
     def reopen(self):
         """Loads the file for what its device is now."""
-        self._session = self._device.session(self._path)
+        self.session = self._device.session(self._path, self._shares)
 
     def run(self, inputs):
-        """{name: array} of all outputs, given {name: array} of the inputs."""
+        """{name: array (N, ...)} of all outputs, given {name: array (N, ...)} of the inputs."""
+        return self._device.spread(self._run, inputs, self._shares)
+
+    def _run(self, inputs):
+        session = self.session
         try:
-            values = self._session.run(None, inputs)
+            values = session.run(None, inputs)
         except Exception as error:
-            self._device.failed(error)
-            values = self._session.run(None, inputs)
+            self._device.failed(self, session, error)
+            values = self.session.run(None, inputs)
         return dict(zip(self.outputs, values, strict=True))

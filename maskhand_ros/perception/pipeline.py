@@ -38,6 +38,7 @@ class PipelineConfig:
     allow_cpu_fallback: bool = False
     """Whether the CPU takes over from a device that is missing or fails."""
     threads: int = 2
+    """Of the CPU, shared out among max_hands."""
     weights_dir: str | None = None
     hand_model: str | None = None
     keypoint_set: str = 'mano'
@@ -58,14 +59,27 @@ class PipelineConfig:
     """Frames between runs of the detector while some, but fewer than max_hands, are followed."""
 
 
+@dataclass
+class Look:
+    """A Frame (turned back if it came mirrored) and what was found in it at `stamp` seconds: `pairs` [(Track,
+    View)]."""
+
+    frame: Frame
+    camera: Camera
+    stamp: float
+    pairs: list
+    timings: dict
+
+
 class HandPipeline:
-    """Turns frames into hands. `timings` {stage: s} and `lost_ids` speak of the last frame; `saved` is what
-    it goes without (`save`), {field of PipelineConfig: value}."""
+    """Turns frames into hands: `process`, or in two halves `look` and `describe`, with `glance` beside the
+    second half of the frame before. `timings` {stage: s} and `lost_ids` speak of the last frame that was
+    described; `saved` is what it goes without (`save`), {field of PipelineConfig: value}."""
 
     def __init__(self, config=None):
         """Loads and checks the models; ModelError says what is missing and how to get it."""
         self.config = config = config or PipelineConfig()
-        self.device = Device(config.device, config.threads, config.allow_cpu_fallback)
+        self.device = Device(config.device, config.threads, config.allow_cpu_fallback, config.max_hands)
         folder = find_weights(config.weights_dir)
         try:
             self.hand_model = HandModel.load(config.hand_model or None, config.keypoint_set)
@@ -144,16 +158,25 @@ class HandPipeline:
         A mirrored picture (`mirrored_input`) is turned back first: sides and 3D are those of the world, in
         the frame of the camera without its mirror; `keypoints_px` and `roi` are in the picture as received.
         """
-        clock = Stopwatch()
-        tracker, continuity, width = self._tracker, self._continuity, frame.rgb.shape[1]
-        frame = unmirrored(frame) if self.config.mirrored_input else frame
-        camera = frame.camera or Camera.default(width, frame.rgb.shape[0])
+        return self.describe(self.look(frame, rois))
 
+    def glance(self, frame):
+        """A Glance at the next Frame, for its `look`. May run in another thread once `look` is done with the
+        frame before."""
+        frame, camera = self._turned_back(frame)
+        return self._tracker.glance(frame.rgb, camera)
+
+    def look(self, frame, rois=None, glance=None):
+        """A Look at a Frame: the first half of `process`. With or without its Glance it finds the same."""
+        clock, tracker = Stopwatch(), self._tracker
+        frame, camera = self._turned_back(frame)
         stamp = frame.stamp_ns * 1e-9
         tracker.begin(stamp)
-        continuity.begin(frame.camera)
-        followed = tracker.follow(frame.rgb, camera)
+        self._continuity.begin(frame.camera)
+        followed = tracker.follow(frame.rgb, camera, glance)
         clock.lap('cues')
+        if glance is not None:
+            clock.laps['cues'] += glance.seconds
         known, fresh = [view for _, view in followed], []
         if rois is not None:
             fresh = tracker.look_at(frame.rgb, camera, rois, known)
@@ -162,6 +185,12 @@ class HandPipeline:
         clock.lap('detect')
         pairs = tracker.update(followed, fresh, stamp)
         clock.lap('track')
+        return Look(frame, camera, stamp, pairs, clock.laps)
+
+    def describe(self, look):
+        """The Hand[] of a Look, before there is another: the second half of `process`."""
+        clock, continuity = Stopwatch(), self._continuity
+        frame, camera, stamp, pairs = look.frame, look.camera, look.stamp, look.pairs
         hands = []
         if pairs:
             prediction = self._reconstruct(_together([view.cues for _, view in pairs]))
@@ -176,8 +205,15 @@ class HandPipeline:
             clock.lap('skin')
         self._operator(hands, stamp)
         hands += continuity.predict(hands, stamp, camera)
-        self.timings, self.lost_ids = clock.laps, tracker.take_lost_ids()
+        self.timings, self.lost_ids = {**look.timings, **clock.laps}, self._tracker.take_lost_ids()
+        width = frame.rgb.shape[1]
         return [_as_received(hand, width) for hand in hands] if self.config.mirrored_input else hands
+
+    def _turned_back(self, frame):
+        """The Frame without its mirror, if it has one, and its Camera or a likely one."""
+        frame = unmirrored(frame) if self.config.mirrored_input else frame
+        height, width = frame.rgb.shape[:2]
+        return frame, frame.camera or Camera.default(width, height)
 
 
 def _together(cues):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import dataclass
+
 import numpy as np
 
 from maskhand_ros.perception.crop import crop_hand, crop_to_camera, roi_from_keypoints
@@ -21,6 +24,15 @@ _GROWTH = 1.7
 """How much larger or smaller it may be then."""
 _SAME_HAND = 0.1
 """Two sets of landmarks are one hand if they differ by less than this share of the hand's square."""
+
+
+@dataclass
+class Glance:
+    """What the landmark network saw of a picture at `rois` (HandRoi[]), in `seconds`."""
+
+    rois: list
+    views: list
+    seconds: float
 
 
 class Tracker:
@@ -74,13 +86,25 @@ class Tracker:
             self.end_tracks()
         self._stamp = stamp
 
-    def follow(self, rgb, camera):
-        """Views of the hands of the last frame: [(Track, View)]. One that cannot be seen counts as missed."""
-        tracks = [track for track in self.tracks if track.missed < LOOK_FRAMES]
+    def glance(self, rgb, camera):
+        """A Glance at the next picture where the hands were last, for its `follow`. This alone may run in a
+        thread of its own, beside what is still to be done with the picture before."""
+        begin = time.perf_counter()
+        rois = [track.look_where() for track in self._looked_for()]
+        return Glance(rois, self._look(rgb, camera, rois), time.perf_counter() - begin)
+
+    def follow(self, rgb, camera, glance=None):
+        """Views of the hands of the last frame: [(Track, View)]. One that cannot be seen counts as missed.
+
+        A Glance at this picture saves the look if it went where it has to go: what was done since may have
+        ended or replaced a track."""
+        tracks = self._looked_for()
         rois = [track.look_where() for track in tracks]
+        fits = glance is not None and list(map(id, rois)) == list(map(id, glance.rois))
+        views = glance.views if fits else self._look(rgb, camera, rois)
         looks = [
             (track, view)
-            for track, view in zip(tracks, self._look(rgb, camera, rois), strict=True)
+            for track, view in zip(tracks, views, strict=True)
             if view.presence >= self._threshold
         ]
         # Where two tracks have run into one hand, it is that one's whose side and place it has.
@@ -169,6 +193,9 @@ class Tracker:
         self.tracks[[other is track for other in self.tracks].index(True)] = new
         self._lost_ids.append(track.id)
         return new
+
+    def _looked_for(self):
+        return [track for track in self.tracks if track.missed < LOOK_FRAMES]
 
     def _new_track(self, view):
         track = Track(self._next_id, view.side, view.right_probability, view.keypoints_px)

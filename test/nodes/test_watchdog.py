@@ -111,11 +111,14 @@ def test_simulated_time_that_starts_again_ends_all_tracks(graph, clip):
     watched.wait_told('images', 'time went back')
 
 
-def test_a_worker_that_hangs_is_an_error_and_no_second_one_is_started(graph, clip, monkeypatch):
+@pytest.mark.parametrize('half_of_it', ['look', 'describe'])
+def test_a_worker_that_hangs_is_an_error_and_no_second_one_is_started(graph, clip, monkeypatch, half_of_it):
     monkeypatch.setattr(diagnostics, 'STUCK', 0.3)
-    watched = graph.watch('hanging')
-    free, process = threading.Event(), watched.node.pipeline.process
-    monkeypatch.setattr(watched.node.pipeline, 'process', lambda frame: free.wait(60) and process(frame))
+    watched = graph.watch(f'hanging_{half_of_it}')
+    free, half = threading.Event(), getattr(watched.node.pipeline, half_of_it)
+    monkeypatch.setattr(
+        watched.node.pipeline, half_of_it, lambda *given, **named: free.wait(60) and half(*given, **named)
+    )
     try:
         watched.camera.show(*clip[:2])
         watched.wait_level('model', DiagnosticStatus.ERROR, 'stuck in one picture')
@@ -143,20 +146,21 @@ def test_a_transition_that_fails_says_why_and_leaves_nothing_behind(graph, clip,
 def test_a_gpu_that_goes_away_is_told_with_what_to_do(graph, clip, monkeypatch):
     watched = graph.watch('lost_gpu')
     device = watched.node.pipeline.device
+    network = watched.node.pipeline._cues._network
 
-    def lose_it(frame):
-        device.failed(RuntimeError('CUDA failure 2: out of memory'))
-        return process(frame)
+    def lose_it(*given, **named):
+        device.failed(network, network.session, RuntimeError('CUDA failure 2: out of memory'))
+        return look(*given, **named)
 
-    process = watched.node.pipeline.process
-    monkeypatch.setattr(watched.node.pipeline, 'process', lose_it)
+    look = watched.node.pipeline.look
+    monkeypatch.setattr(watched.node.pipeline, 'look', lose_it)
     device.name, device.providers = 'cuda', ['CUDAExecutionProvider']
     watched.camera.show(*clip[:2])
     status = watched.wait_level('model', DiagnosticStatus.ERROR, "device 'cuda' failed while running")
     assert 'allow_cpu_fallback' in status.message
     device._cpu_fallback = True
     assert len(watched.show(*clip[:2]).hands) == 2
-    monkeypatch.setattr(watched.node.pipeline, 'process', process)
+    monkeypatch.setattr(watched.node.pipeline, 'look', look)
     time.sleep(RECENT)
     status = watched.wait_level('model', DiagnosticStatus.WARN, 'the CPU stands in for cuda')
     assert 'out of memory' in status.message

@@ -3,6 +3,8 @@ fails when the test says so."""
 
 import json
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 
 import numpy as np
@@ -90,6 +92,27 @@ def test_the_cpu_takes_over_in_the_middle_of_a_picture(gpu, rgb):
     assert 'out of memory' in pipeline.device.lost and pipeline.device.providers == [CPU]
 
 
+def test_two_threads_that_lose_the_gpu_at_once_both_go_on(gpu, monkeypatch):
+    device, both = Device('cuda', cpu_fallback=True), threading.Barrier(2)
+    networks = [device.open(SHIPPED / name) for name in ('tokenizer.onnx', 'palm_detector.onnx')]
+
+    def fail_together(session, *args):
+        if session.get_providers()[0] == CPU:
+            return super(Gpu, session).run(*args)
+        both.wait(10)
+        raise RuntimeError('CUDA failure 2: out of memory')
+
+    monkeypatch.setattr(gpu, 'run', fail_together)
+    inputs = np.zeros((2, 15, 3), np.float32), np.zeros((1, 3, 192, 192), np.float32)
+    with ThreadPoolExecutor(2) as pool:
+        jobs = [
+            pool.submit(network.run, {network.inputs[0]: values})
+            for network, values in zip(networks, inputs, strict=True)
+        ]
+        assert all(np.isfinite(value).all() for job in jobs for value in job.result(30).values())
+    assert 'out of memory' in device.lost
+
+
 def test_a_device_that_fails_while_the_models_load_leaves_none_behind(gpu, rgb):
     gpu.room = 3
     with pytest.raises(ModelError, match='cannot run .*out of memory.*Fix: .*free its memory'):
@@ -111,6 +134,15 @@ def test_a_device_that_fails_is_an_error_and_may_come_back(gpu, rgb):
         look(pipeline, rgb, 1)
     gpu.out_of_memory = False
     assert len(look(pipeline, rgb, 2)) == 2
+
+
+def test_hands_shared_out_among_threads_are_the_same_hands():
+    crops = np.random.default_rng(1).random((3, 3, 224, 224), np.float32)
+    together = Device('cpu', threads=4).open(SHIPPED / 'landmarks.onnx').run({'image': crops})
+    shared = Device('cpu', threads=4, hands=2).open(SHIPPED / 'landmarks.onnx').run({'image': crops})
+    assert shared.keys() == together.keys()
+    for name, values in together.items():
+        np.testing.assert_allclose(shared[name], values, rtol=1e-3, atol=1e-3)
 
 
 def test_an_error_on_the_cpu_is_no_matter_of_the_device():
