@@ -119,7 +119,10 @@ HAND_OVER = 0.005
 WAITING = 3
 """Frames that wait their turn at most, while the worker keeps up."""
 
-_KEEPS_UP, _REMEMBERED = 0.8, 15
+LONGEST_WAIT = 0.05
+"""Seconds for which a frame waits at most while there is a newer one: hands are for hands that move."""
+
+_KEEPS_UP, _REMEMBERED = 0.9, 30
 """Share of the time from frame to frame that the worker may need for one to count as keeping up, by the last
 so many."""
 
@@ -132,8 +135,8 @@ class NewestFrame:
     """A mailbox between the receiving and the working thread.
 
     Where the worker needs longer than the camera, only the newest frame waits, so that its hands are never
-    older than they must be. Where it keeps up, up to WAITING do: frames that were late on the way arrive
-    together, and there is time for each. The others are dropped.
+    older than they must be. Where it keeps up, up to WAITING do, and none for long: frames that were late on
+    the way arrive together, and there is time for each. The others are dropped.
 
     `received` counts frames sent to us; `dropped` those that newer ones replaced here; `lost` those that the
     middleware replaced or lost (seen as gaps in the publisher's sequence numbers).
@@ -180,7 +183,10 @@ class NewestFrame:
 
     def _drop_old(self):
         keeps_up = self._needed and median(self._needed) < _KEEPS_UP * self._interval()
-        while len(self._frames) > (WAITING if keeps_up else 1):
+        oldest = time.monotonic() - LONGEST_WAIT
+        while len(self._frames) > (WAITING if keeps_up else 1) or (
+            len(self._frames) > 1 and self._frames[0][1] < oldest
+        ):
             self._frames.popleft()
             self.dropped += 1
 

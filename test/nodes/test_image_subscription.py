@@ -64,6 +64,24 @@ def test_frames_that_arrive_together_wait_only_for_a_worker_that_keeps_up(work, 
     assert taken(frames) == kept and frames.dropped == 10 - len(kept)
 
 
+def test_a_frame_that_has_waited_for_long_makes_way_for_a_newer_one(monkeypatch):
+    monkeypatch.setattr(image_subscription, 'LONGEST_WAIT', 0.2)
+    frames = NewestFrame()
+    for number in range(20):
+        frames.put(frame(number), {})
+        frames.take(timeout=0)
+        frames.take(timeout=0)
+        time.sleep(0.01)
+    frames.put(frame(20), {})
+    time.sleep(0.25)
+    assert taken(frames) == [20]  # there is no newer one
+    for number in (21, 22):
+        frames.put(frame(number), {})
+    time.sleep(0.25)
+    frames.put(frame(23), {})
+    assert taken(frames) == [23] and frames.dropped == 2
+
+
 def test_two_that_arrive_together_are_both_looked_at_if_nothing_else_is(monkeypatch):
     monkeypatch.setattr(image_subscription, 'HAND_OVER', 5.0)  # a loaded machine wakes a thread late
     frames, taken, end = NewestFrame(), [], time.monotonic() + 60
