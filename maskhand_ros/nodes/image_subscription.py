@@ -198,6 +198,11 @@ class NewestFrame:
         stamped = median(np.diff(self._stamps))
         return min(stamped, (self._arrivals[-1] - self._arrivals[0]) / (len(self._arrivals) - 1))
 
+    @property
+    def waiting(self):
+        """How many frames wait."""
+        return len(self._frames)
+
     def age(self):
         """Seconds since the last frame came, or since the mailbox was made."""
         return time.monotonic() - self._last_arrival

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 import time
@@ -28,6 +29,8 @@ from maskhand_ros.perception.types import Frame
 DISCOVERY = 1.0
 """Seconds after activation in which what belongs to a picture may be missing without a warning: it is being
 discovered."""
+HASTE = 0.25
+"""Seconds without a picture that has to wait after which the worker does one thing after the other again."""
 _NO_HAND = {
     gates.NOT_FINITE: 'The networks gave no numbers: another device or model; if it stays, report it',
     gates.JOINT_LIMITS: 'No hand bends so: light, blur, or a thing taken for a hand',
@@ -54,8 +57,8 @@ class Worker:
     """Runs the pipeline on the newest frame for as long as the node is active; a bad picture is counted.
 
     Two threads take turns at the pipeline's state: one sees where hands are, the other describes and
-    publishes them. Beside the second, the first takes the next picture and glances at it, no sooner than it
-    must to be done in time: so more pictures are answered, and none grows old in between.
+    publishes them. Where pictures have had to wait, the first glances at the next one beside the second, and
+    more of them are answered; else one after the other is faster, for each has all the cores.
     """
 
     def __init__(self, node, pipeline, inputs, outputs, diagnostics):
@@ -67,7 +70,7 @@ class Worker:
         self._budget = Budget(limit, len(savings(pipeline.config))) if limit else None
         self._last_stamp = None
         self._silent = False
-        self._begun = time.monotonic()
+        self._begun, self._waited = time.monotonic(), -math.inf
         self._seen, self._turn = queue.SimpleQueue(), Turn()
         self._running.set()
         self._threads = [
@@ -98,13 +101,23 @@ class Worker:
             self._pipeline.end_tracks()
             self._pipeline.save(0)
             while self._running.is_set():
-                self._turn.wait_till_near()
+                self._wait_for_turn()
                 newest = self._inputs.frames.take(timeout=0.1)
                 self._watch(silent=newest is None)
                 if newest is not None and self._running.is_set():
                     self._see_one(*newest)
         finally:
             self._seen.put(None)
+
+    def _wait_for_turn(self):
+        """Until it is time to take the next picture: its turn, or for a while after one had to wait, no
+        sooner than a glance at it needs, lest it grow old."""
+        if self._inputs.frames.waiting:
+            self._waited = time.monotonic()
+        if time.monotonic() - self._waited < HASTE:
+            self._turn.wait_till_near()
+        else:
+            self._turn.wait()
 
     def _see_one(self, msg, arrival):
         since, seen = self._diagnostics.started(), None
