@@ -182,7 +182,7 @@ class NewestFrame:
             return frame
 
     def _drop_old(self):
-        keeps_up = self._needed and median(self._needed) < _KEEPS_UP * self._interval()
+        keeps_up = self._needed and median(self._needed) < _KEEPS_UP * self.interval()
         oldest = time.monotonic() - LONGEST_WAIT
         while len(self._frames) > (WAITING if keeps_up else 1) or (
             len(self._frames) > 1 and self._frames[0][1] < oldest
@@ -190,13 +190,14 @@ class NewestFrame:
             self._frames.popleft()
             self.dropped += 1
 
-    def _interval(self):
+    def interval(self):
         """Seconds from frame to frame: by the stamps, or by the arrivals where they say less (a bag played
         fast). Arrivals count by their mean, for they come in bursts."""
-        if len(self._stamps) < 2:
-            return 0.0
-        stamped = median(np.diff(self._stamps))
-        return min(stamped, (self._arrivals[-1] - self._arrivals[0]) / (len(self._arrivals) - 1))
+        with self._condition:
+            if len(self._stamps) < 2:
+                return 0.0
+            stamped = median(np.diff(self._stamps))
+            return min(stamped, (self._arrivals[-1] - self._arrivals[0]) / (len(self._arrivals) - 1))
 
     @property
     def waiting(self):

@@ -42,6 +42,11 @@ class Turn:
         """The first thread needed so long to prepare."""
         self._preparing = _mean(self._preparing, seconds)
 
+    @property
+    def slower_half(self):
+        """Seconds that the slower of the two needs for a picture."""
+        return max(self._away or 0.0, self._preparing or 0.0)
+
     def wait_till_near(self):
         """Until it is time to prepare for it, as far as that is known."""
         if self._away is not None and self._preparing is not None:

@@ -111,10 +111,12 @@ class Worker:
 
     def _wait_for_turn(self):
         """Until it is time to take the next picture: its turn, or for a while after one had to wait, no
-        sooner than a glance at it needs, lest it grow old."""
+        sooner than a glance at it needs, lest it grow old. Where the camera is too fast even so, answers
+        would only be older."""
         if self._inputs.frames.waiting:
             self._waited = time.monotonic()
-        if time.monotonic() - self._waited < HASTE:
+        in_haste = time.monotonic() - self._waited < HASTE
+        if in_haste and self._turn.slower_half < self._inputs.frames.interval():
             self._turn.wait_till_near()
         else:
             self._turn.wait()
@@ -178,12 +180,14 @@ class Worker:
         glance, glanced = None, decoded
         if self._turn.is_away:
             glance, glanced = self._pipeline.glance(frame), time.monotonic()
-            self._turn.prepared(glanced - since)
             self._turn.wait()
         if not self._running.is_set():
             return None
-        times = {'wait': since - arrival, 'decode': decoded - since, 'turn': time.monotonic() - glanced}
-        return Seen(msg, arrival, since, frame, self._pipeline.look(frame, glance=glance), times)
+        begin = time.monotonic()
+        times = {'wait': since - arrival, 'decode': decoded - since, 'turn': begin - glanced}
+        look = self._pipeline.look(frame, glance=glance)
+        self._turn.prepared(glanced - since + time.monotonic() - begin)
+        return Seen(msg, arrival, since, frame, look, times)
 
     def _describe(self, seen):
         """From what is Seen to everything that is published about it."""
