@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 
 import numpy as np
 import onnxruntime
@@ -17,6 +16,11 @@ PROVIDERS = {
     'tensorrt': ['TensorrtExecutionProvider', 'CUDAExecutionProvider', 'CPUExecutionProvider'],
 }
 """Execution providers of each device; the CPU stands last for the few operators without a GPU kernel."""
+
+
+def together(parts):
+    """{name: array (N, ...)} of several dicts of the same names, one after the other along the first axis."""
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 class Device:
@@ -91,15 +95,14 @@ class Device:
     def spread(self, function, inputs, shares):
         """What `function` makes of {name: array (N, ...)} of N hands, as {name: array (N, ...)}: on a CPU in
         `shares` side by side, else at once."""
-        count = len(next(iter(inputs.values())))
-        shares = min(count, shares)
+        shares = min(shares, len(next(iter(inputs.values()))))
         if shares < 2 or self._on_gpu:
             return function(inputs)
-        bounds = [count * k // shares for k in range(shares + 1)]
-        parts = [{name: value[i:j] for name, value in inputs.items()} for i, j in pairwise(bounds)]
-        others = [self._pool.submit(function, part) for part in parts[1:]]
-        found = [function(parts[0]), *(other.result() for other in others)]
-        return {name: np.concatenate([part[name] for part in found]) for name in found[0]}
+        split = (np.array_split(value, shares) for value in inputs.values())
+        *others, own = (dict(zip(inputs, part, strict=True)) for part in zip(*split, strict=True))
+        running = [self._pool.submit(function, part) for part in others]
+        last = function(own)
+        return together([*(run.result() for run in running), last])
 
     @property
     def _on_gpu(self):

@@ -15,7 +15,7 @@ from maskhand_ros.perception.budget import reduced, savings
 from maskhand_ros.perception.continuity import Continuity
 from maskhand_ros.perception.cues import CueNetwork
 from maskhand_ros.perception.detector import PalmDetector
-from maskhand_ros.perception.device import Device
+from maskhand_ros.perception.device import Device, together
 from maskhand_ros.perception.errors import ModelError
 from maskhand_ros.perception.gates import PlausibleHand
 from maskhand_ros.perception.operator import Operator
@@ -163,13 +163,12 @@ class HandPipeline:
     def glance(self, frame):
         """A Glance at the next Frame, for its `look`. May run in another thread once `look` is done with the
         frame before."""
-        frame, camera = self._turned_back(frame)
-        return self._tracker.glance(frame.rgb, camera)
+        return self._tracker.glance(*self._turned_back(frame))
 
     def look(self, frame, rois=None, glance=None):
         """A Look at a Frame: the first half of `process`. With or without its Glance it finds the same."""
         clock, tracker = Stopwatch(), self._tracker
-        frame, camera = self._turned_back(frame)
+        frame, camera = self._turned_back(frame) if glance is None else (glance.frame, glance.camera)
         stamp = frame.stamp_ns * 1e-9
         tracker.begin(stamp)
         self._continuity.begin(frame.camera)
@@ -193,7 +192,7 @@ class HandPipeline:
         frame, camera, stamp, pairs = look.frame, look.camera, look.stamp, look.pairs
         hands = []
         if pairs:
-            prediction = self._reconstruct(_together([view.cues for _, view in pairs]))
+            prediction = self._reconstruct(together([view.cues for _, view in pairs]))
             clock.lap('reconstruct')
             pairs, prediction = continuity.finite(pairs, prediction)
             placed = self._place(prediction, [view for _, view in pairs], frame, camera)
@@ -214,11 +213,6 @@ class HandPipeline:
         frame = unmirrored(frame) if self.config.mirrored_input else frame
         height, width = frame.rgb.shape[:2]
         return frame, frame.camera or Camera.default(width, height)
-
-
-def _together(cues):
-    """The cues of several crops (dicts of arrays with a leading axis of 1) as those of one batch."""
-    return {name: np.concatenate([of_crop[name] for of_crop in cues]) for name in cues[0]}
 
 
 class Stopwatch:

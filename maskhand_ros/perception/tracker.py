@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from maskhand_ros.geometry import Camera
 from maskhand_ros.perception.crop import crop_hand, crop_to_camera, roi_from_keypoints
 from maskhand_ros.perception.track import Track, View
+from maskhand_ros.perception.types import Frame
 
 ZOOMS = (1.0, 0.5)
 """Of the detector, in turn until a hand is found: as it is, and drawn smaller for hands that fill the
@@ -28,8 +30,10 @@ _SAME_HAND = 0.1
 
 @dataclass
 class Glance:
-    """What the landmark network saw of a picture at `rois` (HandRoi[]), in `seconds`."""
+    """What the landmark network saw of a Frame and its Camera at `rois` (HandRoi[]), in `seconds`."""
 
+    frame: Frame
+    camera: Camera
     rois: list
     views: list
     seconds: float
@@ -86,12 +90,13 @@ class Tracker:
             self.end_tracks()
         self._stamp = stamp
 
-    def glance(self, rgb, camera):
-        """A Glance at the next picture where the hands were last, for its `follow`. This alone may run in a
+    def glance(self, frame, camera):
+        """A Glance at the next Frame where the hands were last, for its `follow`. This alone may run in a
         thread of its own, beside what is still to be done with the picture before."""
         begin = time.perf_counter()
         rois = [track.look_where() for track in self._looked_for()]
-        return Glance(rois, self._look(rgb, camera, rois), time.perf_counter() - begin)
+        views = self._look(frame.rgb, camera, rois)
+        return Glance(frame, camera, rois, views, time.perf_counter() - begin)
 
     def follow(self, rgb, camera, glance=None):
         """Views of the hands of the last frame: [(Track, View)]. One that cannot be seen counts as missed.

@@ -63,20 +63,21 @@ def test_both_hands_are_found_followed_and_on_their_sides(pipeline, clip, pictur
     assert TRACKED in states and TENTATIVE not in states
 
 
-def counting_pipeline():
+def counting_pipeline(**config):
     """A HandPipeline, and a list of how many crops the landmark network was shown at a time."""
-    pipeline, crops_shown = HandPipeline(), []
+    pipeline, crops_shown = HandPipeline(PipelineConfig(**config)), []
     network = pipeline._tracker._cues
     pipeline._tracker._cues = lambda crops: crops_shown.append(len(crops)) or network(crops)
     return pipeline, crops_shown
 
 
-def test_a_glance_beside_the_hands_before_saves_a_look_and_changes_nothing(clip):
+@pytest.mark.parametrize('mirrored', (False, True), ids=('plain', 'mirrored'))
+def test_a_glance_beside_the_hands_before_saves_a_look_and_changes_nothing(clip, mirrored):
     shots = list(zip(clip.frames(), range(40, 80), strict=False))
     shots[20] = np.zeros_like(shots[20][0]), shots[20][1]  # the hands are gone for a picture
     shots[30:] = [(rgb, second + 300) for rgb, second in shots[30:]]  # the camera paused: other hands
     frames = [Frame(rgb, second * 33_333_333, Camera(clip.K, 640, 480)) for rgb, second in shots]
-    (alone, looks), (beside, looks_beside) = counting_pipeline(), counting_pipeline()
+    (alone, looks), (beside, looks_beside) = (counting_pipeline(mirrored_input=mirrored) for _ in range(2))
     glance, ids = None, set()
     with ThreadPoolExecutor(1) as thread:
         for k, frame in enumerate(frames):
