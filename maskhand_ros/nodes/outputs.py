@@ -1,4 +1,4 @@
-"""The topics that hand_node publishes. What costs time is built only while somebody subscribes."""
+"""The topics that hand_node publishes. What belongs to a picture is built only while somebody subscribes."""
 
 from __future__ import annotations
 
@@ -55,20 +55,16 @@ class Outputs:
         `frame`: perception Frame. `processing_time`: function that tells the seconds since the picture
         arrived.
         """
-        height, width = frame.rgb.shape[:2]
-        vertices = self._node.get_parameter('publish_vertices').value
-        array = messages.hands_to_msg(
-            hands, lost_ids, header, width, height, 0.0, self._hand_model.name, vertices
-        )
-        array.processing_time = messages.to_duration(processing_time())
         # TF goes first: who gets the hands may look up their frames at once.
         self._names.forget(lost_ids)
-        if self._node.get_parameter('publish_tf').value:
+        if self._node.get_parameter('publish_tf').value and _wanted(self._tf):
             self._publish_tf(hands, header)
-        self._hands.publish(array)
+        if _wanted(self._hands):
+            self._publish_hands(hands, lost_ids, header, frame, processing_time)
         for hand in hands:
-            if hand.operator and hand.state == TRACKED and hand.wrist_position is not None:
-                self._wrists[hand.side].publish(messages.wrist_msg(hand, header))
+            wrist = self._wrists[hand.side]
+            if hand.operator and hand.state == TRACKED and hand.wrist_position is not None and _wanted(wrist):
+                wrist.publish(messages.wrist_msg(hand, header))
         if _wanted(self._markers):
             self._markers.publish(self._marker_builder.build(hands, header))
         if _wanted(self._cloud):
@@ -91,6 +87,15 @@ class Outputs:
         transforms = [t for hand, name in named if name for t in hand_transforms(hand, name, header)]
         if transforms:
             self._tf.publish(TFMessage(transforms=transforms))
+
+    def _publish_hands(self, hands, lost_ids, header, frame, processing_time):
+        height, width = frame.rgb.shape[:2]
+        vertices = self._node.get_parameter('publish_vertices').value
+        array = messages.hands_to_msg(
+            hands, lost_ids, header, width, height, 0.0, self._hand_model.name, vertices
+        )
+        array.processing_time = messages.to_duration(processing_time())
+        self._hands.publish(array)
 
     def _publish_overlay(self, hands, header, frame):
         raw, jpeg = _wanted(self._overlay), _wanted(self._overlay_jpeg)

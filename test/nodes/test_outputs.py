@@ -1,14 +1,18 @@
-"""What costs time is built for those who subscribe, and for nobody else."""
+"""What belongs to a picture is built for those who subscribe, and for nobody else."""
 
 import pytest
+from geometry_msgs.msg import PoseWithCovarianceStamped
 from sensor_msgs.msg import CompressedImage, Image, PointCloud2
+from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
 
 from maskhand_ros.nodes import outputs
 from maskhand_ros.nodes.markers import HandMarkers
 
-# topic -> (type, what builds it)
+# topic, from ~/ -> (type, what builds it)
 COSTLY = {
+    '/tf': (TFMessage, (outputs, 'hand_transforms')),
+    'right/wrist': (PoseWithCovarianceStamped, (outputs.messages, 'wrist_msg')),
     'markers': (MarkerArray, (HandMarkers, 'build')),
     'keypoints': (PointCloud2, (outputs.messages, 'cloud_msg')),
     'overlay': (Image, (outputs, 'encode_image')),
@@ -43,7 +47,8 @@ def test_nothing_is_built_that_nobody_subscribes_to(graph, clip, built):
     for topic, (kind, _) in COSTLY.items():
         wanted = {topic, 'drawing'} if topic in DRAWN else {topic}
         heard = []
-        subscription = graph.node.create_subscription(kind, f'/unheard/hand_node/{topic}', heard.append, 1)
+        name = topic if topic.startswith('/') else f'/unheard/hand_node/{topic}'
+        subscription = graph.node.create_subscription(kind, name, heard.append, 1)
         graph.wait(lambda wanted=wanted: built_for_one() == wanted)
         graph.wait(lambda heard=heard: heard)
         graph.node.destroy_subscription(subscription)
