@@ -22,6 +22,9 @@ from .uncertainty import (
 )
 from .uncertainty_predictions import Predictions
 
+_DEALS = 20
+"""How often errors are dealt out anew."""
+
 
 def interval(values: np.ndarray) -> tuple[float, float] | None:
     """95 % bootstrap interval of the mean of values (N,) of hands drawn independently; None if N < 2."""
@@ -40,6 +43,26 @@ def hand_level(hands: Predictions) -> dict[str, float]:
         'error_mm': float(error.mean()),
         'error_without_20_mm': kept,
         'cut_by_dropping_20': float(1 - kept / error.mean()),
+    }
+
+
+def attainable(hands: Predictions, seed: int = 0) -> dict[str, float]:
+    """The rank correlations that the stated deviations would have if they were all that tells the hands
+    apart: means over deals of the errors, in units of their deviations, to other hands, each hand's together.
+
+    An error is a draw: even true deviations rank hands the less, the less they differ.
+    """
+    rng, stddev = np.random.default_rng(seed), hands.stddev[:, 1:]
+    spread, stated = axes_stddev(stddev), distance_stddev(stddev)
+    ratio = hands.error[:, 1:] / spread
+    of_hands, of_keypoints = [], []
+    for _ in range(_DEALS):
+        error = np.linalg.norm(rng.permutation(ratio) * spread, axis=-1)
+        of_hands.append(spearman(stated.mean(1), error.mean(1)))
+        of_keypoints.append(within_keypoint_spearman(stated, error))
+    return {
+        'hand_spearman_attainable': float(np.mean(of_hands)),
+        'all_within_keypoint_spearman_attainable': float(np.mean(of_keypoints)),
     }
 
 
@@ -122,7 +145,7 @@ def keypoint_groups(hands: Predictions) -> dict[str, np.ndarray]:
 
 def report_on(hands: Predictions, iterations=()) -> dict:
     """{figure: number or interval} of a split; those of a group of keypoints start with its name."""
-    report = {'samples': len(hands.truth), **hand_level(hands)}
+    report = {'samples': len(hands.truth), **hand_level(hands), **attainable(hands)}
     for name, mask in keypoint_groups(hands).items():
         scores = keypoint_level(hands, mask)
         if hands.samples is not None:

@@ -14,7 +14,7 @@ from maskhand_ros.perception.cues import CueNetwork
 from maskhand_ros.perception.errors import ModelError
 from maskhand_ros.perception.reconstructor import Reconstructor, verify_weights
 from maskhand_ros.perception.weights import SHIPPED
-from maskhand_ros.training import calibrate, uncertainty
+from maskhand_ros.training import calibrate, uncertainty, uncertainty_report
 from maskhand_ros.training.uncertainty_predictions import Predictions, shard_batches
 
 stats = pytest.importorskip('scipy.stats')
@@ -127,6 +127,23 @@ def test_calibration_restores_a_known_scale_and_states_true_probabilities(power)
     good = calibrate.hand_errors(other) < CONFIDENCE_BELOW
     assert 0.1 < good.mean() < 0.9 and confidence.mean() == pytest.approx(good.mean(), abs=0.03)
     assert confidence[good].mean() > confidence[~good].mean() + 0.4
+
+
+def test_attainable_is_what_true_deviations_reach_and_wrong_ones_do_not():
+    hands, _ = _made()
+
+    def both(hands):
+        report = uncertainty_report.report_on(hands)
+        return [
+            [report[name], report[f'{name}_attainable']]
+            for name in ('hand_spearman', 'all_within_keypoint_spearman')
+        ]
+
+    for reached, attainable in both(hands):
+        assert 0.3 < reached == pytest.approx(attainable, abs=0.02)
+    hands.stddev = np.random.default_rng(1).permutation(hands.stddev)
+    for reached, attainable in both(hands):
+        assert reached < 0.05 and attainable > 0.3
 
 
 def test_samples_are_taken_only_where_they_tell_something():
