@@ -126,6 +126,9 @@ _KEEPS_UP, _REMEMBERED = 0.9, 30
 """Share of the time from frame to frame that the worker may need for one to count as keeping up, by the last
 so many."""
 
+_PLAYED_FAST = 0.75
+"""Share of the time between stamps: where frames come closer together than this, it is not for bursts."""
+
 _GAP, _PUBLISHERS = 300, 8
 """Frames that one publisher can lose at once (10 s): a wider gap is another publisher's, where the middleware
 does not tell them apart. Publishers whose numbers are remembered."""
@@ -191,13 +194,14 @@ class NewestFrame:
             self.dropped += 1
 
     def interval(self):
-        """Seconds from frame to frame: by the stamps, or by the arrivals where they say less (a bag played
-        fast). Arrivals count by their mean, for they come in bursts."""
+        """Seconds from frame to frame: by the stamps, or by the mean of the arrivals where they say far less
+        (a bag played fast). Arrivals in bursts say somewhat more or less."""
         with self._condition:
             if len(self._stamps) < 2:
                 return 0.0
             stamped = median(np.diff(self._stamps))
-            return min(stamped, (self._arrivals[-1] - self._arrivals[0]) / (len(self._arrivals) - 1))
+            arrived = (self._arrivals[-1] - self._arrivals[0]) / (len(self._arrivals) - 1)
+            return arrived if arrived < _PLAYED_FAST * stamped else stamped
 
     @property
     def waiting(self):

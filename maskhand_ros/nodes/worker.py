@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 import queue
+import sys
 import threading
 import time
 import traceback
@@ -31,6 +33,9 @@ DISCOVERY = 1.0
 discovered."""
 HASTE = 0.25
 """Seconds without a picture that has to wait after which the worker does one thing after the other again."""
+NICENESS = 5
+"""By how much the priority of what computes is below that of what moves messages: that is woken often and
+works shortly, and a picture needs many rounds of it where Fast DDS cannot send it in one piece."""
 _NO_HAND = {
     gates.NOT_FINITE: 'The networks gave no numbers: another device or model; if it stays, report it',
     gates.JOINT_LIMITS: 'No hand bends so: light, blur, or a thing taken for a hand',
@@ -97,6 +102,7 @@ class Worker:
         self._clock_jumped.set()
 
     def _see_all(self):
+        _stand_back()
         try:
             self._pipeline.end_tracks()
             self._pipeline.save(0)
@@ -132,6 +138,7 @@ class Worker:
             self._seen.put(seen)
 
     def _describe_all(self):
+        _stand_back()
         while (seen := self._seen.get()) is not None:
             try:
                 with self._counted():
@@ -285,3 +292,11 @@ class Worker:
 
     def _value(self, name):
         return self._node.get_parameter(name).value
+
+
+def _stand_back():
+    """Lowers the priority of the calling thread, and so of those that it starts, by NICENESS."""
+    if sys.platform == 'linux':  # elsewhere a priority is a whole process's
+        thread = threading.get_native_id()
+        niceness = os.getpriority(os.PRIO_PROCESS, thread) + NICENESS
+        os.setpriority(os.PRIO_PROCESS, thread, niceness)

@@ -48,8 +48,9 @@ def test_only_the_newest_frame_and_every_drop_counted():
         (0.03, 0.001, 33, [29]),
         (0.01, 0.03, 2, [29]),  # by the arrivals alone it would keep up
         (0.01, 0.0, 33, [29]),  # by the stamps alone it would: a bag played fast
+        (0.08, 0.04, 100, [27, 28, 29]),  # somewhat closer together than they were made: they came late
     ],
-    ids=('keeps up', 'too slow', 'by the stamps', 'by the arrivals'),
+    ids=('keeps up', 'too slow', 'by the stamps', 'by the arrivals', 'in a burst'),
 )
 def test_frames_that_arrive_together_wait_only_for_a_worker_that_keeps_up(work, idle, interval_ms, kept):
     frames = NewestFrame()
