@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from .config import BETAS, CUE_SHAPES, MAP_SHAPES, POSE_SIZE, TRUNK_SIZE, MaskHandConfig
 from .graph import LandmarkGraph
-from .layers import ResidualMLP
+from .layers import ResidualMLP, in_two_steps
 from .rotation import matrix_to_rotation_6d
 from .tokenizer import IDENTITY_6D
 
@@ -86,23 +86,19 @@ class CueContext(nn.Module):
         )
         node = sum(MAP_SHAPES[name][0] for name in AT_LANDMARKS) + 9
         squeezed = sum(n * math.prod(MAP_SHAPES[name][1:]) for name, n in SQUEEZED.items())
-        width = config.trunk_width
-        # In two steps: reading the weights of one would take a third of the time of a hand on a CPU, for
-        # 0.01 mm.
+        width, rank = config.trunk_width, config.trunk_rank
         self.trunk_in = nn.Sequential(
-            nn.Linear(1152 + 1 + 1 + 7 + 21 * node + squeezed, config.trunk_rank, bias=False),
-            nn.Linear(config.trunk_rank, width),
-            nn.Dropout(config.dropout),
+            *in_two_steps(1152 + 1 + 1 + 7 + 21 * node + squeezed, rank, width), nn.Dropout(config.dropout)
         )
         self.trunk = nn.Sequential(
-            *(ResidualMLP(width) for _ in range(config.trunk_blocks)), nn.LayerNorm(width)
+            *(ResidualMLP(width, rank) for _ in range(config.trunk_blocks)), nn.LayerNorm(width)
         )
         self.regress = nn.Linear(width, TRUNK_SIZE)
         start = torch.tensor(IDENTITY_6D * (POSE_SIZE // 6 + 1) + (0.0,) * BETAS + CAMERA_START)
         nn.init.trunc_normal_(self.regress.weight, std=0.002)
         with torch.no_grad():
             self.regress.bias.copy_(start)
-        self.extra = nn.Linear(width, config.context_tokens * config.width)
+        self.extra = in_two_steps(width, rank, config.context_tokens * config.width)
         self.graph = LandmarkGraph(node, config.width)
 
     @torch.no_grad()

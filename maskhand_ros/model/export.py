@@ -24,7 +24,7 @@ from .maskhand import MaskHand
 from .quantizers import joint_logits
 
 OPSET = 17
-VERSION = '0.3.0'
+VERSION = '0.3.2'
 
 
 class _ContextGraph(nn.Module):

@@ -13,14 +13,21 @@ import torch
 from torch import Tensor, nn
 
 
-class ResidualMLP(nn.Module):
-    """x + MLP(norm(x)) over the last dimension."""
+def in_two_steps(inputs: int, rank: int, outputs: int) -> nn.Sequential:
+    """A linear layer whose weights have a rank of `rank` at most. For one hand on a CPU the time of a large
+    layer is that of reading its weights, and these are fewer."""
+    return nn.Sequential(nn.Linear(inputs, rank, bias=False), nn.Linear(rank, outputs))
 
-    def __init__(self, width: int) -> None:
+
+class ResidualMLP(nn.Module):
+    """x + MLP(norm(x)) over the last dimension; its layers in two steps where there is a `rank`."""
+
+    def __init__(self, width: int, rank: int | None = None) -> None:
         super().__init__()
-        self.net = nn.Sequential(
-            nn.LayerNorm(width), nn.Linear(width, width), nn.GELU(), nn.Linear(width, width)
+        first, second = (
+            in_two_steps(width, rank, width) if rank else nn.Linear(width, width) for _ in range(2)
         )
+        self.net = nn.Sequential(nn.LayerNorm(width), first, nn.GELU(), second)
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.net(x)

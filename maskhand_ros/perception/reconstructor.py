@@ -157,10 +157,14 @@ class Reconstructor:
             rng=self._rng,
         )
         betas, camera, log_variance = (heads[name] for name in ('betas', 'camera', 'log_variance'))
-        pose = rotation_6d_to_matrix(self._tokenizer.run({'embeddings': codes})['hand_pose'])
-        # Where the tokens hold the global orientation, it comes first.
-        orient = self._orientation(heads, temperature) if 'global_orient' in heads else pose[:, 0]
-        pose = pose[:, -15:]
+        joints = self._tokenizer.run({'embeddings': codes})['hand_pose']
+        # Where the tokens hold the global orientation, it is among them, and comes first.
+        if 'global_orient' in heads:
+            joints = np.concatenate([heads['global_orient'][:, None], joints], 1)
+        rotations = rotation_6d_to_matrix(joints)
+        orient, pose = rotations[:, 0], rotations[:, 1:]
+        if temperature and 'global_orient' in heads:
+            orient = self._turned(orient, heads['orient_log_variance'], temperature)
         keypoints = self.hand_model(betas, orient, pose, vertices=False).keypoints
         confidence = np.exp(np.log(np.maximum(probability, 1e-9)).mean(1))
         return HandPrediction(
@@ -174,13 +178,9 @@ class Reconstructor:
             np.exp(log_variance / 2),
         )
 
-    def _orientation(self, heads, temperature):
-        """(N, 3, 3): the one predicted, or at a temperature one drawn from its spread about the camera's
-        axes."""
-        orient = rotation_6d_to_matrix(heads['global_orient'])
-        if temperature == 0:
-            return orient
-        spread = np.exp(heads['orient_log_variance'] / 2) * np.sqrt(temperature)
+    def _turned(self, orient, log_variance, temperature):
+        """Orientations (N, 3, 3) drawn about those predicted, with their spread about the camera's axes."""
+        spread = np.exp(log_variance / 2) * np.sqrt(temperature)
         return rotvec_to_matrix(spread * self._rng.standard_normal(spread.shape)) @ orient
 
 
