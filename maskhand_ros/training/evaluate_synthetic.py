@@ -4,7 +4,8 @@ Runtime path as on the robot.
     maskhand train evaluate --data shards [--splits test_stress test_camera] [--tokenizer checkpoint.pt]
 
 Keypoints and meshes are in the crop camera's frame, from the wrist. Coverage is per axis; NLL is against the
-best constant Gaussian of each keypoint and axis, nats per axis (three axes a keypoint). [low, high] are 95 %
+best constant Gaussian of each keypoint and axis, nats per axis (three axes a keypoint). `attainable` is the
+rank correlation that the stated deviations would have if nothing else told hands apart. [low, high] are 95 %
 bootstrap intervals of paired differences.
 """
 
