@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 import traceback
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import rclpy
@@ -298,5 +298,5 @@ def _stand_back():
     """Lowers the priority of the calling thread, and so of those that it starts, by NICENESS."""
     if sys.platform == 'linux':  # elsewhere a priority is a whole process's
         thread = threading.get_native_id()
-        niceness = os.getpriority(os.PRIO_PROCESS, thread) + NICENESS
-        os.setpriority(os.PRIO_PROCESS, thread, niceness)
+        with suppress(OSError):  # where a sandbox forbids it, it works as well, only later
+            os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + NICENESS)
