@@ -72,7 +72,7 @@ def errors_of(hands: Predictions) -> dict[str, float]:
 
 
 def table(results: dict[str, dict]) -> str:
-    """One row a figure, one column a split."""
+    """One row a figure, one column a result."""
     lines = [f'{"":44}' + ''.join(f'{split:>26}' for split in results)]
     for name in dict.fromkeys(name for result in results.values() for name in result):
         lines.append(f'{name:44}' + ''.join(f'{_cell(result.get(name)):>26}' for result in results.values()))
@@ -88,7 +88,8 @@ def _cell(value):
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print a table of the figures, one column a split; write them to --json."""
+    """Print a table of the figures, one column a split, and one of the uncertainty of all of their hands;
+    write them to --json."""
     torch.set_num_threads(args.threads)
     iterations = args.iterations or [1]
     reconstructor = Reconstructor(
@@ -100,9 +101,10 @@ def run(args: argparse.Namespace) -> int:
     )
     compared = tuple(dict.fromkeys((1, *iterations))) if len(iterations) > 1 else ()
     tokenizer = load_tokenizer(args.tokenizer).eval() if args.tokenizer else None
-    results = {}
+    results, of_splits = {}, []
     for split in args.splits:
         hands = collect(reconstructor, args.data, split, args.limit, compared, vertices=True)
+        of_splits.append(hands)
         results[split] = {**errors_of(hands), **report_on(hands, compared)}
         if hands.visible is None:
             print(f'{split}: the shards hold no `visible`: visible and occluded keypoints are not told apart')
@@ -111,6 +113,8 @@ def run(args: argparse.Namespace) -> int:
             pose = torch.from_numpy(np.concatenate([truth['hand_pose'] for _, truth in batches]))
             measured = round_trip(tokenizer, TorchHand(), matrix_to_rotation_6d(pose))
             results[split].update({f'tokenizer_{name}': value for name, value in measured.items()})
+    if len(of_splits) > 1:
+        results['together'] = report_on(Predictions.together(of_splits))
     print(table(results))
     if args.json:
         args.json.write_text(json.dumps(results, indent=2) + '\n')

@@ -77,6 +77,24 @@ class Predictions:
         """(N, 21, 3) metres."""
         return self.keypoints - self.truth
 
+    @classmethod
+    def together(cls, several: list[Predictions]) -> Predictions:
+        """The hands of several Predictions as one, without hypotheses and `errors`; `visible` where all have
+        it."""
+
+        def all_of(name: str) -> np.ndarray:
+            return np.concatenate([getattr(hands, name) for hands in several])
+
+        told = all(hands.visible is not None for hands in several)
+        return cls(
+            truth=all_of('truth'),
+            keypoints=all_of('keypoints'),
+            stddev=all_of('stddev'),
+            confidence=all_of('confidence'),
+            presence=all_of('presence'),
+            visible=all_of('visible') if told else None,
+        )
+
     def rows(self, chosen) -> Predictions:
         """The hands that an index into N picks."""
         parts = {

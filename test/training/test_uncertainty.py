@@ -259,6 +259,9 @@ def test_commands_calibrate_and_evaluate_on_shards(weights, cues, tmp_path, caps
     stress, camera = report['test_stress'], report['test_camera']
     assert stress['samples'] == 60 and stress['visible_keypoints'] + stress['occluded_keypoints'] == 60 * 20
     assert not any(name.startswith('occluded') for name in camera)
+    together = report['together']
+    assert together['samples'] == 120 and not any(name.startswith('occluded') for name in together)
+    assert together['error_mm'] == pytest.approx((stress['error_mm'] + camera['error_mm']) / 2)
     assert 'test_camera: the shards hold no `visible`' in capsys.readouterr().out
     assert stress['pa_mpjpe_mm@1'] == pytest.approx(stress['pa_mpjpe_mm'])
     low, high = stress['pa_mpjpe_mm@3_less_@1_interval95']
