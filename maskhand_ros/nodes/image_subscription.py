@@ -116,10 +116,10 @@ class AutoQosSubscription:
 HAND_OVER = 0.005
 """Seconds that the receiving thread gives an idle worker to fetch a frame."""
 
-WAITING = 3
+WAITING = 4
 """Frames that wait their turn at most, while the worker keeps up."""
 
-LONGEST_WAIT = 0.05
+LONGEST_WAIT = 0.08
 """Seconds for which a frame waits at most while there is a newer one: hands are for hands that move."""
 
 _KEEPS_UP, _REMEMBERED = 0.9, 30
