@@ -12,7 +12,7 @@ import numpy as np
 from maskhand_ros.geometry import Camera, mirror_rotation, wrist_frame
 from maskhand_ros.hand_model.numpy_hand import HandModel
 from maskhand_ros.perception.overlay import MESH_COLOURS, draw_hands, draw_mesh
-from maskhand_ros.perception.types import LEFT, RIGHT, SIDE_NAMES
+from maskhand_ros.skeleton import LEFT, RIGHT
 
 DOCS = pathlib.Path(__file__).resolve().parent
 AXIS_COLOURS = ((214, 40, 40), (36, 143, 60), (40, 80, 214))
@@ -35,10 +35,10 @@ def axes_picture():
         rotation = rotation if side == RIGHT else mirror_rotation(rotation)
         faces = model.faces if side == RIGHT else model.faces_left
         draw_mesh(canvas, hand.vertices[0] * flip + place, faces, CAMERA, MESH_COLOURS[side], 1.0)
-        frame = wrist_frame(rotation, SIDE_NAMES[side])
+        frame = wrist_frame(rotation, side)
         draw_axes(canvas, np.array(place), frame, 0.085)
         foot = CAMERA.project(np.array(place))[0] + [0, 45]
-        label(canvas, f'{SIDE_NAMES[side]}_hand/wrist', foot, INK, centred=True)
+        label(canvas, f'{side}_hand/wrist', foot, INK, centred=True)
     draw_axes(canvas, np.array([-0.29, -0.08, 0.62]), np.eye(3), 0.06, look=np.array([0.35, -0.35, 1]))
     label(
         canvas, 'camera (optical frame)', CAMERA.project(np.array([-0.29, -0.08, 0.62]))[0] + [-20, 122], INK

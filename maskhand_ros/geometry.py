@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
+from maskhand_ros.skeleton import RIGHT
+
 CROP_SIZE = 224
 """Side of the square crop that the networks see, in pixels."""
 
@@ -123,9 +125,9 @@ def mirror_rotation(rotation):
 
 
 def wrist_frame(rotation, side):
-    """Orientation (..., 3, 3) of a wrist or joint frame, given its model rotation (..., 3, 3) and 'left' or
-    'right'."""
-    return np.asarray(rotation) @ (C_RIGHT if side == 'right' else C_LEFT)
+    """Orientation (..., 3, 3) of a wrist or joint frame, given its model rotation (..., 3, 3) and
+    Handedness."""
+    return np.asarray(rotation) @ (C_RIGHT if side == RIGHT else C_LEFT)
 
 
 def procrustes_align(source, target):

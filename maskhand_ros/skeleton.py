@@ -5,7 +5,36 @@ Joints are pivots that rotate (wrist and three per finger); keypoints are points
 and five tips).
 """
 
+from __future__ import annotations
+
+from enum import IntEnum
+
 import numpy as np
+
+
+class NamedEnum(IntEnum):
+    """An IntEnum that prints as its name in lower case."""
+
+    def __str__(self) -> str:
+        return self.name.lower()
+
+    def __format__(self, spec: str) -> str:
+        return format(str(self), spec)
+
+
+class Handedness(NamedEnum):
+    """Which hand of a person it is; the numbers are those of Hand.msg."""
+
+    LEFT = 1
+    RIGHT = 2
+
+    @classmethod
+    def named(cls, name: str | None) -> Handedness | None:
+        """The member of the name 'left' or 'right'; None for None."""
+        return None if name is None else cls[name.upper()]
+
+
+LEFT, RIGHT = Handedness
 
 FINGERS = ('thumb', 'index', 'middle', 'ring', 'little')
 

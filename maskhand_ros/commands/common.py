@@ -12,12 +12,9 @@ import cv2
 import numpy as np
 
 from maskhand_ros.geometry import Camera
-from maskhand_ros.perception.types import SIDE_NAMES
 from maskhand_ros.skeleton import KEYPOINT_SETS
 
 PICTURE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.webp', '.tif', '.tiff')
-STATE_NAMES = {1: 'tentative', 2: 'tracked', 3: 'predicted'}
-SCALE_NAMES = ('none', 'population', 'parameter', 'learned', 'depth')
 
 
 class CommandError(Exception):
@@ -181,10 +178,10 @@ def hand_to_dict(hand, vertices=True):
             continue
         values[field.name] = _plain(value)
     values.update(
-        side=SIDE_NAMES[hand.side],
-        state=STATE_NAMES[hand.state],
+        side=str(hand.side),
+        state=str(hand.state),
         roi=[int(v) for v in hand.roi],
-        scale_source=SCALE_NAMES[hand.scale_source],
+        scale_source=str(hand.scale_source),
     )
     return values
 

@@ -10,7 +10,8 @@ import pathlib
 
 from maskhand_ros.commands import common
 from maskhand_ros.perception.overlay import draw_hands
-from maskhand_ros.perception.types import RIGHT, Frame
+from maskhand_ros.perception.types import Frame
+from maskhand_ros.skeleton import RIGHT
 
 
 def add_arguments(parser):

@@ -12,12 +12,12 @@ from rosbags.rosbag2 import Reader
 
 from maskhand_ros.geometry import procrustes_align, rotvec_to_matrix
 from maskhand_ros.hand_model.numpy_hand import OPEN_HAND, HandModel
+from maskhand_ros.nodes.camera_info import decode_camera_info
 from maskhand_ros.nodes.compressed import decode_compressed
-from maskhand_ros.nodes.images import decode_camera_info
 from maskhand_ros.nodes.messages import msg_to_hand, stamp_to_ns
 from maskhand_ros.nodes.recorder import typestore
 from maskhand_ros.perception.overlay import draw_hands
-from maskhand_ros.perception.types import LEFT, RIGHT
+from maskhand_ros.skeleton import LEFT, RIGHT
 
 SIDES = (LEFT, RIGHT)
 """Order of the truth's second axis."""

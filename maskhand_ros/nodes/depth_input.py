@@ -10,8 +10,9 @@ from sensor_msgs.msg import CameraInfo, Image
 from tf2_msgs.msg import TFMessage
 
 from maskhand_ros.nodes.by_stamp import ByStamp
+from maskhand_ros.nodes.camera_info import decode_camera_info
 from maskhand_ros.nodes.image_subscription import SMALL, AutoQosSubscription
-from maskhand_ros.nodes.images import BadInput, decode_camera_info, decode_depth
+from maskhand_ros.nodes.images import BadInput, decode_depth
 from maskhand_ros.nodes.transforms import TransformTree
 from maskhand_ros.perception.depth import DepthRegistration, same_camera
 

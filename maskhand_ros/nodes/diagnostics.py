@@ -12,7 +12,6 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from std_msgs.msg import Header
 
 from maskhand_ros.nodes.faults import RECENT, Faults
-from maskhand_ros.perception.types import SIDE_NAMES, STATE_NAMES
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 
@@ -233,7 +232,7 @@ class Diagnostics:
 
 def _told(hand):
     operator = ", the operator's" if hand.operator else ''
-    return f'{hand.id} {SIDE_NAMES[hand.side]} {STATE_NAMES[hand.state]}{operator}'
+    return f'{hand.id} {hand.side} {hand.state}{operator}'
 
 
 def _why_silent(image):

@@ -89,7 +89,7 @@ class HandNode(LifecycleNode):
                 )
             )
             self.pipeline.warm_up()
-            self._outputs = Outputs(self, self.pipeline.hand_model, values)
+            self._outputs = Outputs(self, self.pipeline.hand_model, self.pipeline.model_name, values)
         except Exception as error:
             self._release()
             return self._failed('configure', error)

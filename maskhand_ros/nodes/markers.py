@@ -12,8 +12,8 @@ from visualization_msgs.msg import Marker, MarkerArray
 
 from maskhand_ros.nodes.messages import to_duration, to_point, to_pose
 from maskhand_ros.perception.overlay import FINGER_COLOURS, MESH_COLOURS
-from maskhand_ros.perception.types import LEFT, PREDICTED, RIGHT
-from maskhand_ros.skeleton import KEYPOINT_EDGES
+from maskhand_ros.perception.types import PREDICTED
+from maskhand_ros.skeleton import KEYPOINT_EDGES, LEFT, RIGHT
 
 LIFETIME = 0.2
 """Seconds; a viewer forgets a hand that is not sent again."""

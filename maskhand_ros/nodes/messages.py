@@ -18,13 +18,14 @@ from maskhand_ros.geometry import matrix_to_quaternion, rotvec_to_matrix, wrist_
 from maskhand_ros.hand_model.numpy_hand import forward_kinematics
 from maskhand_ros.msg import Hand as HandMsg
 from maskhand_ros.msg import HandArray, HandHypothesis, HandTopology
-from maskhand_ros.perception.types import SIDE_NAMES, Hand, Hypothesis
+from maskhand_ros.perception.types import Hand, Hypothesis, ScaleSource, TrackState
 from maskhand_ros.skeleton import (
     JOINT_NAMES,
     JOINT_PARENTS,
     JOINT_TO_KEYPOINT,
     KEYPOINT_EDGES,
     KEYPOINT_NAMES,
+    Handedness,
 )
 
 CLOUD_TYPE = np.dtype(
@@ -127,8 +128,11 @@ def _hypothesis_msg(hypothesis):
     )
 
 
-def hands_to_msg(hands, lost_ids, header, width, height, processing_time, model, with_vertices=True):
-    """Perception hands of one picture (width x height px) to HandArray; `processing_time` in seconds."""
+def hands_to_msg(
+    hands, lost_ids, header, width, height, processing_time, hand_model, network, with_vertices=True
+):
+    """Perception hands of one picture (width x height px) to HandArray; `processing_time` in seconds;
+    `hand_model` and `network` are their names with versions."""
     return HandArray(
         header=header,
         hands=[hand_to_msg(hand, with_vertices) for hand in hands],
@@ -136,7 +140,8 @@ def hands_to_msg(hands, lost_ids, header, width, height, processing_time, model,
         width=width,
         height=height,
         processing_time=to_duration(processing_time),
-        model=model,
+        hand_model=hand_model,
+        network=network,
     )
 
 
@@ -150,17 +155,17 @@ def msg_to_hand(msg):
     placed = len(msg.wrist) > 0
     keypoints_wrist = _points(msg.keypoints_wrist)
     rotations = _global_rotations(np.array(msg.mano_pose, float))
-    frames = wrist_frame(rotations, SIDE_NAMES[msg.side])
+    frames = wrist_frame(rotations, msg.side)
     return Hand(
         id=msg.id,
-        side=msg.side,
+        side=Handedness(msg.side),
         side_probability=msg.side_probability,
-        state=msg.state,
+        state=TrackState(msg.state),
         operator=msg.is_operator,
         score=msg.score,
         confidence=msg.confidence,
         roi=(msg.roi.x_offset, msg.roi.y_offset, msg.roi.width, msg.roi.height),
-        scale_source=msg.scale_source,
+        scale_source=ScaleSource(msg.scale_source),
         wrist_position=_points([msg.wrist[0].pose.position])[0] if placed else None,
         wrist_rotation=frames[0],
         wrist_covariance=np.array(msg.wrist[0].covariance, float).reshape(6, 6) if placed else None,
@@ -190,7 +195,7 @@ def msg_to_hand(msg):
 def topology_msg(hand_model):
     """The hand model's constant half: names, bones, triangles of both sides."""
     return HandTopology(
-        model=hand_model.name,
+        hand_model=hand_model.name,
         license=hand_model.license,
         keypoint_names=list(KEYPOINT_NAMES),
         keypoint_edges=array.array('B', KEYPOINT_EDGES.astype(np.uint8).tobytes()),

@@ -16,7 +16,8 @@ from maskhand_ros.nodes.images import encode_image
 from maskhand_ros.nodes.markers import HandMarkers
 from maskhand_ros.nodes.transforms import HandNames, hand_transforms, prefix_for
 from maskhand_ros.perception.overlay import draw_hands
-from maskhand_ros.perception.types import SIDE_NAMES, TRACKED
+from maskhand_ros.perception.types import TRACKED
+from maskhand_ros.skeleton import Handedness
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
@@ -24,9 +25,9 @@ LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 class Outputs:
     """Publishers of a lifecycle node and what they are fed with."""
 
-    def __init__(self, node, hand_model, parameters):
-        """`parameters`: {name: value} at configuration."""
-        self._node, self._hand_model = node, hand_model
+    def __init__(self, node, hand_model, network, parameters):
+        """`network`: name and version of the networks. `parameters`: {name: value} at configuration."""
+        self._node, self._hand_model, self._network = node, hand_model, network
         self._publishers = []
         self._hands = self._publisher(HandArray, '~/hands', 1)
         self._topology = self._publisher(HandTopology, '~/topology', LATCHED)
@@ -35,8 +36,7 @@ class Outputs:
         self._overlay = self._publisher(Image, '~/overlay', 1)
         self._overlay_jpeg = self._publisher(CompressedImage, '~/overlay/compressed', 1)
         self._wrists = {
-            side: self._publisher(PoseWithCovarianceStamped, f'~/{name}/wrist', 1)
-            for side, name in SIDE_NAMES.items()
+            side: self._publisher(PoseWithCovarianceStamped, f'~/{side}/wrist', 1) for side in Handedness
         }
         self._mirrored = parameters['mirrored_input']
         self._tf = self._publisher(TFMessage, '/tf', 100)
@@ -92,7 +92,7 @@ class Outputs:
         height, width = frame.rgb.shape[:2]
         vertices = self._node.get_parameter('publish_vertices').value
         array = messages.hands_to_msg(
-            hands, lost_ids, header, width, height, 0.0, self._hand_model.name, vertices
+            hands, lost_ids, header, width, height, 0.0, self._hand_model.name, self._network, vertices
         )
         array.processing_time = messages.to_duration(processing_time())
         self._hands.publish(array)

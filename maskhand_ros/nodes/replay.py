@@ -21,7 +21,6 @@ from maskhand_ros.nodes.bag import Bag, header_stamp
 from maskhand_ros.nodes.messages import stamp_to_ns
 from maskhand_ros.nodes.recorder import McapFile
 from maskhand_ros.nodes.stepped_node import SteppedNode
-from maskhand_ros.perception.types import SIDE_NAMES
 
 AHEAD_NS = 50_000_000
 """Nanoseconds by which what goes with a picture may be stamped later: the depth nearest to it may be."""
@@ -152,7 +151,7 @@ def _write(out, topic, type_name, header, msg):
 def _print_summary(shown, answers, diagnostics, path):
     """Pictures, hands, ids, latency, and everything that hand_node found wrong."""
     hands = [hand for answer in answers for hand in answer.hands]
-    ids = Counter((hand.id, SIDE_NAMES[hand.side]) for hand in hands)
+    ids = Counter((hand.id, hand.side) for hand in hands)
     times = [answer.processing_time.sec * 1e3 + answer.processing_time.nanosec * 1e-6 for answer in answers]
     rows = [
         ('pictures', f'{shown}, {len(answers)} of them looked at'),

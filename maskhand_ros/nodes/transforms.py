@@ -8,7 +8,7 @@ from geometry_msgs.msg import Quaternion, Transform, TransformStamped, Vector3
 from std_msgs.msg import Header
 
 from maskhand_ros.geometry import matrix_to_quaternion, quaternion_to_matrix
-from maskhand_ros.perception.types import PREDICTED, SCALE_NONE, SIDE_NAMES
+from maskhand_ros.perception.types import PREDICTED, SCALE_NONE
 from maskhand_ros.skeleton import JOINT_NAMES, JOINT_PARENTS, KEYPOINT_JOINT, KEYPOINT_NAMES, TIP_KEYPOINTS
 
 FRAMES = (*JOINT_NAMES, *(KEYPOINT_NAMES[tip] for tip in TIP_KEYPOINTS))
@@ -34,7 +34,7 @@ class HandNames:
         """Name of the hand's frames without the part, such as `left/right_hand`; None when all slots are
         taken."""
         if hand.operator:
-            return f'{self._prefix}{SIDE_NAMES[hand.side]}_hand'
+            return f'{self._prefix}{hand.side}_hand'
         if hand.id not in self._slots:
             if None not in self._slots:
                 return None

@@ -8,7 +8,7 @@ import numpy as np
 
 from maskhand_ros.geometry import C_RIGHT, matrix_to_rotvec, mirror_rotation
 from maskhand_ros.perception.refinement import shape_growth
-from maskhand_ros.skeleton import JOINT_PARENTS
+from maskhand_ros.skeleton import JOINT_PARENTS, LEFT
 
 NOT_FINITE, JOINT_LIMITS, BONE_LENGTHS, JUMP = 'not finite', 'joint limits', 'bone lengths', 'jump'
 REASONS = (NOT_FINITE, JOINT_LIMITS, BONE_LENGTHS, JUMP)
@@ -42,7 +42,7 @@ class PlausibleHand:
         """For each PlacedHand None, or which of REASONS says that it cannot be."""
         if not hands:
             return []
-        pose = np.stack([mirror_rotation(hand.pose) if hand.side == 'left' else hand.pose for hand in hands])
+        pose = np.stack([mirror_rotation(hand.pose) if hand.side == LEFT else hand.pose for hand in hands])
         angles = matrix_to_rotvec(pose) @ C_RIGHT
         betas, size = np.stack([hand.betas for hand in hands]), np.array([hand.size for hand in hands])
         bones = self._bones + np.einsum('bck,nk->nbc', self._by_beta, betas)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from maskhand_ros.perception.types import SIDE_NAMES, TRACKED
+from maskhand_ros.perception.types import TRACKED
+from maskhand_ros.skeleton import Handedness
 
 
 @dataclass
@@ -40,7 +41,7 @@ class Operator:
     def reset(self):
         """Both places are free at once."""
         with self._lock:
-            self._places = {side: _Place() for side in SIDE_NAMES}
+            self._places = {side: _Place() for side in Handedness}
             self._hands, self._stamp = [], 0.0
 
     @property
@@ -74,7 +75,7 @@ class Operator:
                 raise LookupError(f'no tracked hand {id} in view; in view: {self._in_view()}')
             if self._places[hand.side].id != id:
                 self._places[hand.side] = _Place(id, self._stamp, pause=True)
-            return f"{id} is the operator's {SIDE_NAMES[hand.side]} hand"
+            return f"{id} is the operator's {hand.side} hand"
 
     def _follow(self, place, hands):
         """The operator's hand among those of one side in view, None in a gap; brings the place up to date."""
@@ -102,7 +103,6 @@ class Operator:
 
     def _in_view(self):
         names = [
-            f'{hand.id} ({SIDE_NAMES[hand.side]}{"" if hand.state == TRACKED else ", tentative"})'
-            for hand in self._hands
+            f'{hand.id} ({hand.side}{"" if hand.state == TRACKED else ", tentative"})' for hand in self._hands
         ]
         return ', '.join(names) or 'none'

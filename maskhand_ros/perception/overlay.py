@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 
 from maskhand_ros.geometry import Camera
-from maskhand_ros.perception.types import LEFT, PREDICTED, RIGHT, SIDE_NAMES
-from maskhand_ros.skeleton import KEYPOINT_EDGES
+from maskhand_ros.perception.types import PREDICTED
+from maskhand_ros.skeleton import KEYPOINT_EDGES, LEFT, RIGHT
 
 FINGER_COLOURS = np.array([[255, 99, 72], [255, 190, 11], [46, 196, 108], [58, 134, 255], [177, 88, 255]])
 """(5, 3) RGB of thumb, index, middle, ring, little."""
@@ -166,7 +166,7 @@ def _draw_skeleton(canvas, hand):
 def _draw_label(canvas, hand):
     """Identity, side and confidence (or that it is predicted) above the hand, kept inside the picture."""
     sure = 'predicted' if hand.state == PREDICTED else f'{hand.confidence:.2f}'
-    text = f'{hand.id} {SIDE_NAMES[hand.side]} {sure}'
+    text = f'{hand.id} {hand.side} {sure}'
     scale = max(0.4, canvas.shape[0] / 1000)
     (w, h), base = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
     x, y = hand.keypoints_px.min(0) - [0, 6]

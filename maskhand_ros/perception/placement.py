@@ -20,6 +20,7 @@ from maskhand_ros.geometry import (
 from maskhand_ros.perception.refinement import LANDMARK_SIGMA_PX, refine, seen_shift, shape_growth
 from maskhand_ros.perception.scale import PALM, to_scale
 from maskhand_ros.perception.types import SCALE_LEARNED, SCALE_PARAMETER, SCALE_POPULATION, PlacedHand
+from maskhand_ros.skeleton import LEFT
 
 _INDEPENDENT = 6
 """The errors of 21 landmarks of one hand go together: they are worth about this many independent ones."""
@@ -192,13 +193,13 @@ class Placement:
 
 def _axes(view):
     """(3, 3) from the (mirrored) crop of a View to the camera, for polar vectors."""
-    return view.crop_camera.rotation.T * (MIRROR_X if view.side == 'left' else np.ones(3))
+    return view.crop_camera.rotation.T * (MIRROR_X if view.side == LEFT else np.ones(3))
 
 
 def _to_camera(hand, back):
     """A PlacedHand of the (mirrored) crop, the right hand that it shows, on its own side in the camera;
     `back` (3, 3) turns the crop's frame to the camera's."""
-    left = hand.side == 'left'
+    left = hand.side == LEFT
     mirror = MIRROR_X if left else np.ones(3)
     polar, axial = (
         back * mirror,

@@ -14,6 +14,7 @@ from maskhand_ros.perception.types import (
     SCALE_PARAMETER,
     SCALE_POPULATION,
 )
+from maskhand_ros.skeleton import LEFT
 
 SIZE_SPREAD = {SCALE_NONE: 0.055, SCALE_POPULATION: 0.055, SCALE_PARAMETER: 0.03, SCALE_LEARNED: 0.03}
 """Relative standard deviation of the distance: adults' hand lengths (5.5 %; a hand that is long is wide as
@@ -104,7 +105,7 @@ def to_scale(hand, palm, frame, camera):
 def _seen_side(palm, hand):
     """'back' or 'palm': which the camera sees of a PlacedHand with the PALM keypoints `palm` (6, 3)."""
     out_of_back = np.cross(palm[5] - palm[0], palm[2] - palm[0])
-    if hand.side == 'left':
+    if hand.side == LEFT:
         out_of_back = -out_of_back
     return 'back' if out_of_back @ hand.position < 0 else 'palm'
 

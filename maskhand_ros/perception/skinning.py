@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from maskhand_ros.geometry import C_LEFT, C_RIGHT, MIRROR_X, matrix_to_rotvec, mirror_rotation
-from maskhand_ros.perception.types import LEFT, RIGHT, SCALE_NONE, TENTATIVE, Hand, Hypothesis
+from maskhand_ros.perception.types import SCALE_NONE, TENTATIVE, Hand, Hypothesis
+from maskhand_ros.skeleton import LEFT
 
 
 def skin(model, placed, prediction, views, frame, camera):
@@ -18,14 +19,14 @@ def skin(model, placed, prediction, views, frame, camera):
     orient, pose, betas = (
         np.stack([getattr(hand, name) for hand in placed]) for name in ('orient', 'pose', 'betas')
     )
-    left = np.array([hand.side == 'left' for hand in placed])
+    left = np.array([hand.side == LEFT for hand in placed])
     orient[left], pose[left] = mirror_rotation(orient[left]), mirror_rotation(pose[left])
     skinned = model(betas, orient, pose)
     return [_hand(placed[k], skinned, k, prediction, view, frame, camera) for k, view in enumerate(views)]
 
 
 def _hand(placed, skinned, index, prediction, view, frame, camera):
-    left = placed.side == 'left'
+    left = placed.side == LEFT
     flip = placed.size * (MIRROR_X if left else np.ones(3))
     vertices, joints, keypoints = (
         np.asarray(part[index], float) * flip
@@ -40,7 +41,7 @@ def _hand(placed, skinned, index, prediction, view, frame, camera):
     back = view.crop_camera.rotation.T
     return Hand(
         id=0,
-        side=LEFT if left else RIGHT,
+        side=placed.side,
         side_probability=view.side_probability,
         state=TENTATIVE,
         operator=False,

@@ -13,6 +13,7 @@ from maskhand_ros.perception.prediction import Forecast
 from maskhand_ros.perception.scale import LearnedLength
 from maskhand_ros.perception.smoothing import HandFilter
 from maskhand_ros.perception.types import HandRoi
+from maskhand_ros.skeleton import LEFT, RIGHT, Handedness
 
 _SIDE_MEMORY, _SIDE_SWITCH, _SETTLED = (0.8, 0.98), 0.7, 10
 """Share of the past in what side a hand is, in its first _SETTLED frames and later, and how sure that must be
@@ -23,8 +24,8 @@ to change sides."""
 class View:
     """What the landmark network saw in one crop; the crop shows a right hand (left ones mirrored)."""
 
-    side: str
-    """'left' or 'right', the side that the crop was made for."""
+    side: Handedness
+    """The side that the crop was made for."""
     crop_camera: CropCamera
     cues: dict
     """Cues of one crop, each with a leading axis of 1."""
@@ -58,7 +59,7 @@ class Track:
     """One hand over the frames."""
 
     id: int
-    side: str
+    side: Handedness
     right_probability: float
     keypoints_px: np.ndarray
     """Where it was last seen."""
@@ -96,7 +97,7 @@ class Track:
         self.age += 1
         self.stamp = stamp
         if self.right_probability > _SIDE_SWITCH:
-            self.side = 'right'
+            self.side = RIGHT
         elif self.right_probability < 1 - _SIDE_SWITCH:
-            self.side = 'left'
+            self.side = LEFT
         self.keypoints_px, self.seen, self.missed = view.keypoints_px, self.seen + 1, 0

@@ -11,6 +11,7 @@ from maskhand_ros.geometry import Camera
 from maskhand_ros.perception.crop import crop_hand, crop_to_camera, roi_from_keypoints
 from maskhand_ros.perception.track import Track, View
 from maskhand_ros.perception.types import Frame
+from maskhand_ros.skeleton import LEFT, RIGHT
 
 ZOOMS = (1.0, 0.5)
 """Of the detector, in turn until a hand is found: as it is, and drawn smaller for hands that fill the
@@ -155,7 +156,7 @@ class Tracker:
             (first,) = self._look(rgb, camera, [roi])
             if first.presence < self._threshold:
                 continue
-            side = roi.side or ('right' if first.right_probability > 0.5 else 'left')
+            side = roi.side or (RIGHT if first.right_probability > 0.5 else LEFT)
             (view,) = self._look(rgb, camera, [roi_from_keypoints(first.keypoints_px, side)])
             view.right_probability = (first.right_probability + view.right_probability) / 2
             if view.presence >= self._threshold and not _known(view, [*known, *views]):
@@ -184,7 +185,7 @@ class Tracker:
         for track, view in pairs:
             track.update(view, stamp)
             right = track.right_probability
-            view.side_probability = right if view.side == 'right' else 1 - right
+            view.side_probability = right if view.side == RIGHT else 1 - right
             view.learned_length = track.length.value
         ended = [track for track in self.tracks if track.missed and stamp - track.stamp > REMEMBER]
         self.tracks = [track for track in self.tracks if not any(track is other for other in ended)]
@@ -211,7 +212,7 @@ class Tracker:
         """A View of each HandRoi; one whose side is open is looked at unmirrored."""
         if not rois:
             return []
-        mirrors = [roi.side == 'left' for roi in rois]
+        mirrors = [roi.side == LEFT for roi in rois]
         looks = [crop_hand(rgb, camera, roi, mirror) for roi, mirror in zip(rois, mirrors, strict=True)]
         cues = self._cues(np.stack([crop for crop, _ in looks]))
         views = []
@@ -220,7 +221,7 @@ class Tracker:
             right = float(one['handedness'][0, 0])
             views.append(
                 View(
-                    'left' if mirror else 'right',
+                    LEFT if mirror else RIGHT,
                     crop_camera,
                     one,
                     crop_to_camera(one['landmarks'][0], crop_camera, camera, mirror),
@@ -235,7 +236,7 @@ def _likeness(track, view):
     it has moved in hand sizes."""
     right = view.right_probability
     moved = np.linalg.norm(track.keypoints_px - view.keypoints_px, axis=1).mean() / max(view.size_px, 1.0)
-    return (right if track.side == 'right' else 1 - right) - moved
+    return (right if track.side == RIGHT else 1 - right) - moved
 
 
 def _distance(track, view, stamp):

@@ -1,5 +1,4 @@
-"""What travels through the perception steps. Arrays are float64 unless said; the side constants are
-Hand.msg's."""
+"""What travels through the perception steps. Arrays are float64 unless said."""
 
 from __future__ import annotations
 
@@ -8,13 +7,29 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from maskhand_ros.geometry import Camera
+from maskhand_ros.skeleton import Handedness, NamedEnum
 
-LEFT, RIGHT = 1, 2
-TENTATIVE, TRACKED, PREDICTED = 1, 2, 3
-STATE_NAMES = {TENTATIVE: 'tentative', TRACKED: 'tracked', PREDICTED: 'predicted'}
-SCALE_NONE, SCALE_POPULATION, SCALE_PARAMETER, SCALE_LEARNED, SCALE_DEPTH = range(5)
 
-SIDE_NAMES = {LEFT: 'left', RIGHT: 'right'}
+class TrackState(NamedEnum):
+    """How far a hand can be relied on; the numbers are those of Hand.msg."""
+
+    TENTATIVE = 1
+    TRACKED = 2
+    PREDICTED = 3
+
+
+class ScaleSource(NamedEnum):
+    """Where the metric scale of a hand comes from; the numbers are those of SCALE_* in Hand.msg."""
+
+    NONE = 0
+    POPULATION = 1
+    PARAMETER = 2
+    LEARNED = 3
+    DEPTH = 4
+
+
+TENTATIVE, TRACKED, PREDICTED = TrackState
+SCALE_NONE, SCALE_POPULATION, SCALE_PARAMETER, SCALE_LEARNED, SCALE_DEPTH = ScaleSource
 
 
 @dataclass
@@ -39,8 +54,8 @@ class HandRoi:
     size_px: float
     roll: float
     """Radians, clockwise in the picture as seen: the direction from wrist to fingers against "up"."""
-    side: str | None = None
-    """'left' or 'right'; None where not known yet (a fresh detection)."""
+    side: Handedness | None = None
+    """None where not known yet (a fresh detection)."""
     side_probability: float = 0.5
     score: float = 1.0
 
@@ -50,8 +65,7 @@ class PlacedHand:
     """The parameters of one hand, on its own side and in the camera's optical frame: what is followed and
     smoothed before a mesh is made of it. Metres, radians."""
 
-    side: str
-    """'left' or 'right'."""
+    side: Handedness
     position: np.ndarray
     """(3,) of the wrist."""
     orient: np.ndarray
@@ -66,8 +80,7 @@ class PlacedHand:
     """(21, 3) from the mesh's keypoints to where they are seen."""
     covariance: np.ndarray
     """(6, 6) of the wrist's position and rotation, about the camera's fixed axes."""
-    source: int
-    """One of SCALE_*."""
+    source: ScaleSource
     measured_length: float | None = None
     """Metres from wrist to middle fingertip, where a depth picture tells them."""
 
@@ -97,9 +110,9 @@ class Hand:
     """One hand in one picture, as Hand.msg says: its own side, metric, in the camera's optical frame."""
 
     id: int
-    side: int
+    side: Handedness
     side_probability: float
-    state: int
+    state: TrackState
     operator: bool
     score: float
     """Probability that this is a hand."""
@@ -107,7 +120,7 @@ class Hand:
     """Probability that the mean keypoint error from the wrist is below 20 mm."""
     roi: tuple
     """x, y, w, h: whole pixels of the upright box around the keypoints, inside the picture."""
-    scale_source: int
+    scale_source: ScaleSource
     wrist_position: np.ndarray | None
     """(3,) camera frame, metres; None where the scale is unknown."""
     wrist_rotation: np.ndarray

@@ -16,6 +16,7 @@ from pathlib import Path
 from maskhand_ros.commands import common
 from maskhand_ros.geometry import Camera
 from maskhand_ros.perception.types import Frame, HandRoi
+from maskhand_ros.skeleton import Handedness
 from maskhand_ros.training.datasets import read
 from maskhand_ros.training.datasets.mano_mesh import ManoMesh
 from maskhand_ros.training.labels import label_from, match
@@ -125,8 +126,8 @@ class Predictor:
 
 
 def _roi(hand):
-    box = hand.box
-    return HandRoi(box[:2] + box[2:] / 2, float(_BOX_MARGIN * box[2:].max()), 0.0, hand.side)
+    box, side = hand.box, Handedness.named(hand.side)
+    return HandRoi(box[:2] + box[2:] / 2, float(_BOX_MARGIN * box[2:].max()), 0.0, side)
 
 
 def _text(value):

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from maskhand_ros.perception.calibration import CONFIDENCE_BELOW
-from maskhand_ros.perception.types import SIDE_NAMES
 from maskhand_ros.skeleton import CONVENTION_LIGHT
 from maskhand_ros.training import metrics
 from maskhand_ros.training.uncertainty import Z68, Z95, coverage, distance_stddev, spearman
@@ -41,7 +40,7 @@ def score_hand(label, hand):
     seen = None if label.points_px is None else np.isfinite(label.points_px).all(1)
     if hand is None:
         return Score(False, relative=None if seen is None else np.where(seen, np.inf, np.nan))
-    score = Score(True, wrong_side=label.side is not None and SIDE_NAMES[hand.side] != label.side)
+    score = Score(True, wrong_side=label.side is not None and str(hand.side) != label.side)
     if seen is not None and seen.any():
         score.relative = metrics.relative_errors_2d(hand.keypoints_px, label.points_px, seen)
         score.err2d_over_box = float(np.nanmean(score.relative))

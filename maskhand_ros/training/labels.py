@@ -11,6 +11,7 @@ import numpy as np
 from maskhand_ros.commands.common import CommandError
 from maskhand_ros.perception.crop import roi_from_keypoints
 from maskhand_ros.perception.types import HandRoi
+from maskhand_ros.skeleton import Handedness
 from maskhand_ros.training import metrics
 
 MATCH_IOU = 0.15
@@ -93,11 +94,11 @@ def _array(entry, key, shape):
 def roi_of(label):
     """The square around a labelled hand: upright unless all keypoints are labelled, None without any."""
     if label.points_px is not None and np.isfinite(label.points_px).all():
-        return roi_from_keypoints(label.points_px, label.side)
+        return roi_from_keypoints(label.points_px, Handedness.named(label.side))
     box = _label_box(label)
     if box is None:
         return None
-    return HandRoi(box[:2] + box[2:] / 2, float(1.3 * box[2:].max()), 0.0, label.side)
+    return HandRoi(box[:2] + box[2:] / 2, float(1.3 * box[2:].max()), 0.0, Handedness.named(label.side))
 
 
 def match(labels, hands):

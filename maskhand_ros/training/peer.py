@@ -21,8 +21,7 @@ from maskhand_ros.commands.common import CommandError
 from maskhand_ros.geometry import crop_camera_for
 from maskhand_ros.perception.crop import roi_from_keypoints
 from maskhand_ros.perception.placement import fit_pose
-from maskhand_ros.perception.types import LEFT, RIGHT, SIDE_NAMES
-from maskhand_ros.skeleton import MIDDLE_CHAIN
+from maskhand_ros.skeleton import LEFT, MIDDLE_CHAIN, Handedness
 
 VERSION = '0.10.14'
 """The last MediaPipe whose models are those that ours was built on."""
@@ -132,7 +131,7 @@ def _hand(entry):
     points, pixels = np.array(entry['world_landmarks'], float), np.array(entry['keypoints_px'], float)
     if points.shape != (21, 3) or pixels.shape != (21, 2):
         raise CommandError(f'MediaPipe answered with points of shape {points.shape}', 'report this')
-    return PeerHand({'left': LEFT, 'right': RIGHT}[entry['side']], pixels, points - points[0])
+    return PeerHand(Handedness.named(entry['side']), pixels, points - points[0])
 
 
 def redefined(hand, redefinition):
@@ -150,7 +149,7 @@ def placed(hand, camera, length):
     As with ours the fit is made in a virtual camera that looks at the hand, along whose axes the landmarks
     are taken: a network that is shown a crop cannot know from where in the picture it is.
     """
-    roi = roi_from_keypoints(hand.keypoints_px, SIDE_NAMES[hand.side])
+    roi = roi_from_keypoints(hand.keypoints_px, hand.side)
     crop = crop_camera_for(camera, roi.center_px, roi.size_px, roll=0.0)
     pixels = crop.project(camera.unproject_rays(hand.keypoints_px)) - crop.matrix[:2, 2]
     bones = np.diff(hand.keypoints_wrist[MIDDLE_CHAIN], axis=0)

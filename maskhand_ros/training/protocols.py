@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from maskhand_ros.perception.types import LEFT
+from maskhand_ros.skeleton import LEFT
 from maskhand_ros.training import metrics
 from maskhand_ros.training.datasets import LabelledHand
 from maskhand_ros.training.datasets.record import FROM_MANO_21

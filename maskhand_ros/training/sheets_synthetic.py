@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
+from maskhand_ros.skeleton import RIGHT
+
 from ..commands import common
 from ..geometry import CROP_SIZE, Camera
 from ..perception.cues import CueNetwork
 from ..perception.overlay import MESH_COLOURS, draw_mesh
 from ..perception.reconstructor import Reconstructor
-from ..perception.types import RIGHT
 from ..perception.weights import SHIPPED
 from .metrics import mpjpe, pa_mpjpe
 from .sheets import choose, contact_sheet, tile

@@ -15,7 +15,7 @@ import numpy as np
 from maskhand_ros.commands import common
 from maskhand_ros.geometry import rotvec_to_matrix
 from maskhand_ros.perception.smoothing import DIRECTION, RANGE, HandFilter
-from maskhand_ros.perception.types import SIDE_NAMES, PlacedHand
+from maskhand_ros.perception.types import PlacedHand
 from maskhand_ros.training import evaluate_video as video
 from maskhand_ros.training import video_measures as measures
 
@@ -62,7 +62,7 @@ def as_placed(hand):
     needs."""
     rotations = rotvec_to_matrix(hand.mano_pose.reshape(16, 3))
     return PlacedHand(
-        side=SIDE_NAMES[hand.side],
+        side=hand.side,
         position=hand.wrist_position,
         orient=rotations[0],
         pose=rotations[1:],

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..perception.types import SIDE_NAMES, Hand
+from maskhand_ros.skeleton import Handedness
+
+from ..perception.types import Hand
 
 
 @dataclass
@@ -53,7 +55,7 @@ def id_switches(record: Record) -> int:
 def flips(record: Record) -> int:
     """Frames in which a hand is told to be of the other side, its geometry mirrored with it."""
     return sum(
-        SIDE_NAMES[hand.side] != actor.side
+        str(hand.side) != actor.side
         for index, actor in enumerate(record.actors)
         for _, _, hand in record.pairs(index)
     )
@@ -63,12 +65,10 @@ def operator_switches(record: Record) -> int:
     """How often the operator's hand of a side goes from one actor to another, and frames in which it is
     another person's."""
     switches = 0
-    for side in SIDE_NAMES.values():
+    for side in Handedness:
         chosen = []
         for hands in record.hands:
-            own = [
-                i for i, hand in enumerate(hands) if hand and hand.operator and SIDE_NAMES[hand.side] == side
-            ]
+            own = [i for i, hand in enumerate(hands) if hand and hand.operator and hand.side == side]
             chosen += own
         switches += int((np.diff(chosen) != 0).sum())
         switches += sum(record.actors[i].person != 0 for i in chosen)

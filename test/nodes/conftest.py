@@ -10,7 +10,7 @@ from maskhand_ros.commands.clip import read_clip
 from maskhand_ros.geometry import matrix_to_rotvec, rotvec_to_matrix, wrist_frame
 from maskhand_ros.hand_model.numpy_hand import HandModel
 from maskhand_ros.perception import types
-from maskhand_ros.skeleton import JOINT_TO_KEYPOINT
+from maskhand_ros.skeleton import JOINT_TO_KEYPOINT, LEFT, RIGHT
 
 
 @pytest.fixture(scope='session')
@@ -22,13 +22,13 @@ def hand_model():
 def make_hand(hand_model):
     """A function that poses a hand as the pipeline reports it; its numbers are consistent with each other."""
 
-    def make(side=types.RIGHT, id=1, seed=0, position=(0.05, -0.02, 0.5), operator=True):
+    def make(side=RIGHT, id=1, seed=0, position=(0.05, -0.02, 0.5), operator=True):
         rng = np.random.default_rng(seed)
         local = rotvec_to_matrix(rng.normal(0, 0.4, (16, 3)))
         out = hand_model(np.zeros((1, 10)), local[None, 0], local[None, 1:])
-        flip = np.array([-1, 1, 1]) if side == types.LEFT else np.ones(3)
+        flip = np.array([-1, 1, 1]) if side == LEFT else np.ones(3)
         mirror = np.diag(flip)
-        frames = wrist_frame(mirror @ out.joint_rotations[0] @ mirror, types.SIDE_NAMES[side])
+        frames = wrist_frame(mirror @ out.joint_rotations[0] @ mirror, types.side)
         wrist = frames[0]
         keypoints, vertices = out.keypoints[0] * flip, out.vertices[0] * flip
         joints = keypoints[JOINT_TO_KEYPOINT]

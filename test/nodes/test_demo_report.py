@@ -9,7 +9,7 @@ from std_msgs.msg import Header
 from maskhand_ros.nodes.demo_report import read_recording, summarize
 from maskhand_ros.nodes.messages import hands_to_msg, ns_to_stamp
 from maskhand_ros.nodes.recorder import McapFile
-from maskhand_ros.perception.types import LEFT, RIGHT
+from maskhand_ros.skeleton import LEFT, RIGHT
 
 STAMPS = [1_000_000_000 + i * 33_333_333 for i in range(30)]
 
@@ -26,7 +26,7 @@ def recorded(make_hand, tmp_path):
         if index == 3:
             continue
         msg = hands_to_msg(
-            hands[index in (4, 5) :], [], Header(stamp=ns_to_stamp(stamp)), 640, 480, 0.03, 'model'
+            hands[index in (4, 5) :], [], Header(stamp=ns_to_stamp(stamp)), 640, 480, 0.03, 'model', 'network'
         )
         file.write(
             '/hand_node/hands', 'maskhand_ros/msg/HandArray', stamp + 40_000_000, serialize_message(msg)

@@ -19,8 +19,8 @@ from maskhand_ros.nodes.messages import (
     topology_msg,
 )
 from maskhand_ros.nodes.transforms import HandNames, hand_transforms, prefix_for
-from maskhand_ros.perception.types import LEFT, PREDICTED, RIGHT, SCALE_NONE, Hypothesis
-from maskhand_ros.skeleton import KEYPOINT_NAMES
+from maskhand_ros.perception.types import PREDICTED, SCALE_NONE, Hypothesis
+from maskhand_ros.skeleton import KEYPOINT_NAMES, LEFT, RIGHT
 
 HEADER = Header(stamp=ns_to_stamp(1_234_567_890_123_456_789), frame_id='camera')
 
@@ -52,15 +52,10 @@ def test_unplaced_hand_has_empty_arrays(make_hand):
 
 
 def test_hand_array_says_where_it_comes_from(make_hand):
-    msg = hands_to_msg([make_hand()], [7], HEADER, 640, 480, 0.25, 'open')
+    msg = hands_to_msg([make_hand()], [7], HEADER, 640, 480, 0.25, 'open', 'net 1')
     assert msg.header == HEADER and stamp_to_ns(msg.header.stamp) == 1_234_567_890_123_456_789
-    assert (msg.width, msg.height, list(msg.lost_ids), msg.processing_time.nanosec, msg.model) == (
-        640,
-        480,
-        [7],
-        250_000_000,
-        'open',
-    )
+    assert (msg.width, msg.height, list(msg.lost_ids)) == (640, 480, [7])
+    assert (msg.processing_time.nanosec, msg.hand_model, msg.network) == (250_000_000, 'open', 'net 1')
 
 
 def resolve(transforms):
@@ -159,7 +154,7 @@ def test_cloud_and_topology(make_hand, hand_model):
         and cloud.row_step == len(cloud.data)
     )
     topology = topology_msg(hand_model)
-    assert topology.model == hand_model.name and len(topology.triangles_left) == hand_model.faces.size
+    assert topology.hand_model == hand_model.name and len(topology.triangles_left) == hand_model.faces.size
     assert list(topology.keypoint_edges[:2]) == [0, 1]
 
 

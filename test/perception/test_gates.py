@@ -26,10 +26,11 @@ from maskhand_ros.perception.types import (
     Frame,
     PlacedHand,
 )
+from maskhand_ros.skeleton import LEFT
 
 PERIOD = 33_000_000
 STILL = PlacedHand(
-    'left',
+    LEFT,
     np.array([0.1, 0, 0.5]),
     np.eye(3),
     np.tile(np.eye(3), (15, 1, 1)),

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from maskhand_ros.perception.operator import Operator
-from maskhand_ros.perception.types import LEFT, RIGHT, TENTATIVE, TRACKED
+from maskhand_ros.perception.types import TENTATIVE, TRACKED
+from maskhand_ros.skeleton import LEFT, RIGHT
 
 STEP = 0.1
 

@@ -13,8 +13,9 @@ from maskhand_ros.geometry import Camera, mirror_rotation, rotvec_to_matrix
 from maskhand_ros.perception.crop import crop_hand, crop_to_camera, roi_from_keypoints
 from maskhand_ros.perception.errors import ModelError
 from maskhand_ros.perception.pipeline import HandPipeline, PipelineConfig
-from maskhand_ros.perception.types import LEFT, RIGHT, SCALE_NONE, TENTATIVE, TRACKED, Frame
+from maskhand_ros.perception.types import SCALE_NONE, TENTATIVE, TRACKED, Frame
 from maskhand_ros.perception.weights import SHIPPED
+from maskhand_ros.skeleton import LEFT, RIGHT
 
 STEP = 15
 
@@ -203,7 +204,7 @@ def test_crop_and_back_with_lens_distortion():
         rgb[mark[1] - 2 : mark[1] + 3, mark[0] - 2 : mark[0] + 3] = 255
     points = np.tile(marks, (7, 1))
     for mirror in (False, True):
-        crop, crop_camera = crop_hand(rgb, camera, roi_from_keypoints(points, 'left'), mirror)
+        crop, crop_camera = crop_hand(rgb, camera, roi_from_keypoints(points, LEFT), mirror)
         count, _, _, centres = cv2.connectedComponentsWithStats((crop[..., 0] > 100).astype(np.uint8))
         assert count == 4
         back = crop_to_camera(centres[1:] / 224 - 0.5, crop_camera, camera, mirror)

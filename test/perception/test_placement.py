@@ -18,14 +18,13 @@ from maskhand_ros.perception.placement import Placement
 from maskhand_ros.perception.skinning import skin
 from maskhand_ros.perception.track import View
 from maskhand_ros.perception.types import (
-    LEFT,
-    RIGHT,
     SCALE_DEPTH,
     SCALE_NONE,
     SCALE_PARAMETER,
     SCALE_POPULATION,
     Frame,
 )
+from maskhand_ros.skeleton import LEFT, RIGHT
 
 CAMERA = Camera(np.array([[600.0, 0, 330], [0, 590, 250], [0, 0, 1]]), 640, 480)
 POSITION = np.array([-0.12, 0.08, 0.62])
@@ -41,7 +40,7 @@ def scene(hand, side, turned=0.0):
     the camera."""
     rng = np.random.default_rng(3)
     pose = rotvec_to_matrix(rng.normal(0, 0.2, (15, 3)))
-    mirrored = side == 'left'
+    mirrored = side == LEFT
     flip = np.array([-1.0, 1, 1]) if mirrored else np.ones(3)
     in_camera = rotvec_to_matrix(
         np.array([0.4, -0.3, 1.2])
@@ -85,10 +84,10 @@ def placed(hand, side, turned=0.0, hand_length=0.0, depth=None, camera=CAMERA):
     return hand_of(hand, place, prediction, view, frame), keypoints, vertices, place
 
 
-@pytest.mark.parametrize('side', ['right', 'left'])
+@pytest.mark.parametrize('side', [RIGHT, LEFT])
 def test_a_hand_is_recovered_from_its_exact_landmarks(hand, side):
     got, keypoints, vertices, _ = placed(hand, side)
-    assert got.side == (LEFT if side == 'left' else RIGHT) and got.scale_source == SCALE_POPULATION
+    assert got.side == side and got.scale_source == SCALE_POPULATION
     np.testing.assert_allclose(got.wrist_position, POSITION, atol=5e-4)
     np.testing.assert_allclose(got.keypoints, keypoints, atol=5e-4)
     np.testing.assert_allclose(got.keypoints_px, CAMERA.project(keypoints), atol=0.2)
@@ -98,23 +97,23 @@ def test_a_hand_is_recovered_from_its_exact_landmarks(hand, side):
     np.testing.assert_allclose(got.vertices @ got.wrist_rotation.T + got.wrist_position, vertices, atol=5e-4)
 
 
-@pytest.mark.parametrize('side', ['right', 'left'])
+@pytest.mark.parametrize('side', [RIGHT, LEFT])
 def test_the_pose_parameters_are_those_of_the_hands_own_side(hand, side):
     got, keypoints, _, _ = placed(hand, side)
     rotations = rotvec_to_matrix(got.mano_pose.reshape(16, 3))
-    if side == 'left':
+    if side == LEFT:
         rotations = mirror_rotation(rotations)
     again = hand(got.betas[None], rotations[:1], rotations[None, 1:]).keypoints[0] * (
-        [-1, 1, 1] if side == 'left' else 1
+        [-1, 1, 1] if side == LEFT else 1
     )
     np.testing.assert_allclose(again + got.wrist_position, keypoints, atol=5e-4)
 
 
 def test_a_wrong_orientation_is_drawn_to_the_landmarks(hand):
-    got, keypoints, _, _ = placed(hand, 'right', turned=0.2)
-    prediction, _, _, _ = scene(hand, 'right', turned=0.2)
+    got, keypoints, _, _ = placed(hand, RIGHT, turned=0.2)
+    prediction, _, _, _ = scene(hand, RIGHT, turned=0.2)
     error = np.linalg.norm((got.keypoints - got.keypoints[0]) - (keypoints - keypoints[0]), axis=1).mean()
-    exact, _, _, _ = scene(hand, 'right')
+    exact, _, _, _ = scene(hand, RIGHT)
     before = np.linalg.norm(
         hand(prediction.betas, prediction.global_orient, prediction.hand_pose).keypoints
         - hand(exact.betas, exact.global_orient, exact.hand_pose).keypoints,
@@ -124,7 +123,7 @@ def test_a_wrong_orientation_is_drawn_to_the_landmarks(hand):
 
 
 def test_a_keypoint_is_drawn_to_where_it_is_seen_and_less_to_an_outlier(hand):
-    prediction, view, *_ = scene(hand, 'right')
+    prediction, view, *_ = scene(hand, RIGHT)
     frame = Frame(np.zeros((480, 640, 3), np.uint8), 0, CAMERA)
     place, knuckle = Placement(hand, hand), 9
     exact = hand_of(hand, place, prediction, view, frame)
@@ -141,17 +140,17 @@ def test_a_keypoint_is_drawn_to_where_it_is_seen_and_less_to_an_outlier(hand):
 
 
 def test_scale_comes_from_what_is_known(hand):
-    known, _, _, place = placed(hand, 'right', hand_length=0.2)
+    known, _, _, place = placed(hand, RIGHT, hand_length=0.2)
     factor = 0.2 / hand.length(np.zeros(10))
     assert known.scale_source == SCALE_PARAMETER
     np.testing.assert_allclose(known.wrist_position, factor * POSITION, rtol=2e-3)
 
-    deep, _, _, _ = placed(hand, 'right', depth=np.full((480, 640), 0.7, np.float32))
+    deep, _, _, _ = placed(hand, RIGHT, depth=np.full((480, 640), 0.7, np.float32))
     assert deep.scale_source == SCALE_DEPTH and 0.66 < deep.wrist_position[2] < 0.76
-    hole, _, _, _ = placed(hand, 'right', depth=np.full((480, 640), np.nan, np.float32))
+    hole, _, _, _ = placed(hand, RIGHT, depth=np.full((480, 640), np.nan, np.float32))
     assert hole.scale_source == SCALE_POPULATION
 
-    unknown, _, _, _ = placed(hand, 'right', camera=None)
+    unknown, _, _, _ = placed(hand, RIGHT, camera=None)
     assert unknown.scale_source == SCALE_NONE and unknown.wrist_position is unknown.keypoints is None
     assert np.isfinite(unknown.keypoints_wrist).all()
 
@@ -160,6 +159,6 @@ def test_scale_comes_from_what_is_known(hand):
         ray = got.wrist_position / np.linalg.norm(got.wrist_position)
         return np.sqrt(ray @ got.wrist_covariance[:3, :3] @ ray)
 
-    population, _, _, _ = placed(hand, 'right')
+    population, _, _, _ = placed(hand, RIGHT)
     assert along(deep) < along(known) < along(population) < 0.1
     assert (np.linalg.eigvalsh(population.wrist_covariance) > 0).all()

@@ -8,6 +8,7 @@ import pytest
 from maskhand_ros.geometry import Camera
 from maskhand_ros.perception.scale import PALM, LearnedLength, to_scale
 from maskhand_ros.perception.types import SCALE_DEPTH, SCALE_LEARNED, SCALE_POPULATION, Frame, PlacedHand
+from maskhand_ros.skeleton import LEFT, RIGHT
 
 CAMERA = Camera(np.array([[600.0, 0, 320], [0, 600, 240], [0, 0, 1]]), 640, 480)
 PALM_POINTS = np.array(
@@ -15,7 +16,7 @@ PALM_POINTS = np.array(
 )
 """(6, 3) of a right hand's PALM keypoints, fingers up, back of the hand to the camera: thumb on the left."""
 HAND = PlacedHand(
-    'right',
+    RIGHT,
     np.array([0.0, 0.05, 0.5]),
     np.eye(3),
     np.tile(np.eye(3), (15, 1, 1)),
@@ -44,7 +45,7 @@ def test_the_distance_is_the_depth_of_the_skin_and_what_is_under_it(mirrored):
     places = {}
     for seen, turn in (('back', 1), ('palm', -1)):
         palm = PALM_POINTS * flip * [turn, 1, 1]
-        hand = dataclasses.replace(HAND, side='left' if mirrored else 'right')
+        hand = dataclasses.replace(HAND, side=LEFT if mirrored else RIGHT)
         got, ratio = measured(wall, hand, palm)
         assert got.source == SCALE_DEPTH and got.size == pytest.approx(ratio)
         places[seen] = got.position[2] - 0.6

@@ -8,12 +8,13 @@ import pytest
 from maskhand_ros.geometry import matrix_to_rotvec, rotvec_to_matrix
 from maskhand_ros.perception.smoothing import RESTART, SHAPE_FRAMES, HandFilter, OneEuro, Trust
 from maskhand_ros.perception.types import SCALE_POPULATION, PlacedHand
+from maskhand_ros.skeleton import LEFT, RIGHT
 
 RNG = np.random.default_rng(0)
 DT = 1 / 30
 
 
-def hand(position=(0.1, 0.0, 0.6), turn=0.0, noise=0.0, side='right'):
+def hand(position=(0.1, 0.0, 0.6), turn=0.0, noise=0.0, side=RIGHT):
     """A PlacedHand at `position`, its joints turned by `turn` rad about x, with noise of so many radians and
     a tenth of that in metres."""
     angles = np.tile([turn, 0.0, 0.0], (16, 1)) + noise * RNG.standard_normal((16, 3))
@@ -75,9 +76,9 @@ def test_a_hand_that_was_away_or_has_changed_sides_starts_afresh():
     smooth(hand(), 0.0, USUAL)
     far = hand((-0.2, 0.1, 0.4))
     assert smooth(far, RESTART + 0.1, USUAL) == (far, 0.0)
-    left = hand((0.0, 0.1, 0.5), side='left')
+    left = hand((0.0, 0.1, 0.5), side=LEFT)
     assert smooth(left, RESTART + 0.2, USUAL) == (left, 0.0)
-    back = hand((0.0, 0.1, 0.5), side='left')
+    back = hand((0.0, 0.1, 0.5), side=LEFT)
     assert smooth(back, 0.0, USUAL) == (back, 0.0), 'time that goes back says nothing either'
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from maskhand_ros import cli
 from maskhand_ros.geometry import rotvec_to_matrix
-from maskhand_ros.perception.types import LEFT, RIGHT
+from maskhand_ros.skeleton import LEFT, RIGHT
 from maskhand_ros.training.datasets import LabelledHand
 from maskhand_ros.training.protocols import NO_MESH, PROTOCOLS, Prediction, figures, measure, prediction_from
 

@@ -15,7 +15,7 @@ from maskhand_ros.commands.clip import read_clip
 from maskhand_ros.commands.common import CommandError
 from maskhand_ros.geometry import project, rotvec_to_matrix
 from maskhand_ros.hand_model.numpy_hand import HandModel
-from maskhand_ros.perception.types import LEFT
+from maskhand_ros.skeleton import LEFT
 from maskhand_ros.training import peer, sheets
 from maskhand_ros.training.evaluate_scores import Score, differences, standardised_errors
 from maskhand_ros.training.peer_keypoints import Redefinition

@@ -12,7 +12,7 @@ from maskhand_ros import cli
 from maskhand_ros.commands import common
 from maskhand_ros.geometry import Camera, rotvec_to_matrix
 from maskhand_ros.hand_model.numpy_hand import HandModel
-from maskhand_ros.perception.types import LEFT, RIGHT
+from maskhand_ros.skeleton import LEFT, RIGHT
 from maskhand_ros.training import evaluate_stereo
 from maskhand_ros.training.peer import PeerHand, placed
 from maskhand_ros.training.two_views import Eye, Pair, Sight

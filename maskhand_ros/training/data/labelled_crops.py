@@ -9,6 +9,7 @@ import numpy as np
 from maskhand_ros.commands.common import read_picture
 from maskhand_ros.geometry import CROP_SIZE, MIRROR_X, Camera, mirror_rotation
 from maskhand_ros.perception.crop import crop_hand
+from maskhand_ros.skeleton import Handedness
 from maskhand_ros.training.data.samples import jittered_roi
 from maskhand_ros.training.datasets.mano_mesh import ManoMesh
 
@@ -65,7 +66,7 @@ class LabelledCrops:
         camera = Camera(hand.K, picture.shape[1], picture.shape[0])
         left = hand.side == 'left'
         points = (right * MIRROR_X if left else right) + wrist
-        roi = jittered_roi(camera.project(points), 'camera', rng, hand.side)
+        roi = jittered_roi(camera.project(points), 'camera', rng, Handedness.named(hand.side))
         crop, crop_camera = crop_hand(picture, camera, roi, mirror=left)
         turn, place = crop_camera.rotation, crop_camera.rotation @ wrist
         pixels = crop_camera.project(points)

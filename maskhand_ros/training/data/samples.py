@@ -9,6 +9,7 @@ import numpy as np
 
 from maskhand_ros.geometry import CROP_SIZE, crop_camera_for
 from maskhand_ros.perception.crop import roi_from_keypoints
+from maskhand_ros.skeleton import RIGHT
 from maskhand_ros.training.data import scenes
 from maskhand_ros.training.data.backdrops import BackdropBank, camera_flaws
 from maskhand_ros.training.data.meshes import HandMesh, anatomy_of, open_hand_data
@@ -29,7 +30,7 @@ _FLESH[[0, 1, 2, 5, 9, 13, 17]] = 0.032
 """A keypoint this far (m) or more behind the nearest surface is hidden: its own flesh is thinner there."""
 
 
-def jittered_roi(keypoints_px, kind, rng, side='right'):
+def jittered_roi(keypoints_px, kind, rng, side=RIGHT):
     """The HandRoi of a hand that is being tracked, keypoints (21, 2) px: the run time's rule around the true
     keypoints, and its errors in a sample of `kind`."""
     scale, shift, roll = _JITTER[kind]
