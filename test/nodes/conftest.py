@@ -28,7 +28,7 @@ def make_hand(hand_model):
         out = hand_model(np.zeros((1, 10)), local[None, 0], local[None, 1:])
         flip = np.array([-1, 1, 1]) if side == LEFT else np.ones(3)
         mirror = np.diag(flip)
-        frames = wrist_frame(mirror @ out.joint_rotations[0] @ mirror, types.side)
+        frames = wrist_frame(mirror @ out.joint_rotations[0] @ mirror, side)
         wrist = frames[0]
         keypoints, vertices = out.keypoints[0] * flip, out.vertices[0] * flip
         joints = keypoints[JOINT_TO_KEYPOINT]
