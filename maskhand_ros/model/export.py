@@ -17,7 +17,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from ..perception.weights import SHIPPED
+from ..perception.weights import INDEX, SHIPPED, loadable_files
 from .config import MaskHandConfig
 from .context import Context
 from .maskhand import MaskHand
@@ -160,10 +160,12 @@ def add_shipped_networks(folder: Path) -> None:
 
 
 def write_description(folder: Path, description: dict) -> None:
-    """model.json: `description` and the SHA-256 of each .onnx and .npz file in `folder`."""
-    files = sorted(path for path in folder.iterdir() if path.suffix in ('.onnx', '.npz'))
-    digests = {path.name: sha256(path.read_bytes()).hexdigest() for path in files}
-    (folder / 'model.json').write_text(json.dumps({**description, 'files': digests}, indent=2) + '\n')
+    """model.json: `description` and the SHA-256 of each file in `folder` that a model could load."""
+    digests = {
+        path.relative_to(folder).as_posix(): sha256(path.read_bytes()).hexdigest()
+        for path in loadable_files(folder)
+    }
+    (folder / INDEX).write_text(json.dumps({**description, 'files': digests}, indent=2) + '\n')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

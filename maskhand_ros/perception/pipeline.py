@@ -24,7 +24,7 @@ from maskhand_ros.perception.reconstructor import Reconstructor
 from maskhand_ros.perception.skinning import skin
 from maskhand_ros.perception.tracker import Tracker
 from maskhand_ros.perception.types import Frame
-from maskhand_ros.perception.weights import find_weights
+from maskhand_ros.perception.weights import INDEX, REQUIRED_FILES, find_weights
 
 
 @dataclass
@@ -96,6 +96,7 @@ class HandPipeline:
             config.hypotheses,
             config.temperature,
             config.top_k,
+            required_files=REQUIRED_FILES,
         )
         self._cues = CueNetwork(folder / 'landmarks.onnx', self.device)
         self._tracker = Tracker(
@@ -112,7 +113,7 @@ class HandPipeline:
         self._operator = Operator(config.operator_choice, config.operator_timeout)
         description = self._reconstruct.description
         self.model_name = f'{description["name"]} {description["version"]}'
-        self.model_hash = sha256((folder / 'model.json').read_bytes()).hexdigest()
+        self.model_hash = sha256((folder / INDEX).read_bytes()).hexdigest()
         self.timings, self.lost_ids = {}, []
         self.saved = {}
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +10,11 @@ import numpy as np
 from ..geometry import rotation_6d_to_matrix, rotvec_to_matrix
 from .calibration import Calibration
 from .device import Device
-from .errors import ModelError
 from .sampling import sample_tokens
+from .weights import POSE_MODEL_FILES, verify_weights
 
 DRAWING_STEPS = 3
 """In which a hypothesis is drawn, at least."""
-REINSTALL = 'install the package again or export the model anew (maskhand export)'
 
 
 @dataclass
@@ -54,34 +51,12 @@ class HandPrediction:
         return HandPrediction(**parts, hypotheses=drawn)
 
 
-def verify_weights(weights_dir):
-    """The content of model.json in `weights_dir`, after every file it lists has shown the recorded SHA-256.
-
-    ModelError names the file that is missing or differs.
-    """
-    index = Path(weights_dir) / 'model.json'
-    try:
-        description = json.loads(index.read_text())
-        expected = description['files']
-    except (OSError, ValueError, KeyError) as error:
-        raise ModelError(f'{index} cannot be read: {error}', REINSTALL) from error
-    for name, digest in expected.items():
-        path = index.parent / name
-        if not path.is_file():
-            raise ModelError(f'{path} is missing', REINSTALL)
-        if sha256(path.read_bytes()).hexdigest() != digest:
-            raise ModelError(
-                f'{path} is not the file that {index.name} describes (truncated or changed)', REINSTALL
-            )
-    return description
-
-
 class Reconstructor:
     """Cues -> HandPrediction, with the model in `weights_dir` and the hand mesh `hand_model`.
 
     `iterations`: decoding steps of the point estimate (1: one pass). `hypotheses`: sampled hands beside it,
     each drawn in DRAWING_STEPS or more at `temperature` among the `top_k` most probable tokens (0: all),
-    reproducible by `seed`.
+    reproducible by `seed`. `required_files` of the folder must be listed in its model.json.
     """
 
     def __init__(
@@ -94,9 +69,10 @@ class Reconstructor:
         temperature=1.0,
         top_k=0,
         seed=0,
+        required_files=POSE_MODEL_FILES,
     ):
         folder = Path(weights_dir)
-        self.description = verify_weights(folder)
+        self.description = verify_weights(folder, required_files)
         self.calibration = Calibration.of(self.description)
         self.hand_model = hand_model
         self.iterations, self.hypotheses = iterations, hypotheses

@@ -165,13 +165,13 @@ def test_paper_trains_and_runs_exported(small_paper, tmp_path):
 
     small_paper.eval()
     answer, _ = small_paper(inputs, 5)
+    add_shipped_networks(tmp_path)
     export_model(small_paper, tmp_path, {'note': 'test'})
     prediction = Reconstructor(tmp_path, HandModel.load(), iterations=5)(cues)
     assert np.allclose(prediction.global_orient, rotation_6d_to_matrix(answer.global_orient), atol=5e-3)
     assert np.allclose(prediction.hand_pose, rotation_6d_to_matrix(answer.hand_pose), atol=5e-3)
 
     # What the node loads with model:=FOLDER.
-    add_shipped_networks(tmp_path)
     pipeline = HandPipeline(PipelineConfig(weights_dir=str(tmp_path), hypotheses=2))
     clip = read_clip()
     hands = pipeline.process(Frame(next(iter(clip.frames())), 0, Camera(clip.K, 640, 480)))

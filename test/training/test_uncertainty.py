@@ -12,8 +12,8 @@ from maskhand_ros.hand_model.numpy_hand import HandModel
 from maskhand_ros.perception.calibration import CONFIDENCE_BELOW, TYPICAL, Calibration, confidence_features
 from maskhand_ros.perception.cues import CueNetwork
 from maskhand_ros.perception.errors import ModelError
-from maskhand_ros.perception.reconstructor import Reconstructor, verify_weights
-from maskhand_ros.perception.weights import SHIPPED
+from maskhand_ros.perception.reconstructor import Reconstructor
+from maskhand_ros.perception.weights import SHIPPED, verify_weights
 from maskhand_ros.training import calibrate, uncertainty, uncertainty_report
 from maskhand_ros.training.uncertainty_predictions import Predictions, shard_batches
 
