@@ -94,7 +94,8 @@ def summarise(stages, hands, start_up, args, pipeline):
         'size': args.size,
         'device': args.device,
         'threads': args.threads,
-        'model': pipeline.model_name,
+        'network': pipeline.model_name,
+        'hand_model': pipeline.hand_model.name,
     }
 
 

@@ -11,7 +11,7 @@ import time
 
 import cv2
 
-from maskhand_ros.commands import common
+from maskhand_ros.commands import common, hand_json
 from maskhand_ros.perception.overlay import draw_hands
 from maskhand_ros.perception.types import Frame
 
@@ -67,7 +67,7 @@ def run(args):
                         'frame': number,
                         'stamp_ns': stamp,
                         'lost_ids': [int(i) for i in pipeline.lost_ids],
-                        'hands': [common.hand_to_dict(hand, args.vertices) for hand in hands],
+                        'hands': [hand_json.hand_to_json(hand, args.vertices) for hand in hands],
                     }
                 )
                 + '\n'

@@ -131,7 +131,7 @@ class HandPipeline:
         self._tracker.allow(config.max_hands, self._operator.ids)
 
     def reset(self):
-        """Forgets all: the next frame is the first."""
+        """Forgets all: the next frame is the first, and its first hand has id 1."""
         self._tracker.reset()
         self._operator.reset()
         self.lost_ids = []

@@ -41,8 +41,8 @@ class Glance:
 
 
 class Tracker:
-    """Finds hands and follows them in the picture; ids are never used twice. `tracks`: the hands that are
-    followed or may come back."""
+    """Finds hands and follows them in the picture; ids are never used twice until `reset`. `tracks`: the
+    hands that are followed or may come back."""
 
     def __init__(
         self,
@@ -56,7 +56,6 @@ class Tracker:
         followed."""
         self._detector, self._cues = detector, cue_network
         self.max_hands, self._threshold, self.detect_interval = max_hands, presence_threshold, detect_interval
-        self._next_id = 1
         self.reset()
 
     def allow(self, max_hands, keep=()):
@@ -69,15 +68,16 @@ class Tracker:
         self.max_hands = max_hands
 
     def reset(self):
-        """Forgets every hand; ids go on."""
+        """Forgets every hand, and begins with id 1 again."""
+        self._next_id = 1
         self.tracks, self._since_detection, self._blank_frames = [], self.detect_interval, 0
         self._stamp, self._lost_ids = None, []
 
     def end_tracks(self):
-        """Ends every track: what is seen next is another's hand."""
-        lost = self._lost_ids + [track.id for track in self.tracks]
+        """Ends every track: what is seen next is another's hand. Ids go on."""
+        lost, next_id = self._lost_ids + [track.id for track in self.tracks], self._next_id
         self.reset()
-        self._lost_ids = lost
+        self._lost_ids, self._next_id = lost, next_id
 
     def take_lost_ids(self):
         """Ids of the tracks that have ended since the last call."""

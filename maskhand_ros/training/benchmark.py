@@ -5,6 +5,8 @@ competitors do; `--boxes detect` finds them in the whole picture instead. Millim
 were found, PCK counts a missed hand as wrong. Vertices, tips and joints are the benchmark's own only with
 `--hand-model`, a MANO file from `maskhand convert-mano`; another mesh has no vertices to compare. Without
 `--keypoints` they are as the labels: `mano` where those are fits of MANO, else `mediapipe` or `anatomical`.
+The hands of a picture that cannot be read count as missed; such pictures are named at the end and as
+`unreadable` in the JSON, and the exit status is 1.
 """
 
 from __future__ import annotations
@@ -14,11 +16,13 @@ import math
 from pathlib import Path
 
 from maskhand_ros.commands import common
+from maskhand_ros.commands.progress import progress
 from maskhand_ros.geometry import Camera
 from maskhand_ros.perception.types import Frame, HandRoi
 from maskhand_ros.skeleton import Handedness
 from maskhand_ros.training.datasets import read
 from maskhand_ros.training.datasets.mano_mesh import ManoMesh
+from maskhand_ros.training.evaluate import report_unreadable
 from maskhand_ros.training.labels import label_from, match
 from maskhand_ros.training.protocols import PROTOCOLS, figures, measure, prediction_from
 
@@ -66,18 +70,29 @@ def run(args):
         for name, value in report[split]['figures'].items():
             print(f'  {name:40} {_text(value)}')
     if args.json:
-        settings = {'boxes': args.boxes, 'keypoints': args.keypoints, 'model': predictor.model_name}
-        common.write_json(args.json, {'benchmark': args.name, 'settings': settings, 'splits': _plain(report)})
-    return 0 if report else 1
+        settings = {
+            'boxes': args.boxes,
+            'keypoints': args.keypoints,
+            'network': predictor.model_name,
+            'hand_model': predictor.hand_model_name,
+        }
+        common.write_json(
+            args.json,
+            {
+                'benchmark': args.name,
+                'settings': settings,
+                'unreadable': predictor.unreadable,
+                'splits': report,
+            },
+        )
+    return report_unreadable(predictor.unreadable) if report else 1
 
 
 def measure_split(hands, predictor, protocol, mesh):
     """{hands, found, figures: {name: value}} of LabelledHand; `mesh`: ManoMesh if the hand model is MANO."""
     results = []
-    for hand, prediction in predictor(hands):
+    for hand, prediction in progress(predictor(hands), None, 'hands'):
         results.append(measure(hand, prediction, protocol, mesh and mesh.vertices(hand)))
-        if len(results) % 500 == 0:
-            print(f'{len(results)} hands', flush=True)
     found = sum(result.prediction is not None for result in results)
     measured = figures(results, protocol, predictor.has_mesh)
     return {'hands': len(results), 'found': found, 'figures': measured}
@@ -86,14 +101,17 @@ def measure_split(hands, predictor, protocol, mesh):
 class Predictor:
     """Runs the pipeline on labelled hands, each picture on its own.
 
-    Boxes that come again in another split, as in the subsets of HInt, are answered from memory.
+    Boxes that come again in another split, as in the subsets of HInt, are answered from memory. `unreadable`
+    {path: why} are the pictures whose hands count as missed.
     """
 
     def __init__(self, pipeline, protocol, boxes):
         self._pipeline, self._protocol, self._boxes = pipeline, protocol, boxes
         self._known = {}
         self.model_name = pipeline.model_name
-        self.has_mesh = pipeline.hand_model.name == 'mano'
+        self.hand_model_name = pipeline.hand_model.name
+        self.has_mesh = self.hand_model_name == 'mano'
+        self.unreadable = {}
 
     def __call__(self, hands):
         """Yields (LabelledHand, Prediction or None) of LabelledHand whose pictures come one after another."""
@@ -107,7 +125,11 @@ class Predictor:
                 self._known.clear()
 
     def _predict(self, image, group):
-        rgb = common.read_picture(image)
+        try:
+            rgb = common.read_picture(image)
+        except common.PictureError as error:
+            self.unreadable[str(image)] = str(error)
+            return [None] * len(group)
         if self._boxes == 'given':
             found = [next(iter(self._hands(rgb, hand.K, [_roi(hand)])), None) for hand in group]
         else:
@@ -132,10 +154,3 @@ def _roi(hand):
 
 def _text(value):
     return value if isinstance(value, str) else '-' if math.isnan(value) else f'{value:.3f}'
-
-
-def _plain(report):
-    """The same with null for NaN: strict JSON."""
-    if isinstance(report, dict):
-        return {key: _plain(value) for key, value in report.items()}
-    return None if isinstance(report, float) and math.isnan(report) else report

@@ -8,6 +8,9 @@ counts the keypoints of a missed hand as wrong. [low, high] are 95 % block-boots
 one sequence in motion order, pictures in none taken as independent. Keypoints are `mediapipe`, which people
 label much alike; give `--keypoints mano` for labels that are fits of MANO.
 
+The labelled hands of a picture that cannot be read count as missed, for ours and for a peer; the pictures are
+named at the end and as `unreadable` in the JSON, and the exit status is 1.
+
 --peer mediapipe runs MediaPipe Hands 0.10.14 on the same pictures with its own detector (installed, the first
 time, into a cache folder of its own) and reports ours - its, paired by hand. Its world landmarks are taken
 along the picture's axes. It is scored with its points as they are (raw), and with another keypoint set than
@@ -16,16 +19,18 @@ its own a second time, with them moved by what the sets differ by on our hand mo
 
 from __future__ import annotations
 
-import math
 import pathlib
-
-import numpy as np
+import sys
 
 from maskhand_ros.commands import common
+from maskhand_ros.commands.progress import progress
 from maskhand_ros.geometry import Camera
 from maskhand_ros.perception.types import Frame
 from maskhand_ros.training.evaluate_scores import FIGURES, differences, score_hand, summarise
 from maskhand_ros.training.labels import match, read_index, roi_of
+
+_MOST_LINES = 20
+"""Unreadable pictures that are named on the console."""
 
 
 def add_arguments(parser):
@@ -50,24 +55,12 @@ def add_arguments(parser):
 
 
 def run(args):
+    """Prints the figures; returns 1 if a picture could not be read."""
     index = pathlib.Path(args.index)
     pictures = read_index(index)
     pipeline = common.build_pipeline(args)
-    answers = _peer_answers(args, index, pictures) if args.peer else {}
-    cases, peers = [], {name: [] for name in answers}
-    for number, ((_, name), labels) in enumerate(pictures.items(), 1):
-        rgb = common.read_picture(index.parent / name)
-        hands = match(labels, predict(pipeline, rgb, labels, args.boxes))
-        cases += [
-            (name, label, hand, score_hand(label, hand)) for label, hand in zip(labels, hands, strict=True)
-        ]
-        for peer, found in answers.items():
-            hands = match(labels, found[name])
-            peers[peer] += [
-                (label, score_hand(label, hand)) for label, hand in zip(labels, hands, strict=True)
-            ]
-        if number % 50 == 0:
-            print(f'{number} of {len(pictures)} pictures', flush=True)
+    cases, unreadable = _ours(pipeline, pictures, index.parent, args.boxes)
+    peers = _theirs(args, pictures, index.parent, unreadable) if args.peer else {}
     scored = [(label, score) for _, label, _, score in cases]
     report = summarise(scored)
     for peer, theirs in peers.items():
@@ -78,9 +71,51 @@ def run(args):
     if args.sheet:
         from maskhand_ros.training.sheets import write_real_sheets
 
-        write_real_sheets(common.output_folder(args.sheet), cases, index.parent, pipeline.hand_model.faces)
+        readable = [case for case in cases if case[0] not in unreadable]
+        write_real_sheets(common.output_folder(args.sheet), readable, index.parent, pipeline.hand_model.faces)
     if args.json:
-        _write_report(args, pipeline.model_name, report, cases, peers)
+        _write_report(args, pipeline, report, cases, peers, unreadable)
+    return report_unreadable(unreadable)
+
+
+def _ours(pipeline, pictures, folder, boxes):
+    """Our answers: [(picture, Label, Hand or None, Score)], and {picture: why it cannot be read}."""
+    cases, unreadable = [], {}
+    for (_, name), labels in progress(pictures.items(), len(pictures), 'pictures'):
+        try:
+            hands = match(labels, predict(pipeline, common.read_picture(folder / name), labels, boxes))
+        except common.PictureError as error:
+            unreadable[name], hands = str(error), [None] * len(labels)
+        cases += [
+            (name, label, hand, score_hand(label, hand)) for label, hand in zip(labels, hands, strict=True)
+        ]
+    return cases, unreadable
+
+
+def _theirs(args, pictures, folder, unreadable):
+    """The peer's answers: {row of the table: [(Label, Score)]}, in the order of ours."""
+    answers = _peer_answers(args, folder, [name for _, name in pictures if name not in unreadable])
+    peers = {}
+    for peer, found in answers.items():
+        peers[peer] = []
+        for (_, name), labels in pictures.items():
+            hands = match(labels, found.get(name, []))
+            peers[peer] += [
+                (label, score_hand(label, hand)) for label, hand in zip(labels, hands, strict=True)
+            ]
+    return peers
+
+
+def report_unreadable(unreadable: dict[str, str]) -> int:
+    """Says on stderr which pictures {name: reason} could not be read; returns the exit status."""
+    if not unreadable:
+        return 0
+    print(f'{len(unreadable)} pictures cannot be read; their hands count as missed:', file=sys.stderr)
+    for reason in list(unreadable.values())[:_MOST_LINES]:
+        print(reason, file=sys.stderr)
+    if len(unreadable) > _MOST_LINES:
+        print(f'... and {len(unreadable) - _MOST_LINES} more: --json lists all', file=sys.stderr)
+    return 1
 
 
 def predict(pipeline, rgb, labels, boxes):
@@ -94,13 +129,13 @@ def predict(pipeline, rgb, labels, boxes):
     return pipeline.process(frame, rois=rois or None)
 
 
-def _peer_answers(args, index, pictures):
+def _peer_answers(args, folder, names):
     """{row of the table: {picture: [PeerHand, ...]}}: the peer as it is, and where another keypoint set is
     chosen, moved to that."""
     from maskhand_ros.training.peer import ask_mediapipe, redefined
     from maskhand_ros.training.peer_keypoints import Redefinition
 
-    paths = {name: str((index.parent / name).resolve()) for _, name in pictures}
+    paths = {name: str((folder / name).resolve()) for name in names}
     answer, version = ask_mediapipe(list(dict.fromkeys(paths.values())), args.max_hands)
     raw = {name: answer[path] for name, path in paths.items()}
     if args.keypoints == 'mediapipe':
@@ -110,7 +145,7 @@ def _peer_answers(args, index, pictures):
     return {f'mediapipe {version} raw': raw, f'mediapipe {version} redefined': moved}
 
 
-def _write_report(args, model, report, cases, peers):
+def _write_report(args, pipeline, report, cases, peers, unreadable):
     entries = [
         {'image': name, 'source': label.source, 'side': label.side, **_figures_of(score)}
         for name, label, _, score in cases
@@ -118,23 +153,20 @@ def _write_report(args, model, report, cases, peers):
     for peer, theirs in peers.items():
         for entry, (_, score) in zip(entries, theirs, strict=True):
             entry.setdefault('peer', {})[peer] = _figures_of(score)
-    settings = {'boxes': args.boxes, 'keypoints': args.keypoints, 'model': model, 'device': args.device}
-    common.write_json(args.json, plain({**report, 'settings': settings, 'entries': entries}))
+    settings = {
+        'boxes': args.boxes,
+        'keypoints': args.keypoints,
+        'network': pipeline.model_name,
+        'hand_model': pipeline.hand_model.name,
+        'device': args.device,
+    }
+    common.write_json(
+        args.json, {**report, 'settings': settings, 'unreadable': unreadable, 'entries': entries}
+    )
 
 
 def _figures_of(score):
     return {k: v for k, v in vars(score).items() if k not in ('relative', 'standardised')}
-
-
-def plain(value):
-    """The same with NaN and infinity as null, numpy scalars as Python's: strict JSON."""
-    if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 HEAD = (

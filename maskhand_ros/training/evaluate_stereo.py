@@ -32,7 +32,6 @@ import numpy as np
 from maskhand_ros.commands import common
 from maskhand_ros.hand_model.numpy_hand import HandModel
 from maskhand_ros.perception.types import Frame
-from maskhand_ros.training.evaluate import plain
 from maskhand_ros.training.evaluate_video import Figure
 from maskhand_ros.training.metrics import block_bootstrap
 from maskhand_ros.training.peer import ask_mediapipe, placed
@@ -70,7 +69,7 @@ def run(args):
     found = limits(figures[ours], gaps, peer)
     print('\n'.join(figure.row() for figure in found))
     if args.json:
-        common.write_json(args.json, plain(report(systems, figures, gaps)))
+        common.write_json(args.json, report(systems, figures, gaps))
     return 0 if all(figure.held for figure in found) else 1
 
 

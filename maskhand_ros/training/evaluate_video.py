@@ -236,5 +236,6 @@ def run(args: argparse.Namespace) -> int:
         found += figures_of_video(still_stretches(common.build_pipeline(args, max_hands=1), args.video))
     print('\n'.join(figure.row() for figure in found))
     if args.json:
-        common.write_json(args.json, {figure.name: float(figure.value) for figure in found})
+        values = {figure.name: float(figure.value) for figure in found}
+        common.write_json(args.json, {**values, 'units': {figure.name: figure.unit for figure in found}})
     return 0 if all(figure.held for figure in found) else 1

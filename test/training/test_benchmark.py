@@ -133,14 +133,7 @@ def test_interhand_single_interacting_and_mrrpe():
 def test_command_on_a_small_data_set(tmp_path, capsys, boxes):
     """HO-3D with its published labels; the picture is blank, so that only a given box has a hand."""
     pytest.importorskip('onnxruntime')
-    for folder in ('rgb', 'meta'):
-        (tmp_path / 'evaluation/SM1' / folder).mkdir(parents=True)
-    cv2.imwrite(str(tmp_path / 'evaluation/SM1/rgb/0000.jpg'), np.full((480, 640, 3), 90, np.uint8))
-    points = labelled().keypoints * [1, -1, -1]
-    meta = {'handJoints3D': points[0], 'camMat': K, 'handBoundingBox': [250, 180, 390, 300]}
-    (tmp_path / 'evaluation/SM1/meta/0000.pkl').write_bytes(pickle.dumps(meta))
-    (tmp_path / 'evaluation.txt').write_text('SM1/0000\n')
-    (tmp_path / 'evaluation_xyz.json').write_text(json.dumps([points.tolist()]))
+    write_ho3d(tmp_path)
     out = tmp_path / 'out.json'
     words = ['benchmark', 'ho3d', '--root', str(tmp_path), '--boxes', boxes, '--json', str(out)]
     assert cli.main([*words, '--threads', '1']) == 0
@@ -149,6 +142,32 @@ def test_command_on_a_small_data_set(tmp_path, capsys, boxes):
     error = report['figures']['PA-MPJPE mm']
     assert error > 1 if boxes == 'given' else error is None
     assert NO_MESH in capsys.readouterr().out
+
+
+def test_a_damaged_picture_is_reported_and_its_hand_is_missed(tmp_path, capsys):
+    pytest.importorskip('onnxruntime')
+    picture = write_ho3d(tmp_path)
+    picture.write_bytes(picture.read_bytes()[:-100])
+    out = tmp_path / 'out.json'
+    assert cli.main(['benchmark', 'ho3d', '--root', str(tmp_path), '--json', str(out)]) == 1
+    assert '0000.jpg is a JPEG that ends before its picture does. Fix:' in capsys.readouterr().err
+    report = json.loads(out.read_text())
+    assert list(report['unreadable']) == [str(picture)]
+    assert (report['splits']['evaluation']['hands'], report['splits']['evaluation']['found']) == (1, 0)
+
+
+def write_ho3d(root):
+    """HO-3D with one blank picture in its evaluation split; returns the picture's path."""
+    for folder in ('rgb', 'meta'):
+        (root / 'evaluation/SM1' / folder).mkdir(parents=True)
+    picture = root / 'evaluation/SM1/rgb/0000.jpg'
+    cv2.imwrite(str(picture), np.full((480, 640, 3), 90, np.uint8))
+    points = labelled().keypoints * [1, -1, -1]
+    meta = {'handJoints3D': points[0], 'camMat': K, 'handBoundingBox': [250, 180, 390, 300]}
+    (root / 'evaluation/SM1/meta/0000.pkl').write_bytes(pickle.dumps(meta))
+    (root / 'evaluation.txt').write_text('SM1/0000\n')
+    (root / 'evaluation_xyz.json').write_text(json.dumps([points.tolist()]))
+    return picture
 
 
 def test_hint_without_ego4d_reports_the_rest(tmp_path, capsys):

@@ -186,6 +186,34 @@ def test_peer_is_asked_once_scored_twice_and_compared_by_hand(fake_environment, 
     assert cv2.imread(str(sheet / 'clip_worst.png')).shape[1] == 4 * 2 * sheets.TILE
 
 
+def test_an_unreadable_picture_is_reported_and_its_hands_are_missed(
+    fake_environment, clip_index, tmp_path, capsys
+):
+    pytest.importorskip('scipy')
+    index, _, _ = clip_index
+    entries = json.loads(index.read_text())
+    cut = {**entries[0], 'image': 'cut.jpg'}
+    picture = cv2.imread(str(index.parent / 'a.png'))
+    (tmp_path / 'cut.jpg').write_bytes(cv2.imencode('.jpg', picture)[1].tobytes()[:9000])
+    cv2.imwrite(str(tmp_path / 'a.png'), picture)
+    (tmp_path / 'index.json').write_text(json.dumps([cut, *entries]))
+    fake_environment(
+        'paths = json.load(open(asked))["pictures"]\n'
+        'assert len(paths) == 1 and paths[0].endswith("a.png"), paths\n'
+        'json.dump({"version": "fake", "hands": {paths[0]: []}}, open(answered, "w"))\n'
+    )
+    out, sheet = tmp_path / 'out.json', tmp_path / 'sheet'
+    words = ['evaluate', str(tmp_path / 'index.json'), '--peer', 'mediapipe']
+    assert cli.main([*words, '--json', str(out), '--sheet', str(sheet)]) == 1
+    assert 'cut.jpg is a JPEG that ends before its picture does. Fix:' in capsys.readouterr().err
+    report = json.loads(out.read_text())
+    assert list(report['unreadable']) == ['cut.jpg']
+    ours, theirs = report['clip'], report['clip']['peer']['mediapipe fake raw']
+    assert (ours['hands'], ours['found'], ours['missed']) == (3, 2, 1)
+    assert (theirs['hands'], theirs['found'], theirs['missed']) == (3, 0, 3)
+    assert ours['pck']['0.15'] <= 2 / 3 + 1e-9
+
+
 def test_a_peer_that_fails_says_why_in_one_line(fake_environment):
     fake_environment('sys.exit("no GPU, no hope")')
     with pytest.raises(CommandError, match='MediaPipe failed for the peer: no GPU, no hope. Fix: remove'):

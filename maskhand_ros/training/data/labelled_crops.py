@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 
-from maskhand_ros.commands.common import read_picture
+from maskhand_ros.commands.common import PictureError, read_picture
 from maskhand_ros.geometry import CROP_SIZE, MIRROR_X, Camera, mirror_rotation
 from maskhand_ros.perception.crop import crop_hand
 from maskhand_ros.skeleton import Handedness
@@ -37,8 +37,13 @@ class LabelledCrops:
             found = self._placed(hand)
             if isinstance(found, str):
                 self.left_out[found] += 1
-            else:
-                yield self._crop(hand, *found, rng)
+                continue
+            try:
+                picture = read_picture(hand.image)
+            except PictureError:
+                self.left_out['picture cannot be read'] += 1
+                continue
+            yield self._crop(picture, hand, *found, rng)
 
     def _placed(self, hand):
         """(rotations (16, 3, 3) and keypoints (21, 3) from the wrist, both of a right hand, in a mirror for a
@@ -61,8 +66,7 @@ class LabelledCrops:
             return 'behind the camera'
         return rotations, right, wrist
 
-    def _crop(self, hand, rotations, right, wrist, rng):
-        picture = read_picture(hand.image)
+    def _crop(self, picture, hand, rotations, right, wrist, rng):
         camera = Camera(hand.K, picture.shape[1], picture.shape[0])
         left = hand.side == 'left'
         points = (right * MIRROR_X if left else right) + wrist

@@ -1,0 +1,68 @@
+"""Reasons why a file is not a picture, told by its first bytes."""
+
+from __future__ import annotations
+
+_FTYP = slice(4, 8)
+_BRAND = slice(8, 12)
+"""Of an ISO base media file (ISO/IEC 14496-12, 4.3): HEIC, AVIF, MP4, MOV."""
+_HEIF_BRANDS = {b'heic', b'heix', b'heim', b'heis', b'hevc', b'hevx', b'mif1', b'msf1'}
+_AVIF_BRANDS = {b'avif', b'avis'}
+_APPLE_DOUBLE = (b'\x00\x05\x16\x07', b'\x00\x05\x16\x00')
+"""Magic numbers of AppleDouble and AppleSingle (RFC 1740)."""
+_LFS_POINTER = b'version https://git-lfs.github.com/spec/'
+"""https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md"""
+
+
+def is_apple_double(data: bytes) -> bool:
+    """Whether a file holds a Mac's metadata of another file (`._NAME`), which is no picture."""
+    return data.startswith(_APPLE_DOUBLE)
+
+
+def is_cut_off_jpeg(data: bytes) -> bool:
+    """Whether a JPEG ends before its picture: no end-of-image marker after the start of the first scan
+    (ITU-T T.81, B.1). OpenCV before 5 decodes such a file and fills the rest with grey.
+
+    A thumbnail in an EXIF segment has markers of its own: segments are skipped by their length.
+    """
+    if not data.startswith(b'\xff\xd8'):
+        return False
+    place = 2
+    while data[place : place + 1] == b'\xff':
+        if data[place : place + 2] == b'\xff\xff':  # fill byte
+            place += 1
+        elif data[place : place + 2] == b'\xff\xda':
+            return data.find(b'\xff\xd9', place) < 0
+        else:
+            place += 2 + int.from_bytes(data[place + 2 : place + 4], 'big')
+    return place >= len(data)
+
+
+def explain(data: bytes) -> tuple[str, str]:
+    """(what a file that cannot be decoded is, what to do about it); the first follows the file's name."""
+    start = data[:256].lstrip().lower()
+    brand = data[_BRAND] if data[_FTYP] == b'ftyp' else b''
+    if not data:
+        return 'is empty', 'copy it again from where it came'
+    if is_apple_double(data):
+        return (
+            "is a Mac's metadata file (AppleDouble), not a picture",
+            'none needed: the picture is the file without "._"',
+        )
+    if brand in _HEIF_BRANDS:
+        return 'is a HEIC picture, whatever its name says; OpenCV does not decode it', (
+            'convert it: `heif-convert IN OUT.jpg` (libheif), `magick heic:IN OUT.jpg` (ImageMagick) or '
+            '`sips -s format jpeg IN --out OUT.jpg` (Mac)'
+        )
+    if brand in _AVIF_BRANDS:
+        return 'is an AVIF picture that this OpenCV does not decode', 'convert it: `avifdec IN OUT.png`'
+    if brand:
+        return 'is a video (MP4 or MOV), not a picture', 'run `maskhand video` on it'
+    if data.startswith(_LFS_POINTER):
+        return 'is a Git LFS pointer, not the picture itself', 'run `git lfs pull` in its repository'
+    if start.startswith((b'<!doctype', b'<html', b'<?xml', b'<svg')):
+        return 'is a web page or another text, not a picture', 'download the picture itself'
+    if is_cut_off_jpeg(data):
+        return 'is a JPEG that ends before its picture does', 'copy or download it again'
+    return 'is not a picture that OpenCV decodes: damaged, cut off or of another format', (
+        'copy it again, or convert it to JPEG or PNG'
+    )
