@@ -110,7 +110,7 @@ def report_unreadable(unreadable: dict[str, str]) -> int:
     """Says on stderr which pictures {name: reason} could not be read; returns the exit status."""
     if not unreadable:
         return 0
-    print(f'{len(unreadable)} pictures cannot be read; their hands count as missed:', file=sys.stderr)
+    print(f'unreadable pictures, whose hands count as missed: {len(unreadable)}', file=sys.stderr)
     for reason in list(unreadable.values())[:_MOST_LINES]:
         print(reason, file=sys.stderr)
     if len(unreadable) > _MOST_LINES:

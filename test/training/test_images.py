@@ -99,14 +99,20 @@ def test_labels_of_either_side_and_any_space_become_the_hand_in_the_crop(mano, t
         assert middle[1, 1] < middle[0, 1], 'fingers up'
 
 
-def test_labels_that_contradict_each_other_are_left_out(mano, tmp_path):
+def test_contradicting_labels_and_damaged_pictures_are_left_out(mano, tmp_path):
     crops = LabelledCrops(mano)
     wrong = labelled(mano, tmp_path, 'right', 'mean')
     wrong.mano.space = 'flat'
     bare = labelled(mano, tmp_path, 'right', 'flat')
     bare.mano = None
-    assert list(crops([wrong, bare], np.random.default_rng(0))) == []
-    assert crops.left_out == {'parameters and keypoints disagree': 1, 'no MANO label or camera': 1}
+    damaged = labelled(mano, tmp_path, 'right', 'flat', 1)
+    damaged.image.write_bytes(damaged.image.read_bytes()[:100])
+    assert list(crops([wrong, bare, damaged], np.random.default_rng(0))) == []
+    assert crops.left_out == {
+        'parameters and keypoints disagree': 1,
+        'no MANO label or camera': 1,
+        'picture cannot be read': 1,
+    }
 
 
 @pytest.fixture(scope='module')
