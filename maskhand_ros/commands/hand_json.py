@@ -21,6 +21,13 @@ _METRES, _RADIANS, _PIXELS, _PROBABILITY, _COEFFICIENTS, _SECONDS, _QUATERNION =
 _COVARIANCE_DIGITS = 4
 """Significant digits of a covariance, whose entries are small numbers."""
 
+ABOUT = (
+    'Fields of hands are those of maskhand_ros/msg/Hand; null stands for what is absent there. '
+    'keypoint_names and joint_names give the orders of keypoints and joints, keypoint_edges pairs of '
+    "keypoint indices, parents each joint's parent (-1: none). width, height: pixels. camera: null if "
+    "unknown; K in pixels, distortion in OpenCV's order (k1, k2, p1, p2, k3, ...)."
+)
+
 FRAMES = {
     'camera': 'optical frame of the camera (REP 103): x right, y down, z forward; origin in its centre',
     'wrist': 'origin at the wrist: x towards the fingers, z out of the back of the hand, y = z cross x (the '
@@ -67,7 +74,7 @@ def header(pipeline: HandPipeline, width: int, height: int, camera: Camera | Non
     HandTopology.msg where these have the same.
     """
     return {
-        'about': 'Fields are those of maskhand_ros/msg/Hand; null stands for what is absent there.',
+        'about': ABOUT,
         'network': pipeline.model_name,
         'hand_model': pipeline.hand_model.name,
         'keypoint_set': pipeline.hand_model.keypoint_set,
