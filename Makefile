@@ -7,6 +7,7 @@
 #   make soak MINUTES=30          hand_node at 30 Hz through random faults: memory, latency, recovery; SEED=n again
 #   make four-cameras             four cameras at 5 Hz with a hand_node each: rate, latency, CPU
 #   make check-paper              the model `paper` at full depth: parameters, FLOPs, export; minutes, 16 GB
+#   make figures EVAL=FOLDER SHARDS=FOLDER   the evaluations behind the tables in README, model card and docs; docs/training.md
 #   make audit                    known vulnerabilities and licences of what it runs on; needs the network
 #   make lint clean
 # Options: ROS_DISTRO=kilted|jazzy  PYTHON=python3.12  TORCH='torch==2.13.0'
@@ -36,7 +37,7 @@ export PYTHONSAFEPATH := 1
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test colcon soak four-cameras check-paper lint audit clean
+.PHONY: demo test colcon soak four-cameras check-paper figures lint audit clean
 
 MINUTES ?= 30
 DEMO_VENV := .venv
@@ -86,6 +87,25 @@ four-cameras: $(TEST_VENV)/.installed-$(ROS_DISTRO)
 
 check-paper: $(TEST_VENV)/.installed-$(ROS_DISTRO)
 	@cd $(TEST_VENV) && bin/python -m maskhand_ros.training.check_paper
+
+# Each command writes its figures to FIGURES; make_numbers.py copies them into docs/figures.json and the tables.
+FIGURES := $(TEST_VENV)/figures
+figures: $(TEST_VENV)/.installed-$(ROS_DISTRO)
+	@test -n '$(EVAL)' -a -n '$(SHARDS)' || { echo 'Give EVAL=FOLDER (evaluation data) and SHARDS=FOLDER (rendered splits): see docs/training.md' >&2; exit 2; }
+	@mkdir -p $(FIGURES)
+	@cd $(TEST_VENV) && export AMENT_PREFIX_PATH="$$PWD" && out='$(abspath $(FIGURES))' && \
+	bin/maskhand bench --hands 1 --json "$$out/bench_1.json" && \
+	bin/maskhand bench --hands 2 --json "$$out/bench_2.json" && \
+	bin/maskhand bench --ros --json "$$out/bench_ros_480.json" && \
+	bin/maskhand bench --ros --size 1280x720 --json "$$out/bench_ros_720.json" && \
+	bin/maskhand demo --out "$$out/demo" && cp "$$out/demo/summary.json" "$$out/demo.json" && \
+	bin/maskhand evaluate '$(abspath $(EVAL))/index.json' --peer mediapipe --json "$$out/evaluate.json" && \
+	bin/maskhand evaluate '$(abspath $(EVAL))/index.json' --peer mediapipe --keypoints anatomical \
+	  --json "$$out/evaluate_anatomical.json" && \
+	bin/maskhand evaluate-stereo '$(abspath $(EVAL))/stereo' --peer mediapipe --json "$$out/evaluate_stereo.json" && \
+	bin/maskhand evaluate-video --video '$(abspath $(EVAL))/videos/dex_human_hand.mp4' --json "$$out/evaluate_video.json" && \
+	bin/maskhand train evaluate --data '$(abspath $(SHARDS))' --json "$$out/train_evaluate.json"
+	$(TEST_VENV)/bin/python docs/make_numbers.py collect $(FIGURES)
 
 lint: $(DEMO_VENV)/.wheels-$(ROS_DISTRO)
 	$(call pip,$(DEMO_VENV),ruff mypy)

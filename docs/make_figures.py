@@ -1,7 +1,7 @@
 """Makes the README's pictures: `python docs/make_figures.py` (needs the package, no ROS).
 
-axes.png: the frames, drawn on the hand model. output.jpg: one frame of the bundled clip through the whole
-pipeline.
+axes.png: the frames, drawn on the hand model. hands.webp: the bundled clip through the whole pipeline, every
+third frame.
 """
 
 import pathlib
@@ -78,24 +78,30 @@ def point(xy):
     return tuple(int(round(v)) for v in xy)
 
 
-def output_picture():
-    """Frames of the clip beside what comes out of them."""
+def clip_overlays():
+    """Yields each frame of the bundled clip with the pipeline's hands drawn into it."""
     from maskhand_ros.commands.clip import read_clip
     from maskhand_ros.perception.pipeline import HandPipeline, PipelineConfig
     from maskhand_ros.perception.types import Frame
 
     clip, pipeline = read_clip(), HandPipeline(PipelineConfig())
-    frames = list(clip.frames())
-    chosen, pictures = (len(frames) // 4, len(frames) * 3 // 5), []
-    for number, rgb in enumerate(frames):
+    for number, rgb in enumerate(clip.frames()):
         camera = Camera(clip.K, rgb.shape[1], rgb.shape[0])
         hands = pipeline.process(Frame(rgb=rgb, stamp_ns=int(number / clip.rate * 1e9), camera=camera))
-        if number in chosen:
-            pictures.append(draw_hands(rgb, hands, camera, pipeline.hand_model.faces))
-    return np.concatenate(pictures, 1)
+        yield draw_hands(rgb, hands, camera, pipeline.hand_model.faces)
+
+
+def write_animation(path, pictures, period_ms):
+    """An animated WebP of (H, W, 3) uint8 RGB pictures, scaled to three quarters, `period_ms` milliseconds each."""
+    animation = cv2.Animation()
+    animation.frames = [
+        cv2.cvtColor(cv2.resize(each, None, fx=0.75, fy=0.75, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2BGRA)
+        for each in pictures
+    ]
+    animation.durations = [period_ms] * len(pictures)
+    cv2.imwriteanimation(str(path), animation, [cv2.IMWRITE_WEBP_QUALITY, 60])
 
 
 if __name__ == '__main__':
-    for name, make in (('axes.png', axes_picture), ('output.jpg', output_picture)):
-        cv2.imwrite(str(DOCS / name), cv2.cvtColor(make(), cv2.COLOR_RGB2BGR))
-        print(DOCS / name)
+    cv2.imwrite(str(DOCS / 'axes.png'), cv2.cvtColor(axes_picture(), cv2.COLOR_RGB2BGR))
+    write_animation(DOCS / 'hands.webp', list(clip_overlays())[::3], 100)

@@ -68,18 +68,22 @@ def test_picture_commands_import_neither_torch_nor_ros(tmp_path):
     subprocess.run([sys.executable, '-c', code], check=True, cwd=tmp_path, stdout=subprocess.DEVNULL)
 
 
-def test_readme_shows_the_parameters_that_ship():
-    text = (ROOT / 'README.md').read_text()
-    block = re.search(r'<!-- parameters.*?```yaml\n(.*?)```', text, re.S).group(1)
+def test_the_parameter_page_shows_the_parameters_that_ship():
+    text = (ROOT / 'docs/parameters.md').read_text()
+    block = re.search(r'<!-- parameters -->\n```yaml\n(.*?)```', text, re.S).group(1)
     assert block == (ROOT / 'config/hand.yaml').read_text()
 
 
-def test_readme_names_commands_and_files_that_exist():
-    text = (ROOT / 'README.md').read_text()
+PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md')), ROOT / 'maskhand_ros/weights/CARD.md']
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda page: page.name)
+def test_pages_name_commands_and_files_that_exist(page):
+    text = page.read_text()
     for command in re.findall(r'^maskhand ([\w-]+)', text, re.M):
         assert command in cli.COMMANDS, command
-    for link in re.findall(r'\]\((?!http)([^)]+)\)', text):
-        assert (ROOT / link).exists(), link
+    for link in re.findall(r'\]\((?!http)([^)#]+)\)', text):
+        assert (page.parent / link).exists(), link
 
 
 @pytest.fixture(scope='module')

@@ -110,12 +110,23 @@ class Figure:
     unit: str = ''
 
     @property
-    def held(self):
+    def held(self) -> bool:
+        """Whether the value is within its range."""
         return self.low <= self.value <= self.high
 
-    def row(self):
-        limit = f'at most {self.high:g}' if self.low in (0, -np.inf) else f'{self.low:g} to {self.high:g}'
-        return f'{self.name:52}{self.value:10.3g} {self.unit:5}{limit:>16}  {"" if self.held else "MISSED"}'
+    @property
+    def limit(self) -> str:
+        """The range in words."""
+        return f'at most {self.high:g}' if self.low in (0, -np.inf) else f'{self.low:g} to {self.high:g}'
+
+    def row(self) -> str:
+        """One line of the printed table."""
+        missed = '' if self.held else 'MISSED'
+        return f'{self.name:52}{self.value:10.3g} {self.unit:5}{self.limit:>16}  {missed}'
+
+    def to_json(self) -> dict[str, float | str]:
+        """Value, unit and range, for --json."""
+        return {'value': float(self.value), 'unit': self.unit, 'limit': self.limit}
 
 
 @dataclass
@@ -236,6 +247,5 @@ def run(args: argparse.Namespace) -> int:
         found += figures_of_video(still_stretches(common.build_pipeline(args, max_hands=1), args.video))
     print('\n'.join(figure.row() for figure in found))
     if args.json:
-        values = {figure.name: float(figure.value) for figure in found}
-        common.write_json(args.json, {**values, 'units': {figure.name: figure.unit for figure in found}})
+        common.write_json(args.json, {figure.name: figure.to_json() for figure in found})
     return 0 if all(figure.held for figure in found) else 1
