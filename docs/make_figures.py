@@ -92,10 +92,12 @@ def clip_overlays():
 
 
 def write_animation(path, pictures, period_ms):
-    """An animated WebP of (H, W, 3) uint8 RGB pictures, scaled to three quarters, `period_ms` milliseconds each."""
+    """An animated WebP of (H, W, 3) uint8 RGB pictures at three quarters of their size, `period_ms` each."""
     animation = cv2.Animation()
     animation.frames = [
-        cv2.cvtColor(cv2.resize(each, None, fx=0.75, fy=0.75, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2BGRA)
+        cv2.cvtColor(
+            cv2.resize(each, None, fx=0.75, fy=0.75, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2BGRA
+        )
         for each in pictures
     ]
     animation.durations = [period_ms] * len(pictures)

@@ -61,6 +61,7 @@ INSTALL = {
     'safetensors': "pip install 'maskhand_ros[train]'",
     'scipy': "pip install 'maskhand_ros[train]'",
     'webdataset': "pip install 'maskhand_ros[train]'",
+    'av': "pip install 'maskhand_ros[video]'",
     'yaml': "pip install 'maskhand_ros[train]'",
     'cv2': 'pip install opencv-python-headless',
     'rclpy': 'source /opt/ros/<distro>/setup.bash, or run `make demo`, which brings its own ROS 2',
@@ -116,7 +117,7 @@ def _run(entry, program, words):
 
 def _user_errors():
     """Errors whose message is meant for the user; read late, so that `--help` imports nothing."""
-    from maskhand_ros.commands.common import CommandError
+    from maskhand_ros.errors import CommandError
     from maskhand_ros.perception.errors import ModelError
 
     return CommandError, ModelError, FileNotFoundError, PermissionError, IsADirectoryError

@@ -30,7 +30,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
         (['image', 'nowhere.png'], 1, 'no file or folder nowhere.png. Fix:'),
         (['image', 'EMPTY'], 1, 'no pictures in'),
         (['video', 'nowhere.mp4'], 1, 'no file nowhere.mp4. Fix:'),
-        (['video', 'TEXT'], 1, 'not a video that OpenCV reads'),
+        (['video', 'TEXT'], 1, 'is not a video that'),
         (['bench', '--size', 'big'], 1, '640x480'),
         (['evaluate', 'TEXT'], 1, 'is not JSON'),
         (['convert-mano', 'nowhere.pkl'], 1, 'mano.is.tue.mpg.de'),

@@ -87,7 +87,7 @@ RCLPY_OF_HUMBLE = {
 KEYS = {'cv2': 'python3-opencv', 'numpy': 'python3-numpy'}
 """rosdep keys of packages that are imported by another name."""
 
-WITHOUT_KEY = {'onnxruntime', 'rosbags'}
+WITHOUT_KEY = {'av', 'onnxruntime', 'rosbags'}
 """A choice that is the user's, and what nobody needs who neither records nor replays: the README has them."""
 
 MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob('*.py'))

@@ -20,6 +20,7 @@ import numpy as np
 
 from maskhand_ros.commands import common
 from maskhand_ros.commands.clip import clip_frames, read_clip
+from maskhand_ros.errors import CommandError
 
 WARM_UP_FRAMES = 10
 """The tracker has found its hands when the clock starts."""
@@ -56,7 +57,7 @@ def run(args):
 
         if args.frames < bench_graph.FEWEST_FRAMES:
             fix = f'give {bench_graph.FEWEST_FRAMES} or more: CPU is sampled ten times a second'
-            raise common.CommandError(f'--frames {args.frames} is too few with --ros', fix)
+            raise CommandError(f'--frames {args.frames} is too few with --ros', fix)
         _tell(bench_graph.measure(args, width, height), bench_graph.table, args.json)
         return
     clip = read_clip()
@@ -131,6 +132,6 @@ def _size(text):
             return width, height
     except ValueError:
         pass
-    raise common.CommandError(
+    raise CommandError(
         f'--size {text} is not a size', 'write WIDTHxHEIGHT of at least 64x64, such as 640x480'
     )

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import itertools
 import pathlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from maskhand_ros.commands.common import CommandError
+from maskhand_ros.errors import CommandError
 from maskhand_ros.geometry import Camera
 from maskhand_ros.perception.types import Frame
+from maskhand_ros.video_reader import VideoReader
 
 CLIP = pathlib.Path(__file__).resolve().parents[1] / 'data/demo_clip.mp4'
 
@@ -30,16 +32,14 @@ class Clip:
     visible: np.ndarray
     """(T, 2) whether the hand is in view."""
 
-    def frames(self):
+    def frames(self) -> Iterator[np.ndarray]:
         """Yields (H, W, 3) uint8 RGB pictures."""
-        video = cv2.VideoCapture(str(self.path))
-        ok, bgr = video.read()
-        while ok:
-            yield cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
-            ok, bgr = video.read()
+        with VideoReader(self.path) as video:
+            for rgb, _ in video:
+                yield rgb
 
 
-def read_clip(path=CLIP):
+def read_clip(path: str | pathlib.Path = CLIP) -> Clip:
     """The Clip at `path`, whose truth lies beside it as .npz; CommandError where one of them is missing."""
     path = pathlib.Path(path)
     truth = path.with_suffix('.npz')
@@ -48,13 +48,11 @@ def read_clip(path=CLIP):
             raise CommandError(f'no file {file}', 'install the package again: the clip is part of it')
     with np.load(truth, allow_pickle=False) as arrays:
         K, keypoints, visible = (np.array(arrays[name]) for name in ('K', 'keypoints', 'visible'))
-    rate = cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FPS)
-    return Clip(
-        path, rate if rate > 1 else 30.0, K.astype(float), keypoints.astype(float), visible.astype(bool)
-    )
+    with VideoReader(path) as video:
+        return Clip(path, video.rate, K.astype(float), keypoints.astype(float), visible.astype(bool))
 
 
-def clip_frames(clip, width, height, hands):
+def clip_frames(clip: Clip, width: int, height: int, hands: int) -> Iterator[Frame]:
     """Frames of the clip without end, scaled to fit width x height with grey bars; the camera is scaled with
     them.
 

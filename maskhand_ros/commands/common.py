@@ -13,17 +13,11 @@ import numpy as np
 
 from maskhand_ros.commands.json_text import to_json
 from maskhand_ros.commands.undecodable import explain, is_apple_double, is_cut_off_jpeg
+from maskhand_ros.errors import CommandError
 from maskhand_ros.geometry import Camera
 from maskhand_ros.skeleton import KEYPOINT_SETS
 
 PICTURE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.webp', '.tif', '.tiff')
-
-
-class CommandError(Exception):
-    """Something that the user can put right: `what` is wrong, and the `fix`."""
-
-    def __init__(self, what, fix):
-        super().__init__(f'{what}. Fix: {fix}')
 
 
 class PictureError(CommandError):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pathlib
 
-from maskhand_ros.commands.common import CommandError
+from maskhand_ros.errors import CommandError
 
 
 def add_arguments(parser):

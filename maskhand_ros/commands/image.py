@@ -23,6 +23,7 @@ from dataclasses import asdict, dataclass, field
 
 from maskhand_ros.commands import common, hand_json
 from maskhand_ros.commands.progress import progress, say
+from maskhand_ros.errors import CommandError
 from maskhand_ros.perception.overlay import draw_hands
 from maskhand_ros.perception.pipeline import HandPipeline
 from maskhand_ros.perception.types import Frame
@@ -102,14 +103,14 @@ def _inputs(inputs: list[str]) -> Iterator[Result]:
             yield from (Result(str(p)) for p in inside)
             if not inside:
                 fix = f'name a folder with {common.PICTURE_SUFFIXES}; folders inside it are not read'
-                yield _failed(name, common.CommandError(f'no pictures in {path}', fix))
+                yield _failed(name, CommandError(f'no pictures in {path}', fix))
         elif os.path.lexists(path):
             yield Result(name)
         else:
-            yield _failed(name, common.CommandError(f'no file or folder {name}', 'check the path'))
+            yield _failed(name, CommandError(f'no file or folder {name}', 'check the path'))
 
 
-def _failed(image: str, error: common.CommandError) -> Result:
+def _failed(image: str, error: CommandError) -> Result:
     return Result(image, FAILED, str(error))
 
 
@@ -137,7 +138,7 @@ def _process(result: Result, target: pathlib.Path, pipeline: HandPipeline, args:
     try:
         rgb = common.read_picture(result.image)
         camera = common.camera_from(args, rgb.shape[1], rgb.shape[0])
-    except common.CommandError as error:
+    except CommandError as error:
         result.status = SKIPPED if isinstance(error, common.MetadataFileError) else FAILED
         result.reason = str(error)
         return

@@ -1,28 +1,38 @@
-"""A video to hands: an overlay video, and one JSON line a frame with what Hand.msg holds.
+"""A video to hands: an overlay video, and one JSON line a frame with the fields of Hand.msg.
 
-The mesh is in the lines only with --vertices.
+NAME_overlay.mp4 and the lines of NAME.jsonl keep the times of the video; NAME.json explains the fields. The
+mesh is in the lines only with --vertices.
 """
 
 from __future__ import annotations
 
+import argparse
+import contextlib
+import itertools
 import json
 import pathlib
 import time
 
-import cv2
-
 from maskhand_ros.commands import common, hand_json
+from maskhand_ros.commands.progress import progress, say
 from maskhand_ros.perception.overlay import draw_hands
 from maskhand_ros.perception.types import Frame
+from maskhand_ros.video_reader import VideoReader
+from maskhand_ros.video_writer import VideoWriter
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command line of `maskhand video`."""
     parser.add_argument('input', metavar='VIDEO')
     parser.add_argument(
         '--out', default='maskhand_out', metavar='DIR', help='folder to write to (default maskhand_out)'
     )
     parser.add_argument(
-        '--max-frames', type=int, default=0, metavar='N', help='stop after N frames (default: all)'
+        '--max-frames',
+        type=common.whole(0),
+        default=0,
+        metavar='N',
+        help='stop after N frames (default: all)',
     )
     parser.add_argument(
         '--vertices', action='store_true', help='write the mesh into the JSON lines too (large)'
@@ -32,56 +42,37 @@ def add_arguments(parser):
     common.add_hypothesis_arguments(parser)
 
 
-def run(args):
-    source = pathlib.Path(args.input)
-    if not source.is_file():
-        raise common.CommandError(f'no file {source}', 'check the path')
-    video = cv2.VideoCapture(str(source))
-    ok, bgr = video.read()
-    if not ok:
-        raise common.CommandError(
-            f'{source} is not a video that OpenCV reads', 'convert it: ffmpeg -i IN -c:v libx264 OUT.mp4'
-        )
-    rate = video.get(cv2.CAP_PROP_FPS)
-    rate = rate if 1 <= rate <= 1000 else 30.0
-    total = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
-    total = min(total, args.max_frames) if args.max_frames else total
-    height, width = bgr.shape[:2]
-    camera = common.camera_from(args, width, height)
-    folder = common.output_folder(args.out)
+def run(args: argparse.Namespace) -> None:
+    """Reads the video frame by frame and writes what was found."""
     pipeline = common.build_pipeline(args, **common.hypothesis_options(args), mirrored_input=args.mirrored)
-    target = folder / f'{source.stem}_overlay.mp4'
-    writer = cv2.VideoWriter(str(target), cv2.VideoWriter_fourcc(*'mp4v'), rate, (width, height))
-    if not writer.isOpened():
-        raise common.CommandError(f'cannot write {target}', 'check that the folder is writable')
-    number = with_hands = 0
-    started = time.monotonic()
-    with open(folder / f'{source.stem}.jsonl', 'w') as lines:
-        while ok and not (args.max_frames and number >= args.max_frames):
-            stamp = int(round(number / rate * 1e9))
-            rgb = cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
-            hands = pipeline.process(Frame(rgb=rgb, stamp_ns=stamp, camera=camera))
-            lines.write(
-                json.dumps(
-                    {
-                        'frame': number,
-                        'stamp_ns': stamp,
-                        'lost_ids': [int(i) for i in pipeline.lost_ids],
-                        'hands': [hand_json.hand_to_json(hand, args.vertices) for hand in hands],
-                    }
-                )
-                + '\n'
-            )
+    started, with_hands, number = time.monotonic(), 0, 0
+    with contextlib.ExitStack() as stack:
+        video = stack.enter_context(VideoReader(args.input))
+        camera = common.camera_from(args, video.width, video.height)
+        folder, stem = common.output_folder(args.out), pathlib.Path(args.input).stem
+        target = folder / f'{stem}_overlay.mp4'
+        writer = stack.enter_context(VideoWriter(target, video.width, video.height, video.rate))
+        lines = stack.enter_context(open(folder / f'{stem}.jsonl', 'w'))
+        header = hand_json.header(pipeline, video.width, video.height, camera)
+        common.write_json(folder / f'{stem}.json', {'video': str(args.input), 'header': header})
+        total = min(video.frame_count or args.max_frames, args.max_frames or video.frame_count or 0) or None
+        frames = itertools.islice(video, args.max_frames or None)
+        for number, (rgb, stamp_ns) in enumerate(progress(frames, total, 'frames'), 1):
+            hands = pipeline.process(Frame(rgb=rgb, stamp_ns=stamp_ns, camera=camera))
+            record = {
+                'frame': number - 1,
+                'stamp_ns': stamp_ns,
+                'lost_ids': [int(i) for i in pipeline.lost_ids],
+                'hands': [hand_json.hand_to_json(hand, args.vertices) for hand in hands],
+            }
+            lines.write(json.dumps(record) + '\n')
             overlay = draw_hands(rgb, hands, camera, pipeline.hand_model.faces, mirrored=args.mirrored)
-            writer.write(cv2.cvtColor(overlay, cv2.COLOR_RGB2BGR))
-            number += 1
+            writer.write(overlay, stamp_ns)
             with_hands += bool(hands)
-            if number % 100 == 0:
-                print(f'{number} of {total or "?"} frames', flush=True)
-            ok, bgr = video.read()
-    writer.release()
+        if video.damaged:
+            say(f'{video.damaged} damaged packets of {args.input} were left out')
     seconds = time.monotonic() - started
-    print(
+    say(
         f'{number} frames, {with_hands} with hands, '
         f'{number / seconds:.1f} frames/s with drawing and writing: {target}'
     )

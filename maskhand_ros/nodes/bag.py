@@ -6,7 +6,7 @@ import struct
 
 from rosbags.rosbag2 import Reader, ReaderError
 
-from maskhand_ros.commands.common import CommandError
+from maskhand_ros.errors import CommandError
 
 
 class Bag:

@@ -4,6 +4,9 @@ as a camera's driver."""
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
+
+import numpy as np
 
 from maskhand_ros.commands.clip import CLIP, clip_frames, read_clip
 from maskhand_ros.nodes.clip_player import ClipPlayer, main
@@ -15,7 +18,7 @@ PICTURES = 60
 class BenchCamera(ClipPlayer):
     """Parameters beside clip_player's: `width`, `height` (px), `hands` (1 or 2), `frames` (to publish)."""
 
-    def _open(self):
+    def _open(self) -> None:
         defaults = {'width': 640, 'height': 480, 'hands': 2, 'frames': 300}
         width, height, hands, self._frames = (
             self.declare_parameter(name, default).value for name, default in defaults.items()
@@ -24,8 +27,9 @@ class BenchCamera(ClipPlayer):
         self._made, self._camera = [frame.rgb for frame in frames], frames[0].camera
         self._path, self._rate, self._calibrated = str(CLIP), self.rate or 30.0, True
 
-    def _pictures(self):
-        return itertools.islice(itertools.cycle(self._made), self._frames)
+    def _pictures(self) -> Iterator[tuple[np.ndarray, float]]:
+        pictures = itertools.islice(itertools.cycle(self._made), self._frames)
+        return ((picture, index / self._rate) for index, picture in enumerate(pictures))
 
 
 if __name__ == '__main__':

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -22,9 +23,11 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
+from maskhand_ros.errors import CommandError
 from maskhand_ros.geometry import Camera
 from maskhand_ros.nodes.images import encode_image
 from maskhand_ros.nodes.messages import ns_to_stamp
+from maskhand_ros.video_reader import DEFAULT_RATE, USUAL_RATES, VideoReader
 
 DEMO_CLIP = Path(__file__).parents[1] / 'data' / 'demo_clip.mp4'
 
@@ -33,8 +36,8 @@ RELIABLE = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
 
 class ClipPlayer(Node):
     """Parameters: `video` (path; empty: the bundled clip), `camera` (number of a webcam; -1: none), `rate`
-    (Hz; 0: the clip's own), `seconds` (0: to the end), `loop`, `wait_for_subscribers` (start when so many
-    are there), `frame_id`, `report` (file for a JSON with the stamps of what was sent), and the QoS of the
+    (Hz; 0: the times of the clip), `seconds` (0: to the end), `loop`, `wait_for_subscribers` (start when so
+    many are there), `frame_id`, `report` (file for a JSON with the stamps of what was sent), and QoS of the
     pictures as usual: `qos_overrides./image.publisher.reliability`."""
 
     def __init__(self):
@@ -62,10 +65,10 @@ class ClipPlayer(Node):
         """Publishes until the end, an error of the camera, or shutdown."""
         self._wait_for_subscribers()
         begin = time.monotonic()
-        for index, picture in enumerate(self._pictures()):
-            due = begin + index / self._rate
-            if self.camera < 0 and due > time.monotonic():  # a camera sets its own pace
-                time.sleep(due - time.monotonic())
+        for picture, due in self._pictures():
+            wait = begin + due - time.monotonic()
+            if wait > 0:
+                time.sleep(wait)
             if not rclpy.ok() or (self.seconds and time.monotonic() - begin > self.seconds):
                 break
             self._publish(picture)
@@ -74,18 +77,7 @@ class ClipPlayer(Node):
 
     def _open(self):
         self._path = self.video or str(DEMO_CLIP)
-        self._capture = cv2.VideoCapture(self.camera if self.camera >= 0 else self._path)
-        if not self._capture.isOpened():
-            raise FileNotFoundError(
-                f'camera {self.camera} does not open: is it plugged in, may you read /dev/video{self.camera}?'
-                if self.camera >= 0
-                else f'{self._path} is no video that OpenCV can read'
-            )
-        own_rate = self._capture.get(cv2.CAP_PROP_FPS)
-        self._rate = self.rate or (own_rate if 1 <= own_rate <= 240 else 30.0)
-        width, height = (
-            int(self._capture.get(p)) for p in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
-        )
+        width, height = self._open_camera() if self.camera >= 0 else self._open_video()
         self._camera = Camera.default(width, height)
         truth = Path(self._path).with_suffix('.npz')
         self._calibrated = self.camera < 0 and truth.is_file()
@@ -96,6 +88,27 @@ class ClipPlayer(Node):
             self.get_logger().warning(
                 'no calibration: CameraInfo is a guess (53 degrees), so distances are a guess as well'
             )
+
+    def _open_camera(self) -> tuple[int, int]:
+        """Opens the webcam; its width and height in pixels."""
+        self._capture = cv2.VideoCapture(self.camera)
+        if not self._capture.isOpened():
+            raise CommandError(
+                f'camera {self.camera} does not open',
+                f'plug it in, and check that you may read /dev/video{self.camera}',
+            )
+        width, height, rate = (
+            self._capture.get(number)
+            for number in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FPS)
+        )
+        self._rate = rate if USUAL_RATES[0] <= rate <= USUAL_RATES[1] else DEFAULT_RATE
+        return int(width), int(height)
+
+    def _open_video(self) -> tuple[int, int]:
+        """Checks the video; its width and height in pixels."""
+        with VideoReader(self._path) as video:
+            self._rate = self.rate or video.rate
+            return video.width, video.height
 
     def _wait_for_subscribers(self):
         """Until they are there, and for a while the same ones: they subscribe anew once they know our
@@ -109,15 +122,29 @@ class ClipPlayer(Node):
                 known, since = present, time.monotonic()
             time.sleep(0.05)
 
-    def _pictures(self):
+    def _pictures(self) -> Iterator[tuple[np.ndarray, float]]:
+        """Yields (RGB picture, second at which it is due); a webcam's are due at once."""
+        return self._camera_pictures() if self.camera >= 0 else self._video_pictures()
+
+    def _camera_pictures(self) -> Iterator[tuple[np.ndarray, float]]:
         while True:
             good, picture = self._capture.read()
-            if not good and self.loop and self.camera < 0:
-                self._capture.set(cv2.CAP_PROP_POS_FRAMES, 0)
-                good, picture = self._capture.read()
             if not good:
                 return
-            yield cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+            yield cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), 0.0
+
+    def _video_pictures(self) -> Iterator[tuple[np.ndarray, float]]:
+        start, index = 0.0, 0
+        while True:
+            due = start
+            with VideoReader(self._path) as video:
+                for rgb, time_ns in video:
+                    due = index / self._rate if self.rate else start + time_ns * 1e-9
+                    yield rgb, due
+                    index += 1
+            if not self.loop:
+                return
+            start = due + 1 / self._rate
 
     def _publish(self, rgb):
         stamp = (
@@ -163,7 +190,7 @@ def main(args=None, player=ClipPlayer):
         player().play()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
-    except FileNotFoundError as error:
+    except CommandError as error:
         sys.exit(f'clip_player: {error}')
     finally:
         rclpy.try_shutdown()

@@ -10,10 +10,14 @@ import tempfile
 import time
 from pathlib import Path
 
+from maskhand_ros.commands.common import output_folder
 from maskhand_ros.nodes import processes
 from maskhand_ros.nodes.demo_report import report
+from maskhand_ros.video_reader import VideoReader
 
 CAMERA_SECONDS = 20.0
+
+RESULTS = 'hands.mcap', 'hands.mp4', 'summary.json'
 
 
 def add_arguments(parser):
@@ -39,20 +43,14 @@ def run(args=None, video=None, camera=None, out='demo_out', seconds=0.0, device=
     of the rest."""
     if args is not None:
         video, camera, out, seconds, device = args.video, args.camera, args.out, args.seconds, args.device
-    if video and not Path(video).is_file():
-        raise FileNotFoundError(f'no video at {video}')
-    folder = Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
-    # a failed run must not leave an older run's files
-    for name in (
-        'hands.mcap',
-        'hands.mp4',
-        'summary.json',
-    ):
-        (folder / name).unlink(missing_ok=True)
+    if video:
+        VideoReader(video).close()  # what cannot be read is told before the graph starts
+    folder = output_folder(out)
     processes.prepare_environment()
-    with tempfile.TemporaryDirectory() as temporary:
-        player_report = Path(temporary) / 'player.json'
+    # A run that fails leaves the results of the last one in place: its own are moved there at the end.
+    with tempfile.TemporaryDirectory(prefix='.running-', dir=folder) as temporary:
+        results = Path(temporary)
+        player_report = results / 'player.json'
         player = {
             'video': str(Path(video).resolve()) if video else '',
             'camera': -1 if camera is None else camera,
@@ -60,12 +58,17 @@ def run(args=None, video=None, camera=None, out='demo_out', seconds=0.0, device=
             'wait_for_subscribers': 2,
             'report': str(player_report),
         }
-        _run_graph(player, folder / 'hands.mcap', device)
+        _run_graph(player, results / 'hands.mcap', device)
         processes.expect(
             player_report.exists(), 'the clip player ended without a report', 'see its message above'
         )
         print('Reading hands.mcap back and drawing hands.mp4 ...', flush=True)
-        report(folder, player_report)
+        report(results, player_report, folder)
+        for name in RESULTS:
+            if (results / name).exists():
+                (results / name).replace(folder / name)
+            else:
+                (folder / name).unlink(missing_ok=True)
     return 0
 
 

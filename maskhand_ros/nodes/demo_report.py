@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 from rosbags.rosbag2 import Reader
 
@@ -18,6 +18,7 @@ from maskhand_ros.nodes.messages import msg_to_hand, stamp_to_ns
 from maskhand_ros.nodes.recorder import typestore
 from maskhand_ros.perception.overlay import draw_hands
 from maskhand_ros.skeleton import LEFT, RIGHT
+from maskhand_ros.video_writer import VideoWriter
 
 SIDES = (LEFT, RIGHT)
 """Order of the truth's second axis."""
@@ -39,19 +40,17 @@ class Recording(NamedTuple):
     """Camera of the pictures, None if no CameraInfo came."""
 
 
-def report(folder, player_report):
-    """Writes summary.json and hands.mp4 into `folder`, prints the table, returns the summary."""
-    folder = Path(folder)
+def report(folder: Path, player_report: Path, shown: Path) -> dict:
+    """Writes summary.json and hands.mp4 beside hands.mcap in `folder`, prints the table, returns the summary.
+    `shown`: the folder in which the user will find them."""
     played = json.loads(Path(player_report).read_text())
     recording = read_recording(folder / 'hands.mcap')
     truth_path = Path(played['source']).with_suffix('.npz')
     truth = dict(np.load(truth_path, allow_pickle=False)) if truth_path.is_file() else None
     summary = summarize(recording, played['stamps_ns'], truth)
-    write_video(
-        folder / 'hands.mcap', folder / 'hands.mp4', recording, summary['rate_hz'] or played['rate_hz']
-    )
+    write_video(folder / 'hands.mcap', folder / 'hands.mp4', recording)
     (folder / 'summary.json').write_text(json.dumps(summary, indent=2) + '\n')
-    print_table(summary, recording, folder)
+    print_table(summary, recording, shown)
     return summary
 
 
@@ -73,9 +72,10 @@ def read_recording(path):
     return Recording(hands, np.array(latency), dropped, transforms, camera)
 
 
-def summarize(recording, stamps_ns, truth=None):
+def summarize(recording: Recording, stamps_ns: list[int], truth: dict | None = None) -> dict:
     """The figures of a demo. `truth`: arrays keypoints (T, 2, 21, 3) metres in the camera frame, [left,
-    right], and visible (T, 2), for each picture in the order of `stamps_ns`; None leaves the errors None."""
+    right], and visible (T, 2), for each picture in the order of `stamps_ns`. Figures that are
+    unknown are left out."""
     stamps = np.array(sorted(recording.hands))
     seconds = (stamps[-1] - stamps[0]) * 1e-9 if len(stamps) > 1 else 0.0
     summary = {
@@ -84,57 +84,47 @@ def summarize(recording, stamps_ns, truth=None):
         'frames_dropped': recording.dropped,
         'both_hands_fraction': _both_hands(recording, stamps_ns, truth),
         'rate_hz': round((len(stamps) - 1) / seconds, 2) if seconds else 0.0,
-        'latency_ms': {
-            f'p{p}': round(float(np.percentile(recording.latency_s, p)) * 1e3, 1) if len(stamps) else None
-            for p in (50, 99)
-        },
     }
-    errors = _errors(recording, stamps_ns, truth) if truth is not None else {}
-    for key in (
-        'keypoint_error_mm',
-        'pa_mpjpe_mm',
-        'wrist_depth_error_percent',
-        'thumb_index_correlation',
-        'mean_hand_pa_mpjpe_mm',
-    ):
-        summary[key] = errors.get(key)
-    return summary
+    if len(stamps):
+        p50, p99 = np.percentile(recording.latency_s, (50, 99)) * 1e3
+        summary['latency_ms'] = {'p50': round(float(p50), 1), 'p99': round(float(p99), 1)}
+    if truth is not None:
+        summary.update(_errors(recording, stamps_ns, truth))
+    return {name: value for name, value in summary.items() if value is not None}
 
 
-def write_video(bag, path, recording, rate):
-    """Draws the hands of every picture that was looked at into a video of `rate` Hz."""
-    faces = HandModel.load().faces
-    writer = None
-    for _, _, msg in _messages(bag, lambda topic: topic.endswith('/compressed')):
-        hands = recording.hands.get(stamp_to_ns(msg.header.stamp))
-        if hands is None:
-            continue
-        picture = draw_hands(decode_compressed(msg), hands, recording.camera, faces)
-        if writer is None:
-            writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'mp4v'), rate, picture.shape[1::-1])
-        writer.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-    if writer is not None:
-        writer.release()
+def write_video(bag: Path, path: Path, recording: Recording) -> None:
+    """Draws the hands of every processed picture into a video that shows each at the time of its stamp."""
+    faces, writer, start = HandModel.load().faces, None, 0
+    with contextlib.ExitStack() as stack:
+        for _, _, msg in _messages(bag, lambda topic: topic.endswith('/compressed')):
+            stamp = stamp_to_ns(msg.header.stamp)
+            hands = recording.hands.get(stamp)
+            if hands is None:
+                continue
+            picture = draw_hands(decode_compressed(msg), hands, recording.camera, faces)
+            if writer is None:
+                height, width = picture.shape[:2]
+                writer, start = stack.enter_context(VideoWriter(path, width, height)), stamp
+            writer.write(picture, stamp - start)
 
 
 def print_table(summary, recording, folder):
     """What a person wants to read after the demo."""
     per_frame = [len(hands) for hands in recording.hands.values()]
-    latency = summary['latency_ms']
     rows = [
         ('pictures sent', summary['frames_in']),
         ('looked at', summary['frames_processed']),
         ('dropped, or lost on the way', summary['frames_dropped']),
         ('hands per picture', f'{np.mean(per_frame):.2f}' if per_frame else 'none'),
-        ('both hands found', _percent(summary['both_hands_fraction'])),
+        ('both hands found', _percent(summary.get('both_hands_fraction'))),
         ('rate', f'{summary["rate_hz"]:.1f} Hz'),
-        (
-            'latency p50 / p99',
-            f'{latency["p50"]} / {latency["p99"]} ms (picture stamped -> HandArray received)',
-        ),
         ('TF frames broadcast', recording.transforms),
     ]
-    if summary['pa_mpjpe_mm'] is not None:
+    if 'latency_ms' in summary:
+        p50, p99 = summary['latency_ms'].values()
+        rows.append(('latency p50 / p99', f'{p50} / {p99} ms (image stamp to HandArray received)'))
+    if 'pa_mpjpe_mm' in summary:
         rows += [
             ('keypoint error', f'{summary["keypoint_error_mm"]:.1f} mm (wrist aligned)'),
             (
@@ -142,8 +132,10 @@ def print_table(summary, recording, folder):
                 f'{summary["pa_mpjpe_mm"]:.1f} mm (the mean hand: {summary["mean_hand_pa_mpjpe_mm"]:.1f} mm)',
             ),
             ('wrist depth error', f'{summary["wrist_depth_error_percent"]:.1f} %'),
-            ('thumb-index distance', f'{summary["thumb_index_correlation"]:.3f} correlation with the truth'),
         ]
+    if 'thumb_index_correlation' in summary:
+        correlation = f'{summary["thumb_index_correlation"]:.3f} correlation with the truth'
+        rows.append(('thumb-index distance', correlation))
     width = max(len(name) for name, _ in rows)
     print('\n' + '\n'.join(f'  {name:<{width}}  {value}' for name, value in rows))
     print(

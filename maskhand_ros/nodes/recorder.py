@@ -84,6 +84,7 @@ class Recorder(Node):
         self._file = McapFile(self.declare_parameter('output', 'hands.mcap').value)
         self._queue = queue.Queue()
         self.counts = {}
+        self._reported = (0, 0)
         self._image = AutoQosSubscription(self, Image, 'image', self._take_image, depth=100)
         self._listen(CameraInfo, 'camera_info', MANY)
         self._listen(HandArray, f'{node}/hands', MANY)
@@ -130,10 +131,11 @@ class Recorder(Node):
             self._file.write(topic, type_name, stamp, content)
 
     def _report(self):
-        pictures = self.counts.get(self._image.topic, 0)
-        if self._progress and pictures:
-            hands = next((count for topic, count in self.counts.items() if topic.endswith('/hands')), 0)
-            print(f'  {pictures} pictures, {hands} looked at', flush=True)
+        hands = next((count for topic, count in self.counts.items() if topic.endswith('/hands')), 0)
+        counts = self.counts.get(self._image.topic, 0), hands
+        if self._progress and counts != self._reported:
+            print(f'  {counts[0]} images, {counts[1]} processed', flush=True)
+            self._reported = counts
 
 
 def main(args=None):

@@ -16,7 +16,7 @@ from rclpy.serialization import serialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from tf2_msgs.msg import TFMessage
 
-from maskhand_ros.commands.common import CommandError
+from maskhand_ros.errors import CommandError
 from maskhand_ros.nodes.bag import Bag, header_stamp
 from maskhand_ros.nodes.messages import stamp_to_ns
 from maskhand_ros.nodes.recorder import McapFile

@@ -14,7 +14,7 @@ from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 from tf2_msgs.msg import TFMessage
 
-from maskhand_ros.commands.common import CommandError
+from maskhand_ros.errors import CommandError
 from maskhand_ros.msg import HandArray
 from maskhand_ros.nodes.hand_node import HandNode
 from maskhand_ros.nodes.outputs import LATCHED

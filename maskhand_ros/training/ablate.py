@@ -24,7 +24,8 @@ from pathlib import Path
 import numpy as np
 from lightning_fabric import Fabric
 
-from ..commands.common import CommandError
+from maskhand_ros.errors import CommandError
+
 from ..hand_model.numpy_hand import HandModel
 from ..hand_model.torch_hand import TorchHand
 from ..model.tokenizer import Tokenizer

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from maskhand_ros.commands import common
 from maskhand_ros.commands.progress import progress
+from maskhand_ros.errors import CommandError
 from maskhand_ros.geometry import Camera
 from maskhand_ros.perception.types import Frame, HandRoi
 from maskhand_ros.skeleton import Handedness
@@ -59,7 +60,7 @@ def run(args):
         try:
             hands = itertools.islice(read(args.name, args.root, split, **published), args.limit)
             report[split] = measure_split(hands, predictor, protocol, mesh)
-        except common.CommandError as error:
+        except CommandError as error:
             if len(splits) == 1:
                 raise
             print(f'{args.name} {split} is left out: {error}')  # Ego4D's frames need a licence of their own

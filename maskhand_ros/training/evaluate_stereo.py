@@ -23,10 +23,11 @@ placed by the same fit as ours; its wrist is its landmark.
 
 from __future__ import annotations
 
+import itertools
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from maskhand_ros.commands import common
@@ -35,7 +36,8 @@ from maskhand_ros.perception.types import Frame
 from maskhand_ros.training.evaluate_video import Figure
 from maskhand_ros.training.metrics import block_bootstrap
 from maskhand_ros.training.peer import ask_mediapipe, placed
-from maskhand_ros.training.two_views import Pair, Sight, read_eyes
+from maskhand_ros.training.two_views import Eye, Pair, Sight, read_eyes
+from maskhand_ros.video_reader import VideoReader
 
 LIMIT = 6
 """Per cent of the depth that the wrist of one view may be from the other's, in the median."""
@@ -73,17 +75,11 @@ def run(args):
     return 0 if all(figure.held for figure in found) else 1
 
 
-def pictures(eye, every):
+def pictures(eye: Eye, every: int) -> Iterator[tuple[float, np.ndarray]]:
     """(second, RGB) of each `every`-th picture of an Eye's video; CommandError if there are none."""
-    video, number = cv2.VideoCapture(str(eye.video)), 0
-    while video.grab():
-        if number % every == 0:
-            yield number / eye.rate, cv2.cvtColor(video.retrieve()[1], cv2.COLOR_BGR2RGB)
-        number += 1
-    if not number:
-        raise common.CommandError(
-            f'{eye.video} is not a video that OpenCV reads', 'check the file that calibration.json names'
-        )
+    with VideoReader(eye.video) as video:
+        for rgb, time_ns in itertools.islice(video, None, None, every):
+            yield time_ns * 1e-9, rgb
 
 
 def watch(args, eye, **changes):

@@ -16,7 +16,8 @@ import webdataset
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
-from ..commands.common import CommandError
+from maskhand_ros.errors import CommandError
+
 from .data.image_shards import CUES, TRUTH
 
 SHUFFLED = 2000

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from maskhand_ros.commands.common import CommandError
+from maskhand_ros.errors import CommandError
 from maskhand_ros.perception.crop import roi_from_keypoints
 from maskhand_ros.perception.types import HandRoi
 from maskhand_ros.skeleton import Handedness

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..geometry import Camera
 from ..perception.types import Frame
+from ..video_reader import VideoReader
 from .video_measures import about_the_ray
 
 FLOW = 1.0
@@ -38,7 +39,7 @@ class Stretches:
 
 
 def still_stretches(pipeline, path) -> Stretches:
-    """Run a pipeline for one hand over a video file; OSError if it cannot be read."""
+    """Run a pipeline for one hand over a video file; CommandError if it cannot be read."""
     found = Stretches()
     stretch: list = []
     for hand, flow in _hands_with_flow(pipeline, path):
@@ -52,23 +53,15 @@ def still_stretches(pipeline, path) -> Stretches:
 
 
 def _hands_with_flow(pipeline, path):
-    video = cv2.VideoCapture(str(path))
-    if not video.isOpened():
-        raise OSError(f'{path}: no video that OpenCV can read')
-    period = 1e9 / (video.get(cv2.CAP_PROP_FPS) or 30)
     flow_of, before = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST), None
     pipeline.reset()
-    for number in range(1 << 31):
-        read, picture = video.read()
-        if not read:
-            return
-        height, width = picture.shape[:2]
+    for rgb, time_ns in VideoReader(path):
+        height, width = rgb.shape[:2]
         focal = width / 2 / np.tan(np.deg2rad(FIELD_OF_VIEW) / 2)
         K = np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]])
-        rgb = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
-        hands = pipeline.process(Frame(rgb, round((number + 1) * period), Camera(K, width, height)))
+        hands = pipeline.process(Frame(rgb, time_ns, Camera(K, width, height)))
         hand = max(hands, key=lambda hand: hand.confidence, default=None)
-        grey = cv2.cvtColor(cv2.resize(picture, (640, 360), interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2GRAY)
+        grey = cv2.cvtColor(cv2.resize(rgb, (640, 360), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
         flow = np.inf
         if hand is not None and before is not None:
             moved = 2 * np.linalg.norm(flow_of.calc(before, grey, None), axis=2)

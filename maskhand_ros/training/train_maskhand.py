@@ -21,7 +21,8 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from ..commands.common import CommandError
+from maskhand_ros.errors import CommandError
+
 from ..hand_model.numpy_hand import HandModel
 from ..hand_model.torch_hand import TorchHand
 from ..model.config import MaskHandConfig, TokenizerConfig, paper_config

@@ -13,20 +13,19 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from maskhand_ros.commands.common import CommandError
+from maskhand_ros.errors import CommandError
 from maskhand_ros.geometry import Camera, procrustes_align
 
 
 @dataclass(frozen=True)
 class Eye:
     """One of two calibrated cameras: `rotation` (3, 3) and `translation` (3,), world units, take points of
-    the world into the frame of `camera`; `video` is what it saw, `rate` pictures a second."""
+    the world into the frame of `camera`; `video` is the file of its pictures."""
 
     camera: Camera
     rotation: np.ndarray
     translation: np.ndarray
     video: Path | None = None
-    rate: float = 30.0
 
     def to_world(self, points, unit):
         """Points (..., 3) of the camera's frame, metres, in the world, units."""
@@ -63,7 +62,6 @@ def read_eyes(folder):
                 np.array(entry['world_to_cam_R'], float),
                 np.array(entry['world_to_cam_t'], float),
                 Path(folder) / Path(entry['video']).name,
-                float(entry['fps']),
             )
             for entry in entries
         ]

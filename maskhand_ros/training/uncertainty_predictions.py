@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..commands.common import CommandError
+from maskhand_ros.errors import CommandError
+
 from ..perception.reconstructor import HandPrediction, Reconstructor
 from .metrics import mpjpe, pa_mpjpe
 

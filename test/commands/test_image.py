@@ -13,6 +13,7 @@ from maskhand_ros import cli
 from maskhand_ros.commands import common, image
 from maskhand_ros.commands.clip import read_clip
 from maskhand_ros.commands.undecodable import explain, is_cut_off_jpeg
+from maskhand_ros.errors import CommandError
 from maskhand_ros.geometry import project, quaternion_to_matrix
 
 APPLE_DOUBLE = bytes.fromhex('0005160700020000') + b'Mac OS X        ' + bytes(200)
@@ -184,7 +185,7 @@ def test_a_failed_write_leaves_the_file_before_and_links_stay_links(tmp_path, mo
         raise OSError(errno.ENOSPC, 'No space left on device')
 
     monkeypatch.setattr(os, 'replace', full)
-    with pytest.raises(common.CommandError, match='No space left on device.*Fix:'):
+    with pytest.raises(CommandError, match='No space left on device.*Fix:'):
         common.write_json(path, {'a': 3})
     assert json.loads(path.read_text()) == {'a': 2} and len(list(tmp_path.iterdir())) == 2
 

@@ -16,7 +16,7 @@ import torch
 
 import maskhand_ros
 from maskhand_ros import cli
-from maskhand_ros.commands.common import CommandError
+from maskhand_ros.errors import CommandError
 from maskhand_ros.geometry import rotvec_to_matrix
 from maskhand_ros.hand_model.numpy_hand import HandModel
 from maskhand_ros.hand_model.torch_hand import TorchHand

@@ -7,7 +7,7 @@ import pytest
 import torch
 from lightning_fabric import Fabric
 
-from maskhand_ros.commands.common import CommandError
+from maskhand_ros.errors import CommandError
 from maskhand_ros.hand_model.torch_hand import TorchHand
 from maskhand_ros.model.losses import variance_loss
 from maskhand_ros.model.maskhand import MaskHand

@@ -12,7 +12,7 @@ import pytest
 
 from maskhand_ros import cli
 from maskhand_ros.commands.clip import read_clip
-from maskhand_ros.commands.common import CommandError
+from maskhand_ros.errors import CommandError
 from maskhand_ros.geometry import project, rotvec_to_matrix
 from maskhand_ros.hand_model.numpy_hand import HandModel
 from maskhand_ros.skeleton import LEFT

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from maskhand_ros import cli
+from maskhand_ros.errors import CommandError
 from maskhand_ros.perception.pipeline import HandPipeline, PipelineConfig
 from maskhand_ros.training import evaluate_video as video
 from maskhand_ros.training import trade_off
@@ -153,5 +154,5 @@ def test_jitter_of_a_real_video_is_measured_where_its_hand_holds_still(re_entry,
     found = still_stretches(Shaking(re_entry.hands[0][0]), path)
     assert len(found.range) == 1 and 36 <= found.frames <= 41
     assert found.lateral_mm[0] == pytest.approx(1.0, rel=0.3) and found.keypoints_mm[0] < 1e-6
-    with pytest.raises(OSError, match='nothing.mp4'):
+    with pytest.raises(CommandError, match='nothing.mp4'):
         still_stretches(Shaking(re_entry.hands[0][0]), tmp_path / 'nothing.mp4')

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from maskhand_ros import cli
-from maskhand_ros.commands.common import CommandError
+from maskhand_ros.errors import CommandError
 from maskhand_ros.geometry import project, rotvec_to_matrix
 from maskhand_ros.hand_model.numpy_hand import OPEN_HAND, HandModel
 from maskhand_ros.training.datasets import LabelledHand, ManoLabel

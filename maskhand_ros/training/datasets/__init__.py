@@ -6,7 +6,7 @@ files hold and under which licence.
 
 from __future__ import annotations
 
-from maskhand_ros.commands.common import CommandError
+from maskhand_ros.errors import CommandError
 from maskhand_ros.training.datasets import dexycb, freihand, hand_graph_cnn, hint, ho3d, interhand
 from maskhand_ros.training.datasets.record import LabelledHand, ManoLabel
 

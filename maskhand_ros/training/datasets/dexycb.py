@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from maskhand_ros.commands.common import CommandError
+from maskhand_ros.errors import CommandError
 from maskhand_ros.training.datasets.record import LabelledHand, ManoLabel, existing
 
 SUBJECTS = (

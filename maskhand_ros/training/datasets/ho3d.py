@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from maskhand_ros.commands.common import CommandError
+from maskhand_ros.errors import CommandError
 from maskhand_ros.geometry import matrix_to_rotvec, project, rotvec_to_matrix
 from maskhand_ros.hand_model.array_pickle import UnpicklingError, load_arrays
 from maskhand_ros.training.datasets.record import (

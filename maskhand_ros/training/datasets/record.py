@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from maskhand_ros.commands.common import CommandError
+from maskhand_ros.errors import CommandError
 from maskhand_ros.skeleton import JOINT_TO_KEYPOINT, TIP_KEYPOINTS
 from maskhand_ros.training.metrics import tight_box
 

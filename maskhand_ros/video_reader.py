@@ -1,0 +1,175 @@
+"""Reader of video files: upright frames with their presentation times.
+
+PyAV (extra `video`) gives the container's own times. Without it OpenCV's position in milliseconds stands in.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+
+from maskhand_ros.errors import CommandError
+
+HAS_PYAV = importlib.util.find_spec('av') is not None
+
+USUAL_RATES = 1.0, 240.0
+"""Frames a second that a container is believed to have; browsers write 1000."""
+
+DEFAULT_RATE = 30.0
+"""Frames a second where the container says none."""
+
+_ROTATIONS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
+"""Degrees clockwise by which a frame is shown -> OpenCV's rotation."""
+
+
+class VideoFrame(NamedTuple):
+    """One frame of a video, upright."""
+
+    rgb: np.ndarray
+    """(H, W, 3) uint8."""
+    time_ns: int
+    """Presentation time, nanoseconds since the first frame; strictly increasing."""
+
+
+class VideoReader:
+    """A video file, decoded in order. Use as a context manager and iterate over VideoFrames.
+
+    `width`, `height`: px, after rotation. `rate`: nominal frames a second. `frame_count`: as the container
+    says, None if it does not. `damaged`: packets that could not be decoded so far; their frames are left out.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        """CommandError if the file is missing or holds no video that can be decoded."""
+        if not Path(path).is_file():
+            raise CommandError(f'no file {path}', 'check the path')
+        self.path, self.damaged = Path(path), 0
+        backend = _PyAVBackend(self.path) if HAS_PYAV else _OpenCVBackend(self.path)
+        self._backend, self._frames = backend, self._upright_frames()
+        first = next(self._frames, None)
+        if first is None:
+            self.close()
+            raise _unreadable(self.path)
+        self._first: VideoFrame | None = first
+        self.height, self.width = first.rgb.shape[:2]
+        rate = backend.rate
+        self.rate = rate if USUAL_RATES[0] <= rate <= USUAL_RATES[1] else DEFAULT_RATE
+        self.frame_count = backend.frame_count or None
+
+    def __enter__(self) -> VideoReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[VideoFrame]:
+        if self._first is not None:
+            first, self._first = self._first, None
+            yield first
+        yield from self._frames
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._backend.close()
+
+    def _upright_frames(self) -> Iterator[VideoFrame]:
+        start = last = None
+        for rgb, seconds, rotation in self._backend:
+            self.damaged = self._backend.damaged
+            if rotation:
+                rgb = cv2.rotate(rgb, _ROTATIONS[rotation])
+            step = round(1e9 / max(self._backend.rate, DEFAULT_RATE))
+            if seconds is None:  # a frame without a time follows the last at the nominal rate
+                time_ns = 0 if last is None else last + step
+            else:
+                start = seconds if start is None else start
+                time_ns = round((seconds - start) * 1e9)
+            last = time_ns if last is None or time_ns > last else last + 1_000_000
+            yield VideoFrame(rgb, last)
+        self.damaged = self._backend.damaged
+
+
+class _PyAVBackend:
+    """Frames of a file by PyAV: (RGB, seconds or None, degrees clockwise)."""
+
+    def __init__(self, path: Path) -> None:
+        import av
+
+        self._av, self.damaged = av, 0
+        try:
+            self._container = av.open(str(path))
+        except (av.error.FFmpegError, ValueError) as error:
+            raise _unreadable(path) from error
+        if not self._container.streams.video:
+            self.close()
+            raise _unreadable(path)
+        self._stream = self._container.streams.video[0]
+        self._stream.thread_type = 'AUTO'
+        self.rate = float(self._stream.average_rate or 0)
+        self.frame_count = self._stream.frames
+
+    def __iter__(self) -> Iterator[tuple[np.ndarray, float | None, int]]:
+        for packet in self._packets():
+            try:
+                frames = packet.decode()
+            except self._av.error.FFmpegError:
+                self.damaged += 1
+                continue
+            for frame in frames:
+                # PyAV tells the rotation counterclockwise and does not apply it.
+                yield frame.to_ndarray(format='rgb24'), frame.time, round(-frame.rotation) % 360
+
+    def _packets(self) -> Iterator[Any]:
+        packets = self._container.demux(self._stream)
+        while True:
+            try:
+                packet = next(packets, None)
+            except self._av.error.FFmpegError:  # the file ends before its index says
+                self.damaged += 1
+                return
+            if packet is None:
+                return
+            yield packet
+
+    def close(self) -> None:
+        self._container.close()
+
+
+class _OpenCVBackend:
+    """Frames of a file by OpenCV: (RGB, seconds, degrees clockwise)."""
+
+    damaged = 0
+    """OpenCV does not tell of packets that it leaves out."""
+
+    def __init__(self, path: Path) -> None:
+        self._capture = cv2.VideoCapture(str(path))
+        if not self._capture.isOpened():
+            raise _unreadable(path)
+        # Versions differ in whether they rotate by themselves.
+        self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 0)
+        self._rotation = round(self._capture.get(cv2.CAP_PROP_ORIENTATION_META)) % 360
+        self.rate = self._capture.get(cv2.CAP_PROP_FPS)
+        self.frame_count = max(int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)), 0)
+
+    def __iter__(self) -> Iterator[tuple[np.ndarray, float | None, int]]:
+        while True:
+            good, bgr = self._capture.read()
+            if not good:
+                return
+            seconds = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1e3
+            yield cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), seconds, self._rotation
+
+    def close(self) -> None:
+        self._capture.release()
+
+
+def _unreadable(path: Path) -> CommandError:
+    tool = 'PyAV' if HAS_PYAV else 'OpenCV'
+    more = '' if HAS_PYAV else ", or pip install 'maskhand_ros[video]', which reads more"
+    return CommandError(
+        f'{path} is not a video that {tool} reads', f'convert it: ffmpeg -i IN -c:v libx264 OUT.mp4{more}'
+    )
