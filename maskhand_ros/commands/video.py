@@ -22,7 +22,11 @@ def add_arguments(parser):
         '--out', default='maskhand_out', metavar='DIR', help='folder to write to (default maskhand_out)'
     )
     parser.add_argument(
-        '--max-frames', type=int, default=0, metavar='N', help='stop after N frames (default: all)'
+        '--max-frames',
+        type=common.whole(0),
+        default=0,
+        metavar='N',
+        help='stop after N frames (default 0: all)',
     )
     parser.add_argument(
         '--vertices', action='store_true', help='write the mesh into the JSON lines too (large)'
