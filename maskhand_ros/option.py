@@ -25,6 +25,11 @@ _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 60
 
 
+def short(value: Any) -> str:
+    """The repr of a value that somebody gave, cut to what a message can hold."""
+    return _SHORT.repr(value)
+
+
 class OptionError(ValueError):
     """A value that an Option does not take. The message names the option, its range and its unit, and the
     value that was meant where one is likely."""
@@ -102,7 +107,7 @@ class Option:
         return self.limits is None or self.limits[0] <= value <= self.limits[1]  # type: ignore[operator]
 
     def _refusal(self, value: Any) -> str:
-        said = f'{self.name} is {_SHORT.repr(value)}; it must be {self.range_text}'
+        said = f'{self.name} is {short(value)}; it must be {self.range_text}'
         guess = self._guess(value)
         if guess is not None:
             said += f'. Did you mean {guess}?'

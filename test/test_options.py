@@ -53,7 +53,7 @@ REQUIRED = {
 EDGES = (
     *('nan', '-nan', 'inf', '-inf', '', ' ', '-0', '-1', '0', '0.0', '1', '1.0', '1e400', '0x1', '1,5', '17'),
     *('17 cm', '0.17', '0.3', '0.30000001', '8', '9', '64', '65', 'None', 'true', 'cpu', 'CPU', 'off', 'on'),
-    *('mediapipe', 'adaptive'),
+    *('mediapipe', 'adaptive', '9' * 400, '-' + '9' * 5000),
 )
 TEXTS = st.one_of(
     st.sampled_from(EDGES),
@@ -173,6 +173,7 @@ def test_size_of_any_text(text):
 
 
 VALUES = st.one_of(
+    st.sampled_from((10**400, -(10**400), 'cpu', 'off', 0, 1, 2.0)),
     st.none(),
     st.booleans(),
     st.integers(),

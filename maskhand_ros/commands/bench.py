@@ -21,6 +21,7 @@ import numpy as np
 
 from maskhand_ros.commands import common
 from maskhand_ros.commands.clip import clip_frames, read_clip
+from maskhand_ros.option import short
 from maskhand_ros.options import default
 from maskhand_ros.perception.frame_checks import MAX_SIDE
 
@@ -145,6 +146,6 @@ def size(text: str) -> tuple[int, int]:
         if min(width, height) >= 64 and max(width, height) <= MAX_SIDE and width * height <= most:
             return width, height
     raise argparse.ArgumentTypeError(
-        f'{text!r} is not a size: write WIDTHxHEIGHT in pixels, such as 640x480, from 64 to {MAX_SIDE} a '
+        f'{short(text)} is not a size: write WIDTHxHEIGHT in pixels, such as 640x480, 64 to {MAX_SIDE} a '
         f'side, {most} together at most'
     )

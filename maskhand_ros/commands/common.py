@@ -15,7 +15,7 @@ import numpy as np
 from maskhand_ros.commands.json_text import to_json
 from maskhand_ros.commands.undecodable import explain, is_apple_double, is_cut_off_jpeg
 from maskhand_ros.geometry import Camera
-from maskhand_ros.option import Option, OptionError, Value
+from maskhand_ros.option import Option, OptionError, Value, short
 from maskhand_ros.options import OPTIONS
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def whole(least: int, most: int | None = None, unit: str = '') -> Callable[[str]
         except ValueError:
             value = None
         if value is None or value < least or (most is not None and value > most):
-            raise argparse.ArgumentTypeError(f'{text!r} is not a whole number, {limits} {unit}'.rstrip())
+            raise argparse.ArgumentTypeError(f'{short(text)} is not a whole number, {limits} {unit}'.rstrip())
         return value
 
     return convert
@@ -119,7 +119,7 @@ def number(least: float, most: float, unit: str = '') -> Callable[[str], float]:
         except ValueError:
             value = math.nan
         if not least <= value <= most:
-            raise argparse.ArgumentTypeError(f'{text!r} is not a number, {limits} {unit}'.rstrip())
+            raise argparse.ArgumentTypeError(f'{short(text)} is not a number, {limits} {unit}'.rstrip())
         return value
 
     return convert
