@@ -100,7 +100,7 @@ figures: $(TEST_VENV)/.installed-$(ROS_DISTRO)
 	bin/maskhand bench --ros --size 1280x720 --json "$$out/bench_ros_720.json" && \
 	bin/maskhand demo --out "$$out/demo" && cp "$$out/demo/summary.json" "$$out/demo.json" && \
 	bin/maskhand evaluate '$(abspath $(EVAL))/index.json' --peer mediapipe --json "$$out/evaluate.json" && \
-	bin/maskhand evaluate '$(abspath $(EVAL))/index.json' --peer mediapipe --keypoints anatomical \
+	bin/maskhand evaluate '$(abspath $(EVAL))/index.json' --peer mediapipe --keypoint-set anatomical \
 	  --json "$$out/evaluate_anatomical.json" && \
 	bin/maskhand evaluate-stereo '$(abspath $(EVAL))/stereo' --peer mediapipe --json "$$out/evaluate_stereo.json" && \
 	bin/maskhand evaluate-video --video '$(abspath $(EVAL))/videos/dex_human_hand.mp4' --json "$$out/evaluate_video.json" && \

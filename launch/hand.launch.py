@@ -18,9 +18,11 @@ from launch_ros.events.lifecycle import ChangeState
 from lifecycle_msgs.msg import Transition
 
 from maskhand_ros.nodes.shared_files import profile_variable
+from maskhand_ros.options import OPTIONS
 
 SHARE = get_package_share_directory('maskhand_ros')
 BOOLEAN = ['true', 'false']
+MAX_HANDS = OPTIONS['max_hands'].limits
 
 # name, default, choices (None: anything), description. The choice '' leaves the value of params_file.
 ARGUMENTS = (
@@ -33,10 +35,10 @@ ARGUMENTS = (
         'depth image topic, for absolute scale; empty: none. Its CameraInfo is camera_info beside it',
     ),
     ('compressed', '', ['', *BOOLEAN], 'subscribe to <image>/compressed in place of <image>'),
-    ('device', '', ['', 'cpu', 'cuda', 'tensorrt'], 'what runs the networks; never replaced silently'),
+    ('device', '', ['', *OPTIONS['device'].choices], 'what runs the networks; never replaced silently'),
     ('model', '', None, 'folder of the model files; empty: the value of params_file'),
     ('hand_model', '', None, 'hand from `maskhand convert-mano`; empty: the value of params_file'),
-    ('max_hands', '', ['', *map(str, range(1, 9))], 'hands followed at most'),
+    ('max_hands', '', ['', *map(str, range(MAX_HANDS[0], MAX_HANDS[1] + 1))], 'hands followed at most'),
     ('namespace', '', None, 'namespace of the node, its relative topics and its TF frames'),
     (
         'params_file',

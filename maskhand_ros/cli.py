@@ -11,6 +11,7 @@ import argparse
 import importlib
 import os
 import sys
+from typing import NoReturn
 
 COMMANDS = {
     'demo': ('a whole ROS 2 graph on the bundled clip, a video or a webcam', 'maskhand_ros.nodes.demo_graph'),
@@ -90,19 +91,26 @@ def main(argv=None):
         if missing not in INSTALL:
             raise
         return _fail(name, command, f'the Python package {missing!r} is missing. Fix: {INSTALL[missing]}')
-    except _user_errors() as error:
-        return _fail(name, command, str(error))
     except BrokenPipeError:  # `| head` closed the pipe: nothing is left to say
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except _user_errors() as error:
+        return _fail(name, command, str(error))
     except KeyboardInterrupt:
         return 130
+
+
+class _Parser(argparse.ArgumentParser):
+    """An ArgumentParser that says what is wrong in one line, without the usage, which names every option."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f'{self.prog}: {message} (see `{self.prog} --help`)\n')
 
 
 def _run(entry, program, words):
     summary, module_name = entry
     module = importlib.import_module(module_name)
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog=program,
         description=module.__doc__ or summary,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -120,7 +128,7 @@ def _user_errors():
     from maskhand_ros.errors import CommandError
     from maskhand_ros.perception.errors import ModelError
 
-    return CommandError, ModelError, FileNotFoundError, PermissionError, IsADirectoryError
+    return CommandError, ModelError, OSError
 
 
 def _fail(name, command, message):

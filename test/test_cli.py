@@ -31,7 +31,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
         (['image', 'EMPTY'], 1, 'no pictures in'),
         (['video', 'nowhere.mp4'], 1, 'no file nowhere.mp4. Fix:'),
         (['video', 'TEXT'], 1, 'is not a video that'),
-        (['bench', '--size', 'big'], 1, '640x480'),
+        (['bench', '--size', 'big'], 2, '640x480'),
         (['evaluate', 'TEXT'], 1, 'is not JSON'),
         (['convert-mano', 'nowhere.pkl'], 1, 'mano.is.tue.mpg.de'),
     ],
@@ -46,7 +46,7 @@ def test_mistakes_get_one_line_with_the_fix(words, status, says, tmp_path, capsy
     assert cli.main(words) == status
     error = capsys.readouterr().err
     assert says in error and 'Traceback' not in error
-    if status == 1:
+    if words and says.isascii() and not says.startswith('Choose'):
         assert error.count('\n') == 1
 
 

@@ -33,7 +33,7 @@ TORCH = {'torch', f'{NAME}.hand_model.torch_hand', f'{NAME}.model', f'{NAME}.tra
 # what a module is (first match) -> what it must not import, not even inside a function
 FORBIDDEN = (
     (
-        ('skeleton.py', 'geometry.py'),
+        ('skeleton.py', 'geometry.py', 'option.py', 'options.py'),
         ROS | TORCH | {'onnxruntime', f'{NAME}.hand_model', f'{NAME}.perception'},
     ),
     (('perception/',), ROS | TORCH | {f'{NAME}.commands', f'{NAME}.cli'}),

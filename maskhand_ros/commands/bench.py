@@ -11,6 +11,7 @@ system, while the pictures were played. Needs Linux (/proc).
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import resource
 import sys
@@ -21,6 +22,9 @@ import numpy as np
 from maskhand_ros.commands import common
 from maskhand_ros.commands.clip import clip_frames, read_clip
 from maskhand_ros.errors import CommandError
+from maskhand_ros.option import short
+from maskhand_ros.options import default
+from maskhand_ros.perception.frame_checks import MAX_SIDE
 
 WARM_UP_FRAMES = 10
 """The tracker has found its hands when the clock starts."""
@@ -30,12 +34,21 @@ def add_arguments(parser):
     parser.add_argument(
         '--hands', type=int, choices=(1, 2), default=2, help='hands in the picture (default 2)'
     )
-    parser.add_argument('--size', default='640x480', metavar='WxH', help='of the pictures (default 640x480)')
-    parser.add_argument('--frames', type=common.whole(1), default=300, help='frames to measure (default 300)')
+    parser.add_argument(
+        '--size', type=size, default='640x480', metavar='WxH', help='of the pictures (default %(default)s)'
+    )
+    parser.add_argument(
+        '--frames',
+        type=common.whole(1, 1_000_000, 'frames'),
+        default=300,
+        help='frames to measure (default 300)',
+    )
     parser.add_argument('--json', metavar='OUT', help='write the figures to this file')
     ros = parser.add_argument_group('ROS 2')
     ros.add_argument('--ros', action='store_true', help='through a graph of three processes')
-    ros.add_argument('--rate', type=common.positive, default=30.0, help='of the camera in Hz (default 30)')
+    ros.add_argument(
+        '--rate', type=common.number(0.1, 1000, 'Hz'), default=30.0, help='of the camera in Hz (default 30)'
+    )
     ros.add_argument(
         '--camera-qos', choices=('reliable', 'best_effort'), default='reliable', help='default %(default)s'
     )
@@ -51,7 +64,7 @@ def add_arguments(parser):
 
 
 def run(args):
-    width, height = _size(args.size)
+    width, height = args.size
     if args.ros:
         from maskhand_ros.nodes import bench_graph
 
@@ -92,7 +105,7 @@ def summarise(stages, hands, start_up, args, pipeline):
         'start_up_s': start_up,
         'peak_memory_mib': resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit,
         'hands': args.hands,
-        'size': args.size,
+        'size': f'{args.size[0]}x{args.size[1]}',
         'device': args.device,
         'threads': args.threads,
         'network': pipeline.model_name,
@@ -125,13 +138,15 @@ def _tell(report, as_table, path):
         common.write_json(path, report)
 
 
-def _size(text):
-    try:
-        width, height = map(int, text.lower().split('x'))
-        if min(width, height) >= 64:
+def size(text: str) -> tuple[int, int]:
+    """An argparse type: the width and height of pictures, WIDTHxHEIGHT, as hand_node accepts them."""
+    most = default('max_image_pixels')
+    sides = text.lower().split('x')
+    if len(sides) == 2 and all(side.isascii() and side.isdigit() and len(side) < 6 for side in sides):
+        width, height = map(int, sides)
+        if min(width, height) >= 64 and max(width, height) <= MAX_SIDE and width * height <= most:
             return width, height
-    except ValueError:
-        pass
-    raise CommandError(
-        f'--size {text} is not a size', 'write WIDTHxHEIGHT of at least 64x64, such as 640x480'
+    raise argparse.ArgumentTypeError(
+        f'{short(text)} is not a size: write WIDTHxHEIGHT in pixels, such as 640x480, 64 to {MAX_SIDE} a '
+        f'side, {most} together at most'
     )

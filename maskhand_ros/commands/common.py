@@ -6,7 +6,8 @@ import argparse
 import math
 import os
 import pathlib
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -15,7 +16,11 @@ from maskhand_ros.commands.json_text import to_json
 from maskhand_ros.commands.undecodable import explain, is_apple_double, is_cut_off_jpeg
 from maskhand_ros.errors import CommandError
 from maskhand_ros.geometry import Camera
-from maskhand_ros.skeleton import KEYPOINT_SETS
+from maskhand_ros.option import Option, OptionError, Value, short
+from maskhand_ros.options import OPTIONS
+
+if TYPE_CHECKING:
+    from maskhand_ros.perception.pipeline import HandPipeline
 
 PICTURE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.webp', '.tif', '.tiff')
 
@@ -28,79 +33,101 @@ class MetadataFileError(PictureError):
     """A Mac's metadata file under the name of a picture: nothing is lost without it."""
 
 
-def add_pipeline_arguments(parser):
-    """Options that choose the model and where it runs."""
-    group = parser.add_argument_group('model')
-    group.add_argument('--device', default='cpu', choices=('cpu', 'cuda', 'tensorrt'))
-    group.add_argument('--threads', type=int, default=2, help='CPU threads, for all hands (default 2)')
-    group.add_argument(
-        '--weights', metavar='DIR', help='folder with the ONNX files (default: the ones shipped)'
-    )
-    group.add_argument(
-        '--hand-model', metavar='NPZ', help='from `maskhand convert-mano` (default: the open hand)'
-    )
-    group.add_argument(
-        '--keypoints',
-        choices=KEYPOINT_SETS,
-        default=KEYPOINT_SETS[0],
-        help='where the 21 keypoints sit (default %(default)s)',
-    )
-    group.add_argument('--iterations', type=whole(1), default=1, help='steps of decoding (default 1)')
-    group.add_argument('--max-hands', type=int, default=2)
-    group.add_argument(
-        '--hand-length',
-        type=float,
-        default=0.0,
-        metavar='M',
-        help='wrist to middle fingertip of a stretched hand in metres (default: population mean)',
-    )
-    group.add_argument(
-        '--smoothing',
-        choices=('adaptive', 'off'),
-        default='adaptive',
-        help='of hands in video (default adaptive)',
-    )
+PIPELINE_OPTIONS = (
+    'device',
+    'threads',
+    'weights_dir',
+    'hand_model',
+    'keypoint_set',
+    'iterations',
+    'max_hands',
+    'detection_threshold',
+    'presence_threshold',
+    'hand_length',
+    'smoothing',
+)
+"""Fields of PipelineConfig that every command takes which runs the pipeline."""
+_METAVARS = {int: 'N', float: 'X', str: 'PATH'}
+HYPOTHESIS_OPTIONS = 'hypotheses', 'temperature', 'top_k'
 
 
-def whole(least):
-    """An argparse type: a whole number that is `least` or more."""
+def add_pipeline_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments that choose the model, where it runs and how hands are found: PIPELINE_OPTIONS."""
+    _add_options(parser.add_argument_group('model'), PIPELINE_OPTIONS)
 
-    def convert(text):
-        if int(text) < least:
-            raise argparse.ArgumentTypeError(f'{text} is less than {least}')
-        return int(text)
+
+def add_hypothesis_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the poses that are drawn beside the estimate: HYPOTHESIS_OPTIONS."""
+    _add_options(parser.add_argument_group('hypotheses'), HYPOTHESIS_OPTIONS)
+
+
+def _add_options(group: argparse._ArgumentGroup, names: tuple[str, ...]) -> None:
+    """An argument for each of OPTIONS that is named: hand_length becomes --hand-length."""
+    for name in names:
+        option = OPTIONS[name]
+        text = f'{option.description} ({option.range_text}; default %(default)s)'
+        group.add_argument(
+            f'--{name.replace("_", "-")}',
+            type=_type_of(option),
+            default=option.default,
+            metavar=f'{{{",".join(option.choices)}}}' if option.choices else _METAVARS[type(option.default)],
+            help=text if option.default != '' else option.description,
+        )
+
+
+def _type_of(option: Option) -> Callable[[str], Value]:
+    """The argparse type of an Option."""
+
+    def convert(text: str) -> Value:
+        try:
+            return option.parse(text)
+        except OptionError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
 
     return convert
 
 
-def positive(text):
-    """An argparse type: a number above 0."""
-    if not 0 < float(text) < math.inf:
-        raise argparse.ArgumentTypeError(f'{text} is not a number above 0')
-    return float(text)
+def whole(least: int, most: int | None = None, unit: str = '') -> Callable[[str], int]:
+    """An argparse type: a whole number from `least` to `most`, without an upper limit where that is None."""
+    limits = f'{least} or more' if most is None else f'{least} to {most}'
+
+    def convert(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = None
+        if value is None or value < least or (most is not None and value > most):
+            raise argparse.ArgumentTypeError(f'{short(text)} is not a whole number, {limits} {unit}'.rstrip())
+        return value
+
+    return convert
 
 
-def add_hypothesis_arguments(parser):
-    """Options of the poses that are drawn beside the estimate."""
-    group = parser.add_argument_group('hypotheses')
-    group.add_argument(
-        '--hypotheses',
-        type=whole(0),
-        default=0,
-        help='poses to draw beside the estimate, most probable first (default 0)',
-    )
-    group.add_argument('--temperature', type=positive, default=1.0, help='of the drawing (default 1)')
-    group.add_argument(
-        '--top-k',
-        type=whole(0),
-        default=0,
-        help='draw among this many most probable tokens (default 0: all)',
-    )
+def number(least: float, most: float, unit: str = '') -> Callable[[str], float]:
+    """An argparse type: a number from `least` to `most`, both finite."""
+    limits = f'{least:g} to {most:g}'
+
+    def convert(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f'{short(text)} is not a number, {limits} {unit}'.rstrip())
+        return value
+
+    return convert
 
 
-def hypothesis_options(args):
+def hypothesis_options(args: argparse.Namespace) -> dict[str, Any]:
     """What `add_hypothesis_arguments` parsed, as fields of a PipelineConfig."""
-    return {'hypotheses': args.hypotheses, 'temperature': args.temperature, 'top_k': args.top_k}
+    return {name: getattr(args, name) for name in HYPOTHESIS_OPTIONS}
+
+
+def pipeline_options(args: argparse.Namespace) -> dict[str, Any]:
+    """What `add_pipeline_arguments` parsed, as fields of a PipelineConfig, which are parameters of hand_node
+    too."""
+    return {name: getattr(args, name) for name in PIPELINE_OPTIONS}
 
 
 def add_camera_arguments(parser):
@@ -114,22 +141,12 @@ def add_camera_arguments(parser):
     parser.add_argument('--mirrored', action='store_true', help='the picture is a mirror image (selfie view)')
 
 
-def build_pipeline(args, **changes):
+def build_pipeline(args: argparse.Namespace, **changes: Any) -> HandPipeline:
     """The HandPipeline that the parsed `args` ask for; `changes` replace fields of its config."""
-    from maskhand_ros.perception.pipeline import HandPipeline, PipelineConfig
+    from maskhand_ros.perception.config import PipelineConfig
+    from maskhand_ros.perception.pipeline import HandPipeline
 
-    values = dict(
-        device=args.device,
-        threads=args.threads,
-        weights_dir=args.weights,
-        hand_model=args.hand_model,
-        keypoint_set=args.keypoints,
-        max_hands=args.max_hands,
-        iterations=args.iterations,
-        hand_length=args.hand_length,
-        smoothing=args.smoothing,
-    )
-    return HandPipeline(PipelineConfig(**{**values, **changes}))
+    return HandPipeline(PipelineConfig(**{**pipeline_options(args), **changes}))
 
 
 def camera_from(args, width, height):

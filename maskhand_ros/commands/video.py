@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=common.whole(0),
         default=0,
         metavar='N',
-        help='stop after N frames (default: all)',
+        help='stop after N frames (default 0: all)',
     )
     parser.add_argument(
         '--vertices', action='store_true', help='write the mesh into the JSON lines too (large)'

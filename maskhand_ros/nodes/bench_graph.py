@@ -14,6 +14,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
+from maskhand_ros.commands.common import pipeline_options
 from maskhand_ros.msg import HandArray
 from maskhand_ros.nodes import processes
 from maskhand_ros.nodes.messages import stamp_to_ns
@@ -68,7 +69,7 @@ def measure(args, width, height):
         }
         with processes.graph() as children:
             environment = [processes.our_profile()] if args.fastdds == 'node' else []
-            children['hand_node'] = processes.start('hand_node', _node_parameters(args), *environment)
+            children['hand_node'] = processes.start('hand_node', pipeline_options(args), *environment)
             processes.bring_up(children['hand_node'])
             listener = Listener()
             children['camera'] = processes.start('bench_camera', camera)
@@ -77,8 +78,12 @@ def measure(args, width, height):
         processes.expect(player_report.exists(), 'the camera ended without a report', 'see its message above')
         stamps = json.loads(player_report.read_text())['stamps_ns']
         processes.expect(len(stamps) == camera['frames'], 'the camera ended early', 'see its message above')
-    named = {name: getattr(args, name) for name in ('size', 'hands', 'fastdds', 'camera_qos', 'threads')}
-    return {**named, **summarise(np.array(stamps), listener.answers, listener.told, cpu)}
+    named = {name: getattr(args, name) for name in ('hands', 'fastdds', 'camera_qos', 'threads')}
+    return {
+        'size': f'{width}x{height}',
+        **named,
+        **summarise(np.array(stamps), listener.answers, listener.told, cpu),
+    }
 
 
 def summarise(stamps, answers, told, cpu):
@@ -140,20 +145,6 @@ def table(report):
             f'node over pipeline {_number(ratio, ".2f")}; CPU in cores: {cores}',
         ]
     )
-
-
-def _node_parameters(args):
-    return {
-        'device': args.device,
-        'threads': args.threads,
-        'weights_dir': args.weights or '',
-        'hand_model': args.hand_model or '',
-        'keypoint_set': args.keypoints,
-        'iterations': args.iterations,
-        'max_hands': args.max_hands,
-        'hand_length': args.hand_length,
-        'smoothing': args.smoothing,
-    }
 
 
 def _listen(listener, children):

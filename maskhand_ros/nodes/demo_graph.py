@@ -10,9 +10,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from maskhand_ros.commands.common import output_folder
+from maskhand_ros.commands.common import number, output_folder, whole
 from maskhand_ros.nodes import processes
 from maskhand_ros.nodes.demo_report import report
+from maskhand_ros.options import OPTIONS
 from maskhand_ros.video_reader import VideoReader
 
 CAMERA_SECONDS = 20.0
@@ -24,17 +25,20 @@ def add_arguments(parser):
     """The command line of `maskhand demo`."""
     source = parser.add_mutually_exclusive_group()
     source.add_argument('--video', help='a video file (default: the bundled clip, whose truth is known)')
-    source.add_argument('--camera', type=int, help='number of a webcam, such as 0')
+    source.add_argument('--camera', type=whole(0), help='number of a webcam, such as 0')
     parser.add_argument(
         '--seconds',
-        type=float,
+        type=number(0, 86_400, 'seconds'),
         default=0.0,
         help=f'stop after so long (default: to the end; {CAMERA_SECONDS:.0f} '
         'for a camera; Ctrl-C stops as well)',
     )
     parser.add_argument('--out', default='demo_out', help='folder for what is written (default: %(default)s)')
     parser.add_argument(
-        '--device', default='cpu', choices=('cpu', 'cuda', 'tensorrt'), help='default: %(default)s'
+        '--device',
+        default=OPTIONS['device'].default,
+        choices=OPTIONS['device'].choices,
+        help='default: %(default)s',
     )
 
 

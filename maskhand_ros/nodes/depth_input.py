@@ -31,9 +31,9 @@ REGISTER = 'Register depth to the colour picture in the camera driver (align_dep
 class DepthInput:
     """Subscriptions to depth/image, depth/camera_info and TF, and what is made of them."""
 
-    def __init__(self, node):
-        self._node = node
-        self._mirrored = node.get_parameter('mirrored_input').value
+    def __init__(self, node, mirrored: bool = False):
+        """`mirrored`: whether the colour picture is a mirror image, as the pipeline was configured."""
+        self._node, self._mirrored = node, mirrored
         self._rectified = node.get_parameter('image_rectified').value
         self._depths, self._infos, self._tree = ByStamp(), ByStamp(), TransformTree()
         policy = node.get_parameter('image_qos').value

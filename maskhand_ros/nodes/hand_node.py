@@ -7,6 +7,7 @@ The executor's thread only receives; the worker's two see the newest picture, so
 
 from __future__ import annotations
 
+import dataclasses
 import signal
 import sys
 import traceback
@@ -14,47 +15,29 @@ import traceback
 import rclpy
 from rclpy.clock import Clock, ClockType, JumpThreshold
 from rclpy.duration import Duration
-from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
+from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
+from rclpy.lifecycle import TransitionCallbackReturn
 
 from maskhand_ros.nodes import parameters
 from maskhand_ros.nodes.diagnostics import Diagnostics
 from maskhand_ros.nodes.inputs import Inputs
 from maskhand_ros.nodes.memory import limit_arenas, return_freed_memory
 from maskhand_ros.nodes.outputs import Outputs, diagnostics_publisher
+from maskhand_ros.nodes.parameters import CheckedParameters
 from maskhand_ros.nodes.worker import Worker
+from maskhand_ros.option import OptionError
+from maskhand_ros.perception.config import PipelineConfig
 from maskhand_ros.perception.errors import ModelError
-from maskhand_ros.perception.pipeline import HandPipeline, PipelineConfig
+from maskhand_ros.perception.pipeline import HandPipeline
 from maskhand_ros.srv import SelectOperator
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
-PIPELINE_PARAMETERS = (
-    'max_hands',
-    'detection_threshold',
-    'presence_threshold',
-    'device',
-    'allow_cpu_fallback',
-    'threads',
-    'keypoint_set',
-    'mirrored_input',
-    'detect_interval',
-    'hand_length',
-    'smoothing',
-    'predict',
-    'operator_choice',
-    'operator_timeout',
-    'iterations',
-    'hypotheses',
-    'temperature',
-    'top_k',
-)
 
-
-class HandNode(LifecycleNode):
-    """Configure loads and warms up the models, activate starts to look; parameters in parameters.py, topics
-    in outputs.py."""
+class HandNode(CheckedParameters):
+    """Configure loads and warms up the models, activate starts to look; parameters in
+    maskhand_ros/options.py, topics in outputs.py."""
 
     def __init__(self, **options):
         super().__init__('hand_node', **options)
@@ -71,7 +54,7 @@ class HandNode(LifecycleNode):
         )
         self.create_service(SelectOperator, '~/select_operator', self._select_operator)
         # Last: a value that is refused ends the constructor, and destroy_node needs all of the above.
-        parameters.declare(self)
+        self.declare_options()
 
     # lifecycle
 
@@ -79,15 +62,9 @@ class HandNode(LifecycleNode):
         """Loads the models and warms them up; FAILURE says in the log and in diagnostics what is missing and
         how to get it."""
         values = parameters.read(self)
-        config = {name: values[name] for name in PIPELINE_PARAMETERS}
+        fields = [field.name for field in dataclasses.fields(PipelineConfig)]
         try:
-            self.pipeline = HandPipeline(
-                PipelineConfig(
-                    weights_dir=values['weights_dir'] or None,
-                    hand_model=values['hand_model'] or None,
-                    **config,
-                )
-            )
+            self.pipeline = HandPipeline(PipelineConfig(**{name: values[name] for name in fields}))
             self.pipeline.warm_up()
             self._outputs = Outputs(self, self.pipeline.hand_model, self.pipeline.model_name, values)
         except Exception as error:
@@ -230,7 +207,7 @@ def main(args=None):
         _spin(executor, node)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
-    except (InvalidParameterTypeException, InvalidParameterValueException) as error:
+    except (OptionError, ParameterException) as error:
         sys.exit(f'hand_node: {error}')
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):

@@ -13,6 +13,9 @@ import cv2
 import numpy as np
 from sensor_msgs.msg import Image
 
+from maskhand_ros.options import default
+from maskhand_ros.perception.frame_checks import MAX_SIDE
+
 ENCODINGS = {
     'rgb8': (3, None),
     'bgr8': (3, cv2.COLOR_BGR2RGB),
@@ -29,11 +32,8 @@ ENCODINGS = {
 DEPTH_ENCODINGS = {'16UC1': (np.uint16, 0.001), 'mono16': (np.uint16, 0.001), '32FC1': (np.float32, 1.0)}
 """Encoding -> (type, metres per unit), REP-118."""
 
-MAX_PIXELS = 16_777_216
+MAX_PIXELS = default('max_image_pixels')
 """Default limit on the size of a picture (4096 x 4096)."""
-
-MAX_SIDE = 32_767
-"""Of a picture, in pixels: OpenCV's resampling counts in 16 bits."""
 
 MAX_TEXT = 200
 """Characters of a message's own words that go into logs and diagnostics."""

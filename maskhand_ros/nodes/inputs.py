@@ -30,7 +30,8 @@ class Inputs:
             suffix='/compressed' if compressed else '',
         )
         self._infos = node.create_subscription(CameraInfo, 'camera_info', self.infos.put, SMALL)
-        self.depth = DepthInput(node) if node.get_parameter('use_depth').value else None
+        use_depth, mirrored = node.get_parameter('use_depth').value, node.pipeline.config.mirrored_input
+        self.depth = DepthInput(node, mirrored) if use_depth else None
 
     def follow_publishers(self):
         """Subscribes anew where the publishers now offer another reliability."""

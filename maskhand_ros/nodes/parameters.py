@@ -1,173 +1,119 @@
-"""Every parameter of hand_node: default, unit, range, choices, and whether it may change while the node runs.
-
-config/hand.yaml lists the same names and defaults (a test holds the two together).
-"""
+"""Parameters of hand_node: rcl descriptors, declaration, and the check of every value that is set, all made
+from maskhand_ros.options."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Any
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
+from rclpy.lifecycle import LifecycleNode
+from rclpy.parameter import Parameter
 
-from maskhand_ros.nodes.images import MAX_PIXELS
-from maskhand_ros.skeleton import KEYPOINT_SETS
+from maskhand_ros.option import Option, OptionError, ReadAt, Value
+from maskhand_ros.options import OPTIONS
 
-
-@dataclass(frozen=True)
-class Spec:
-    """One parameter. `limits` (lowest, highest) or `choices` bound it; a `live` one may be set while the
-    node runs."""
-
-    name: str
-    default: object
-    description: str
-    limits: tuple | None = None
-    choices: tuple = ()
-    live: bool = False
-
-    def descriptor(self):
-        """The rcl_interfaces/ParameterDescriptor that `ros2 param describe` shows."""
-        descriptor = ParameterDescriptor(description=self.description, read_only=not self.live)
-        if self.choices:
-            descriptor.additional_constraints = f'one of: {", ".join(self.choices)}'
-        if self.limits and isinstance(self.default, float):
-            descriptor.floating_point_range = [
-                FloatingPointRange(from_value=self.limits[0], to_value=self.limits[1], step=0.0)
-            ]
-        elif self.limits:
-            descriptor.integer_range = [
-                IntegerRange(from_value=self.limits[0], to_value=self.limits[1], step=1)
-            ]
-        return descriptor
+_MAY_BE_SET = {
+    ReadAt.START: 'set it when the node starts: in a parameter file, or with -p',
+    ReadAt.CONFIGURE: 'may be set while the node is unconfigured or inactive; takes effect at configure',
+    ReadAt.ACTIVATE: 'may be set while the node is unconfigured or inactive; takes effect at activate',
+    ReadAt.ALWAYS: 'may be set at any time',
+}
+_STATES = 'unconfigured', 'inactive'
+"""In which options other than ReadAt.ALWAYS may be set."""
 
 
-SPECS = (
-    # input
-    Spec('compressed', False, 'subscribe to <image>/compressed (JPEG, PNG) in place of <image>'),
-    Spec(
-        'image_qos',
-        'auto',
-        'reliability of the image subscription; auto: reliable if every publisher offers it',
-        choices=('auto', 'reliable', 'best_effort'),
-    ),
-    Spec('image_rectified', False, 'the picture is undistorted: use P of CameraInfo in place of K and D'),
-    Spec('mirrored_input', False, 'the picture is a mirror image (selfie view): sides are told accordingly'),
-    Spec('use_depth', False, 'subscribe to depth/image and depth/camera_info, for absolute scale'),
-    Spec('max_image_pixels', MAX_PIXELS, 'largest picture accepted, in pixels', limits=(1, 1 << 28)),
-    Spec(
-        'image_timeout',
-        2.0,
-        'seconds without a picture until diagnostics report an error',
-        limits=(0.1, 60.0),
-        live=True,
-    ),
-    # models
-    Spec(
-        'device',
-        'cpu',
-        'where the networks run; one that is missing is an error, never a silent fallback',
-        choices=('cpu', 'cuda', 'tensorrt'),
-    ),
-    Spec(
-        'allow_cpu_fallback',
-        False,
-        'where the device is missing or fails, the CPU takes over, with a warning',
-    ),
-    Spec('threads', 2, 'CPU threads of the networks, shared out among max_hands', limits=(1, 64)),
-    Spec('weights_dir', '', 'folder of the models; empty: the ones shipped with the package'),
-    Spec('hand_model', '', 'hand model (.npz, made by `maskhand convert-mano`); empty: the open hand'),
-    Spec('keypoint_set', KEYPOINT_SETS[0], 'where on the hand the 21 keypoints sit', choices=KEYPOINT_SETS),
-    Spec('iterations', 1, 'steps in which the pose tokens are decided; more is slower', limits=(1, 64)),
-    Spec('hypotheses', 0, 'poses sampled beside the estimate, into Hand.hypotheses; 0: none', limits=(0, 64)),
-    Spec('temperature', 1.0, 'of the sampling; below 1: likelier poses, less apart', limits=(0.05, 5.0)),
-    Spec('top_k', 0, 'most probable tokens that the sampling may take; 0: all', limits=(0, 1 << 16)),
-    Spec(
-        'max_latency',
-        0.0,
-        'seconds from a picture to its hands, above which less is done: hypotheses, iterations, searches, '
-        'at last hands; 0: no limit',
-        limits=(0.0, 10.0),
-    ),
-    # hands
-    Spec('max_hands', 2, 'hands followed at most', limits=(1, 8)),
-    Spec(
-        'detection_threshold',
-        0.5,
-        'probability from which a detection is looked at, 0 to 1',
-        limits=(0.0, 1.0),
-    ),
-    Spec(
-        'presence_threshold',
-        0.5,
-        'probability of a hand in the crop below which a hand is lost, 0 to 1',
-        limits=(0.0, 1.0),
-    ),
-    Spec(
-        'detect_interval',
-        5,
-        'pictures between searches for another hand while fewer than max_hands are followed',
-        limits=(1, 300),
-    ),
-    Spec(
-        'hand_length',
-        0.0,
-        'metres from wrist to middle fingertip of the hands seen; 0: population mean',
-        limits=(0.0, 0.3),
-    ),
-    Spec(
-        'smoothing',
-        'adaptive',
-        'adaptive: steady at rest, quick in motion (Hand.filter_delay); off: as measured',
-        choices=('adaptive', 'off'),
-    ),
-    Spec(
-        'predict',
-        0.0,
-        'seconds for which a hand that is not seen is given out as PREDICTED, without TF; 0: never',
-        limits=(0.0, 1.0),
-    ),
-    Spec(
-        'operator_choice',
-        'largest',
-        "hand of a side that becomes the operator's when nobody is: largest in the picture, or nearest",
-        choices=('largest', 'nearest'),
-    ),
-    Spec(
-        'operator_timeout',
-        2.0,
-        "seconds for which the operator's hand keeps its place while it is not seen",
-        limits=(0.1, 60.0),
-    ),
-    # output
-    Spec('publish_tf', True, 'broadcast the frames of the hands on /tf', live=True),
-    Spec(
-        'tf_prefix',
-        '',
-        'put before the names of the frames; empty: the namespace, so that two cameras share none; "/": none',
-    ),
-    Spec('publish_vertices', True, 'fill Hand.vertices in ~/hands (19 kB a hand)', live=True),
-    Spec('jpeg_quality', 85, 'of ~/overlay/compressed, in percent', limits=(1, 100), live=True),
-)
+def descriptor(option: Option) -> ParameterDescriptor:
+    """The rcl_interfaces/ParameterDescriptor that `ros2 param describe` shows."""
+    made = ParameterDescriptor(
+        type=Parameter.Type.from_parameter_value(option.default).value,
+        description=option.description,
+        additional_constraints=f'{option.range_text}; {_MAY_BE_SET[option.read_at]}',
+        read_only=option.read_at is ReadAt.START,
+    )
+    if option.limits is not None:
+        low, high = option.limits
+        if isinstance(option.default, float):
+            made.floating_point_range = [FloatingPointRange(from_value=low, to_value=high, step=0.0)]
+        else:
+            made.integer_range = [IntegerRange(from_value=int(low), to_value=int(high), step=1)]
+    return made
 
 
-def declare(node):
-    """Declares every parameter on the node; a value out of its choices is refused, now and later."""
-    choices = {spec.name: spec.choices for spec in SPECS if spec.choices}
-
-    def check(parameters):
-        for parameter in parameters:
-            if parameter.value not in choices.get(parameter.name, (parameter.value,)):
-                return SetParametersResult(
-                    successful=False,
-                    reason=f'{parameter.name} is {parameter.value!r}, but must be '
-                    f'one of: {", ".join(choices[parameter.name])}',
-                )
-        return SetParametersResult(successful=True)
-
-    node.add_on_set_parameters_callback(check)
-    node.declare_parameters('', [(spec.name, spec.default, spec.descriptor()) for spec in SPECS])
-
-
-def read(node):
+def read(node: LifecycleNode) -> dict[str, Value]:
     """The present values as {name: value}."""
-    return {spec.name: node.get_parameter(spec.name).value for spec in SPECS}
+    return {name: node.get_parameter(name).value for name in OPTIONS}
+
+
+class CheckedParameters(LifecycleNode):
+    """A lifecycle node whose parameters are OPTIONS: a value is checked by Option.check, whoever sets it, and
+    by the state that the node is in."""
+
+    def declare_options(self) -> None:
+        """Declares every option. OptionError for a value, of a parameter file or `-p`, that is refused."""
+        for option in OPTIONS.values():
+            # With a type of its own first: rclpy's error for another type tells neither range nor unit.
+            given = self.declare_parameter(
+                option.name, option.default, ParameterDescriptor(dynamic_typing=True)
+            ).value
+            value = Parameter(option.name, value=option.check(given)).get_parameter_value()
+            self.set_descriptor(option.name, descriptor(option), value)
+
+    def set_parameters(self, parameter_list: list[Parameter]) -> list[SetParametersResult]:
+        """One after the other; a result each."""
+        return [self.set_parameters_atomically([parameter]) for parameter in parameter_list]
+
+    def set_parameters_atomically(self, parameter_list: list[Parameter]) -> SetParametersResult:
+        """All of them or none. `reason` says why a value is refused, or when one takes effect that is read
+        at a transition still to come."""
+        try:
+            checked = [self._checked(parameter) for parameter in parameter_list]
+        except OptionError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        pending = ' '.join(filter(None, map(self._pending, checked)))
+        result = super().set_parameters_atomically(checked)
+        if result.successful and pending:
+            result.reason = pending
+            self.get_logger().info(pending)
+        return result
+
+    def _checked(self, parameter: Parameter) -> Parameter:
+        """The Parameter with its value in the option's type; as it is where it is none of OPTIONS."""
+        option = OPTIONS.get(parameter.name)
+        if option is None:
+            return parameter
+        value = option.check(parameter.value)
+        checked = Parameter(option.name, value=value)
+        if option.read_at is not ReadAt.ALWAYS and self._changes(checked):
+            self._check_state(option)
+        return checked
+
+    def _check_state(self, option: Option) -> None:
+        """OptionError where the option cannot be set in the present state."""
+        if option.read_at is ReadAt.START:
+            raise OptionError(f'{option.name} is read only: {_MAY_BE_SET[option.read_at]}')
+        state = self._state()
+        if state not in _STATES:
+            clean_up = ' and cleanup' if option.read_at is ReadAt.CONFIGURE else ''
+            again = 'configure and activate' if clean_up else 'activate'
+            raise OptionError(
+                f'{option.name} cannot be set while the node is {state}: it is read at '
+                f'{option.read_at.value}. Do `ros2 lifecycle set {self.get_fully_qualified_name()} '
+                f'deactivate`{clean_up}, set it, then {again}'
+            )
+
+    def _pending(self, parameter: Parameter) -> str:
+        """What is to be done until a Parameter takes effect that is about to be set; empty: nothing."""
+        option = OPTIONS.get(parameter.name)
+        if option is None or option.read_at is not ReadAt.CONFIGURE or not self._changes(parameter):
+            return ''
+        if self._state() == 'unconfigured':
+            return ''
+        name = self.get_fully_qualified_name()
+        return f'{option.name} takes effect at the next configure: `ros2 lifecycle set {name} cleanup` first.'
+
+    def _changes(self, parameter: Parameter) -> bool:
+        return bool(parameter.value != self.get_parameter(parameter.name).value)
+
+    def _state(self) -> Any:
+        """The label of the lifecycle state."""
+        return self._state_machine.current_state[1]

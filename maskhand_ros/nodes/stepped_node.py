@@ -18,6 +18,7 @@ from maskhand_ros.errors import CommandError
 from maskhand_ros.msg import HandArray
 from maskhand_ros.nodes.hand_node import HandNode
 from maskhand_ros.nodes.outputs import LATCHED
+from maskhand_ros.option import OptionError
 from maskhand_ros.perception.errors import ModelError
 
 PATIENCE = 60.0
@@ -61,7 +62,7 @@ class SteppedNode:
                     Parameter(name, value=value) for name, value in {**UNHURRIED, **parameters}.items()
                 ],
             )
-        except (ParameterException, RuntimeError) as error:
+        except (OptionError, ParameterException, RuntimeError) as error:
             raise CommandError(f'{params_file}: {error}', 'see config/hand.yaml') from error
         self._player = Node('replay')
         self._executor = SingleThreadedExecutor()

@@ -7,6 +7,8 @@ from collections import deque
 
 import numpy as np
 
+from maskhand_ros.options import OPTIONS
+
 WINDOW = 15
 """Pictures whose median latency counts; so many are seen after each change before the next."""
 _ROOM = 0.7
@@ -27,7 +29,8 @@ def savings(config):
         steps.append(('hypotheses', 0))
     if config.iterations > 1:
         steps.append(('iterations', 1))
-    steps.append(('detect_interval', _RARELY * config.detect_interval))
+    _, longest = OPTIONS['detect_interval'].limits
+    steps.append(('detect_interval', min(_RARELY * config.detect_interval, longest)))
     return steps + [('max_hands', hands) for hands in range(config.max_hands - 1, 0, -1)]
 
 

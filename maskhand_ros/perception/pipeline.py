@@ -12,6 +12,7 @@ import numpy as np
 from maskhand_ros.geometry import CROP_SIZE, Camera
 from maskhand_ros.hand_model.numpy_hand import HandModel
 from maskhand_ros.perception.budget import reduced, savings
+from maskhand_ros.perception.config import PipelineConfig
 from maskhand_ros.perception.continuity import Continuity
 from maskhand_ros.perception.cues import CueNetwork
 from maskhand_ros.perception.detector import PalmDetector
@@ -25,38 +26,6 @@ from maskhand_ros.perception.skinning import skin
 from maskhand_ros.perception.tracker import Tracker
 from maskhand_ros.perception.types import Frame
 from maskhand_ros.perception.weights import INDEX, REQUIRED_FILES, find_weights
-
-
-@dataclass
-class PipelineConfig:
-    """Everything that can be chosen; config/hand.yaml describes the same names."""
-
-    max_hands: int = 2
-    detection_threshold: float = 0.5
-    presence_threshold: float = 0.5
-    device: str = 'cpu'
-    allow_cpu_fallback: bool = False
-    """Whether the CPU takes over from a device that is missing or fails."""
-    threads: int = 2
-    """Of the CPU, shared out among max_hands."""
-    weights_dir: str | None = None
-    hand_model: str | None = None
-    keypoint_set: str = 'mano'
-    mirrored_input: bool = False
-    hand_length: float = 0.0
-    """Metres from wrist to middle fingertip of a flat hand; 0: the population's."""
-    iterations: int = 1
-    hypotheses: int = 0
-    temperature: float = 1.0
-    top_k: int = 0
-    smoothing: str = 'adaptive'
-    """'off': hands leave as they were measured."""
-    predict: float = 0.0
-    """Seconds for which a hand that was followed and is not seen is given out as PREDICTED; 0: never."""
-    operator_choice: str = 'largest'
-    operator_timeout: float = 2.0
-    detect_interval: int = 5
-    """Frames between runs of the detector while some, but fewer than max_hands, are followed."""
 
 
 @dataclass

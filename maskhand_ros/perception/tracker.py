@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,6 +57,7 @@ class Tracker:
         followed."""
         self._detector, self._cues = detector, cue_network
         self.max_hands, self._threshold, self.detect_interval = max_hands, presence_threshold, detect_interval
+        self._warned = False
         self.reset()
 
     def allow(self, max_hands, keep=()):
@@ -87,6 +89,14 @@ class Tracker:
     def begin(self, stamp):
         """A new frame at `stamp` seconds. Every track ends where the time has gone back, or on by more than
         REMEMBER."""
+        if stamp == self._stamp and not self._warned:
+            self._warned = True
+            warnings.warn(
+                f'two frames in a row have the same time ({stamp:.6f} s), so motion and smoothing are wrong. '
+                'Fix: give each frame of a video its stamp_ns, round(1e9 * seconds); before a picture that '
+                'has nothing to do with the last, call reset()',
+                stacklevel=4,  # the caller of HandPipeline.process
+            )
         if self._stamp is not None and not 0 <= stamp - self._stamp <= REMEMBER:
             self.end_tracks()
         self._stamp = stamp

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from maskhand_ros.geometry import Camera
+from maskhand_ros.perception.frame_checks import check_frame
 from maskhand_ros.skeleton import Handedness, NamedEnum
 
 
@@ -34,7 +35,8 @@ SCALE_NONE, SCALE_POPULATION, SCALE_PARAMETER, SCALE_LEARNED, SCALE_DEPTH = Scal
 
 @dataclass
 class Frame:
-    """One picture and what is known about it."""
+    """One picture and what is known about it. FrameError where a field is of another type, size or kind; the
+    pixels themselves are not read."""
 
     rgb: np.ndarray
     """(H, W, 3) uint8."""
@@ -43,6 +45,9 @@ class Frame:
     """None where no calibration came: then hands have no metric place."""
     depth: np.ndarray | None = None
     """(H, W) float32, metres along z, registered to the picture; 0 or NaN where unknown."""
+
+    def __post_init__(self) -> None:
+        check_frame(self.rgb, self.stamp_ns, self.camera, self.depth)
 
 
 @dataclass(frozen=True)

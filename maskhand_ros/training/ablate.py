@@ -26,6 +26,7 @@ from lightning_fabric import Fabric
 
 from maskhand_ros.errors import CommandError
 
+from ..commands.common import whole
 from ..hand_model.numpy_hand import HandModel
 from ..hand_model.torch_hand import TorchHand
 from ..model.tokenizer import Tokenizer
@@ -57,10 +58,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `maskhand train ablate`."""
     add_loop_arguments(parser)
     add_model_arguments(parser)
-    parser.add_argument('--seeds', type=int, default=3, help='runs of each variant (default 3)')
+    parser.add_argument('--seeds', type=whole(1), default=3, help='runs of each variant (default 3)')
     parser.add_argument('--variants', nargs='+', choices=VARIANTS, default=list(VARIANTS))
     parser.add_argument('--splits', nargs='+', default=['test_stress', 'test_camera'])
-    parser.add_argument('--limit', type=int, default=5000, help='samples of each split (default 5000)')
+    parser.add_argument('--limit', type=whole(1), default=5000, help='samples of each split (default 5000)')
     parser.set_defaults(**DEFAULTS['compact'], steps=6000)
 
 

@@ -4,7 +4,8 @@ The hands are looked for in the benchmark's own boxes, each on its own and with 
 competitors do; `--boxes detect` finds them in the whole picture instead. Millimetres are over the hands that
 were found, PCK counts a missed hand as wrong. Vertices, tips and joints are the benchmark's own only with
 `--hand-model`, a MANO file from `maskhand convert-mano`; another mesh has no vertices to compare. Without
-`--keypoints` they are as the labels: `mano` where those are fits of MANO, else `mediapipe` or `anatomical`.
+`--keypoint-set` they are as the labels: `mano` where those are fits of MANO, else `mediapipe` or
+`anatomical`.
 The hands of a picture that cannot be read count as missed; such pictures are named at the end and as
 `unreadable` in the JSON, and the exit status is 1.
 """
@@ -39,16 +40,18 @@ def add_arguments(parser):
     )
     parser.add_argument('--split', help="a split of the data set (default: the benchmark's own)")
     parser.add_argument('--boxes', choices=('given', 'detect'), default='given')
-    parser.add_argument('--limit', type=int, metavar='N', help='only the first N hands of each split')
+    parser.add_argument(
+        '--limit', type=common.whole(1), metavar='N', help='only the first N hands of each split'
+    )
     parser.add_argument('--json', metavar='OUT', help='write the figures to this file')
     common.add_pipeline_arguments(parser)
-    parser.set_defaults(max_hands=4, keypoints=None)
+    parser.set_defaults(max_hands=4, keypoint_set=None)
 
 
 def run(args):
     """Prints the figures of each split as it is done; writes all of them to --json."""
     protocol = PROTOCOLS[args.name]
-    args.keypoints = args.keypoints or protocol.keypoints
+    args.keypoint_set = args.keypoint_set or protocol.keypoints
     # In a given box there is a hand, however unsure the network is.
     changes = {'presence_threshold': 0.0} if args.boxes == 'given' else {}
     predictor = Predictor(common.build_pipeline(args, **changes), protocol, args.boxes)
@@ -73,7 +76,7 @@ def run(args):
     if args.json:
         settings = {
             'boxes': args.boxes,
-            'keypoints': args.keypoints,
+            'keypoints': args.keypoint_set,
             'network': predictor.model_name,
             'hand_model': predictor.hand_model_name,
         }

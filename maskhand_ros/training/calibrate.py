@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..commands.common import whole
 from ..hand_model.numpy_hand import HandModel
 from ..perception.calibration import CONFIDENCE_BELOW, Calibration, confidence_features
 from ..perception.device import Device
@@ -46,12 +47,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--data', type=Path, required=True, help='folder of shards')
     parser.add_argument('--weights', type=Path, required=True, help='folder of the exported model')
     parser.add_argument('--split', default='cal', help='hands to calibrate on (default cal)')
-    parser.add_argument('--limit', type=int, default=5000, help='how many of them (default 5000)')
+    parser.add_argument('--limit', type=whole(1), default=5000, help='how many of them (default 5000)')
     parser.add_argument(
-        '--samples', type=int, default=8, help='hypotheses whose spread is tried; 0: none (default 8)'
+        '--samples', type=whole(0), default=8, help='hypotheses whose spread is tried; 0: none (default 8)'
     )
     parser.add_argument('--device', default='cpu', choices=('cpu', 'cuda', 'tensorrt'))
-    parser.add_argument('--threads', type=int, default=1)
+    parser.add_argument('--threads', type=whole(1), default=1)
 
 
 def fit_factors(errors: np.ndarray, stddev: np.ndarray) -> np.ndarray:

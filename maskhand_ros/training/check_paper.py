@@ -21,6 +21,7 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from ..commands.common import whole
 from ..hand_model.numpy_hand import HandModel
 from ..model.config import MaskHandConfig, paper_config
 from ..model.export import export_model
@@ -129,7 +130,7 @@ def check(config: MaskHandConfig, iterations: int = 5) -> float:
 def main() -> int:
     """Exit status 1 if the exported model differs from torch."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--depth', type=int, help='of the image encoder (default: all 32 blocks)')
+    parser.add_argument('--depth', type=whole(1), help='of the image encoder (default: all 32 blocks)')
     args = parser.parse_args()
     config = paper_config()
     if args.depth:

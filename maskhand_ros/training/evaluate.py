@@ -6,7 +6,7 @@ keypoints_3d_mm 21 x [x, y, z] in the camera frame (optional), camera_K 3 x 3 (o
 taken on its own. Millimetre figures are over the hands that were found; `found` says how many were, and PCK
 counts the keypoints of a missed hand as wrong. [low, high] are 95 % block-bootstrap intervals: pictures of
 one sequence in motion order, pictures in none taken as independent. Keypoints are `mediapipe`, which people
-label much alike; give `--keypoints mano` for labels that are fits of MANO.
+label much alike; give `--keypoint-set mano` for labels that are fits of MANO.
 
 The labelled hands of a picture that cannot be read count as missed, for ours and for a peer; the pictures are
 named at the end and as `unreadable` in the JSON, and the exit status is 1.
@@ -51,7 +51,7 @@ def add_arguments(parser):
         help='write contact sheets of random and of the worst hands of each source to this folder',
     )
     common.add_pipeline_arguments(parser)
-    parser.set_defaults(max_hands=4, keypoints='mediapipe')
+    parser.set_defaults(max_hands=4, keypoint_set='mediapipe')
 
 
 def run(args):
@@ -138,9 +138,9 @@ def _peer_answers(args, folder, names):
     paths = {name: str((folder / name).resolve()) for name in names}
     answer, version = ask_mediapipe(list(dict.fromkeys(paths.values())), args.max_hands)
     raw = {name: answer[path] for name, path in paths.items()}
-    if args.keypoints == 'mediapipe':
+    if args.keypoint_set == 'mediapipe':
         return {f'mediapipe {version} raw': raw}
-    redefinition = Redefinition(args.keypoints, args.hand_model)
+    redefinition = Redefinition(args.keypoint_set, args.hand_model)
     moved = {name: [redefined(hand, redefinition) for hand in hands] for name, hands in raw.items()}
     return {f'mediapipe {version} raw': raw, f'mediapipe {version} redefined': moved}
 
@@ -155,7 +155,7 @@ def _write_report(args, pipeline, report, cases, peers, unreadable):
             entry.setdefault('peer', {})[peer] = _figures_of(score)
     settings = {
         'boxes': args.boxes,
-        'keypoints': args.keypoints,
+        'keypoints': args.keypoint_set,
         'network': pipeline.model_name,
         'hand_model': pipeline.hand_model.name,
         'device': args.device,

@@ -12,7 +12,7 @@ that factor and does not show.
 `wrist` is the pose that the node publishes, `keypoints` the mean over 21, both as shares of the mean depth.
 The triangulated points are made of the 2D keypoints of both views, ours or the peer's as named: another
 source of depth than a hand's size, but no labels, and where two systems have their keypoints in different
-places on the hand, that is in the figure (`--keypoints mediapipe` puts ours where the peer's are). [low,
+places on the hand, that is in the figure (`--keypoint-set mediapipe` puts ours where the peer's are). [low,
 high] are 95 % block-bootstrap intervals of the mean paired difference, ours - the peer's. Exits 1 where a
 limit is missed.
 

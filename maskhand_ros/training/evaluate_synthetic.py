@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ..commands.common import whole
 from ..hand_model.numpy_hand import HandModel
 from ..hand_model.torch_hand import TorchHand
 from ..model.rotation import matrix_to_rotation_6d
@@ -41,22 +42,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         '--iterations',
-        type=int,
+        type=whole(1),
         nargs='*',
         default=[1, 3, 5],
         help='decoding steps to compare; the first is the point estimate of all other figures (1 3 5)',
     )
     parser.add_argument(
-        '--hypotheses', type=int, default=8, help='sampled hands, 0 for none; they take most of the time'
+        '--hypotheses', type=whole(0), default=8, help='sampled hands, 0 for none; they take most of the time'
     )
-    parser.add_argument('--limit', type=int, default=5000, help='samples of each split (default 5000)')
+    parser.add_argument('--limit', type=whole(1), default=5000, help='samples of each split (default 5000)')
     parser.add_argument('--device', default='cpu', choices=('cpu', 'cuda', 'tensorrt'))
-    parser.add_argument('--threads', type=int, default=1)
+    parser.add_argument('--threads', type=whole(1), default=1)
     parser.add_argument('--json', type=Path, help='also write the numbers here')
     parser.add_argument(
         '--sheet', type=Path, metavar='DIR', help='render new hands and write contact sheets of them here'
     )
-    parser.add_argument('--sheet-hands', type=int, default=400, help='how many of each kind (default 400)')
+    parser.add_argument(
+        '--sheet-hands', type=whole(1), default=400, help='how many of each kind (default 400)'
+    )
 
 
 def errors_of(hands: Predictions) -> dict[str, float]:

@@ -16,6 +16,8 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
+from ..commands.common import number, whole
+
 CHECKPOINT = 'checkpoint.pt'
 SAVE_EVERY = 60.0
 """Seconds between checkpoints."""
@@ -27,13 +29,16 @@ def add_loop_arguments(parser: argparse.ArgumentParser) -> None:
         '--out', type=Path, required=True, help='folder of this run; an existing run is continued'
     )
     parser.add_argument(
-        '--minutes', type=float, default=10.0, help='training time over all sittings (default 10)'
+        '--minutes',
+        type=number(0, 1e6, 'minutes'),
+        default=10.0,
+        help='training time over all sittings (default 10)',
     )
-    parser.add_argument('--steps', type=int, help='train this many steps instead of a time')
-    parser.add_argument('--batch-size', type=int, help='of each process')
-    parser.add_argument('--learning-rate', type=float)
-    parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument('--threads', type=int, default=1, help='CPU threads of each process (default 1)')
+    parser.add_argument('--steps', type=whole(1), help='train this many steps instead of a time')
+    parser.add_argument('--batch-size', type=whole(1), help='of each process')
+    parser.add_argument('--learning-rate', type=number(1e-9, 10))
+    parser.add_argument('--seed', type=whole(0, 10**9), default=0)
+    parser.add_argument('--threads', type=whole(1), default=1, help='CPU threads of each process (default 1)')
     parser.add_argument(
         '--bf16',
         action='store_true',
@@ -46,7 +51,7 @@ def add_loop_arguments(parser: argparse.ArgumentParser) -> None:
         help='default: cuda where there is one',
     )
     parser.add_argument(
-        '--devices', type=int, default=1, help='GPUs, or CPU processes, to train on (default 1)'
+        '--devices', type=whole(1), default=1, help='GPUs, or CPU processes, to train on (default 1)'
     )
 
 

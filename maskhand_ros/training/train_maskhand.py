@@ -23,6 +23,7 @@ from torch import Tensor
 
 from maskhand_ros.errors import CommandError
 
+from ..commands.common import whole
 from ..hand_model.numpy_hand import HandModel
 from ..hand_model.torch_hand import TorchHand
 from ..model.config import MaskHandConfig, TokenizerConfig, paper_config
@@ -69,7 +70,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='start with the averaged weights of another run (its checkpoint.pt); clock and learning rate '
         "are this run's own",
     )
-    parser.add_argument('--workers', type=int, default=0, help='paper: processes that decode pictures, each')
+    parser.add_argument(
+        '--workers', type=whole(0), default=0, help='paper: processes that decode pictures, each'
+    )
 
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
@@ -81,7 +84,9 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--hand-model', type=Path, help='npz of the hand that the shards are of (default: the open hand)'
     )
-    parser.add_argument('--max-samples', type=int, default=400_000, help='samples kept in memory, 50 KB each')
+    parser.add_argument(
+        '--max-samples', type=whole(1), default=400_000, help='samples kept in memory, 50 KB each'
+    )
 
 
 def configuration(name: str, tokenizer: TokenizerConfig, changes: Iterable[str] = ()) -> MaskHandConfig:

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..commands.common import whole
 from ..hand_model.numpy_hand import HandModel, HandOutput
 from ..hand_model.torch_hand import TorchHand
 from ..model.config import MaskHandConfig, TokenizerConfig, paper_config
@@ -47,8 +48,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--hand-model', type=Path, help='npz of the hand that the shards are of (default: the open hand)'
     )
-    parser.add_argument('--poses', type=int, default=200_000, help='size of the pose pool (default 200000)')
-    parser.add_argument('--held-out', type=int, default=5_000)
+    parser.add_argument(
+        '--poses', type=whole(1), default=200_000, help='size of the pose pool (default 200000)'
+    )
+    parser.add_argument('--held-out', type=whole(1), default=5_000)
     parser.add_argument('--config', choices=('compact', 'paper'), default='compact')
     parser.add_argument('--quantizer', choices=('fsq', 'ema'), help="in place of the configuration's own")
     parser.set_defaults(batch_size=512, learning_rate=1.5e-3)

@@ -69,7 +69,7 @@ LIVE = {
     'use_sim_time': (_boolean(False), _boolean(True)),
 }
 """The node's own value of each, which ends the storm, and others, good and bad."""
-READ_ONLY = {
+NOT_WHILE_ACTIVE = {
     'max_image_pixels': (_integer(1000), _double(0.5)),
     'threads': (_integer(4),),
     'device': (_double(1.0),),
@@ -78,8 +78,8 @@ READ_ONLY = {
 
 
 def parameter_storm(soak):
-    """200 to 600 requests to set parameters, live and read-only, to values good and bad."""
-    choices = [(name, value) for name, values in {**LIVE, **READ_ONLY}.items() for value in values]
+    """200 to 600 requests to set parameters, live ones and others, to values good and bad."""
+    choices = [(name, value) for name, values in {**LIVE, **NOT_WHILE_ACTIVE}.items() for value in values]
     for _ in range(soak.rng.randint(20, 60)):
         for name, value in soak.rng.choices(choices, k=10):
             soak.node.set([Parameter(name=name, value=value)], wait=False)

@@ -2,6 +2,8 @@
 
 import array
 import os
+import pathlib
+import re
 import threading
 import time
 
@@ -11,7 +13,7 @@ import yaml
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseWithCovarianceStamped
 from lifecycle_msgs.msg import State
-from rclpy.exceptions import InvalidParameterValueException
+from rcl_interfaces.srv import SetParameters
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
@@ -20,11 +22,13 @@ from tf2_msgs.msg import TFMessage
 
 from maskhand_ros.msg import Hand as HandMsg
 from maskhand_ros.msg import HandArray, HandTopology
-from maskhand_ros.nodes import parameters, worker
+from maskhand_ros.nodes import worker
 from maskhand_ros.nodes.hand_node import HandNode
-from maskhand_ros.nodes.shared_files import share_path
+from maskhand_ros.option import OptionError, ReadAt
+from maskhand_ros.options import OPTIONS
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
@@ -165,24 +169,84 @@ def test_device_is_never_replaced_silently(graph):
 
 
 def test_config_lists_every_parameter_with_its_default(graph):
-    config = yaml.safe_load(share_path('config/hand.yaml').read_text())
-    assert config['/**']['ros__parameters'] == {spec.name: spec.default for spec in parameters.SPECS}
+    text = (ROOT / 'config/hand.yaml').read_text()
+    config = yaml.safe_load(text)['/**']['ros__parameters']
+    assert config == {name: option.default for name, option in OPTIONS.items()}
+    marks = {ReadAt.START: '(start)', ReadAt.ACTIVATE: '(activate)', ReadAt.ALWAYS: '(live)'}
     node = graph.add(HandNode(namespace='described'))
-    for spec in parameters.SPECS:
-        descriptor = node.describe_parameter(spec.name)
-        assert descriptor.description and descriptor.read_only != spec.live
-        assert type(node.get_parameter(spec.name).value) is type(spec.default)
+    for name, option in OPTIONS.items():
+        descriptor = node.describe_parameter(name)
+        assert descriptor.description and descriptor.type == node.get_parameter(name).type_.value
+        assert option.range_text in descriptor.additional_constraints
+        assert descriptor.read_only == (option.read_at is ReadAt.START)
+        assert type(node.get_parameter(name).value) is type(option.default)
+        (line,) = re.findall(rf'^    {name}: .*# (.*)', text, re.M)
+        mark = re.match(r'\((start|activate|live)\)', line)
+        assert (mark and mark[0]) == marks.get(option.read_at), line
+    assert node.describe_parameter('hand_length').floating_point_range[0].to_value == 0.3
+    assert node.describe_parameter('max_hands').integer_range[0].to_value == 8
 
 
-def test_values_out_of_bounds_are_refused(graph):
-    with pytest.raises(InvalidParameterValueException, match='one of: cpu, cuda, tensorrt'):
-        HandNode(namespace='wrong', **overrides(device='tpu'))
-    with pytest.raises(InvalidParameterValueException):
-        HandNode(namespace='wrong', **overrides(max_hands=99))
-    node = graph.add(HandNode(namespace='bounds'))
-    assert not node.set_parameters([Parameter('jpeg_quality', value=0)])[0].successful
-    assert node.set_parameters([Parameter('jpeg_quality', value=50)])[0].successful
-    assert not node.set_parameters([Parameter('threads', value=3)])[0].successful, 'read when the node starts'
+@pytest.mark.parametrize(
+    'name, value, says',
+    [
+        ('device', 'tpu', 'one of: cpu, cuda, tensorrt'),
+        ('max_hands', 99, 'a whole number, 1 to 8 hands'),
+        ('max_hands', 'two', 'a whole number, 1 to 8 hands'),
+        ('hand_length', 17.0, '0 to 0.3 m. Did you mean 0.17'),
+        ('hand_length', float('nan'), '0 to 0.3 m'),
+        ('smoothing', False, "Did you mean 'off', with quotes"),  # what `smoothing: off` is in YAML
+    ],
+)
+def test_values_out_of_range_are_refused_at_the_start(ros, name, value, says):
+    with pytest.raises(OptionError, match=name) as error:
+        HandNode(namespace='wrong', **overrides(**{name: value}))
+    assert says in str(error.value)
+
+
+def test_a_whole_number_is_taken_for_metres(graph):
+    node = graph.add(HandNode(namespace='whole', **overrides(hand_length=0)))
+    assert node.set_parameters([Parameter('image_timeout', value=5)])[0].successful
+    assert [node.get_parameter(name).value for name in ('hand_length', 'image_timeout')] == [0.0, 5.0]
+
+
+def test_parameters_are_set_where_the_state_allows_it(graph):
+    """By the service, as `ros2 param set` does."""
+    node = graph.add(HandNode(namespace='states'))
+    client = graph.node.create_client(SetParameters, '/states/hand_node/set_parameters')
+    graph.wait(client.service_is_ready)
+
+    def set_to(name, value):
+        msg = Parameter(name, value=value).to_parameter_msg()
+        answer = client.call_async(SetParameters.Request(parameters=[msg]))
+        graph.wait(answer.done)
+        (result,) = answer.result().results
+        assert (node.get_parameter(name).value == value) == result.successful
+        return result.successful, result.reason
+
+    assert set_to('max_hands', 1) == (True, '')
+    taken, reason = set_to('weights_dir', '/elsewhere')
+    assert not taken and 'when the node starts' in reason
+    assert node.trigger_configure() == SUCCESS
+    assert node.pipeline.config.max_hands == 1
+    taken, reason = set_to('threads', 1)
+    assert taken and 'takes effect at the next configure' in reason and 'cleanup' in reason
+    assert set_to('use_depth', True) == (True, '')
+    assert node.trigger_activate() == SUCCESS
+    assert node._inputs.depth is not None and node.pipeline.config.threads == 2
+    for name, value, transitions in (
+        ('threads', 3, ('deactivate', 'cleanup', 'configure', 'activate')),
+        ('use_depth', False, ('deactivate', 'activate')),
+    ):
+        taken, reason = set_to(name, value)
+        assert not taken and name in reason and 'while the node is active' in reason
+        found = re.findall(r'\b(?:deactivate|cleanup|configure(?= and)|activate)\b', reason.split('. Do ')[1])
+        assert tuple(found) == transitions
+    taken, reason = set_to('jpeg_quality', 0)
+    assert not taken and 'jpeg_quality is 0; it must be a whole number, 1 to 100 percent' in reason
+    assert set_to('jpeg_quality', 50) == (True, '') and set_to('threads', 1) == (True, '')
+    assert node.trigger_deactivate() == node.trigger_cleanup() == node.trigger_configure() == SUCCESS
+    assert node.pipeline.config.threads == 1
 
 
 def watch(graph, namespace, rgb, info, count=6, **values):

@@ -33,10 +33,12 @@ from maskhand_ros.nodes.hand_node import HandNode
 from maskhand_ros.nodes.images import BadInput, decode_depth, decode_image
 from maskhand_ros.nodes.inputs import camera_for
 from maskhand_ros.nodes.messages import ns_to_stamp, stamp_to_ns
+from maskhand_ros.option import ReadAt
+from maskhand_ros.options import OPTIONS
 from maskhand_ros.perception.types import Frame
 from maskhand_ros.srv import SelectOperator
 
-COUNTS = {'image': 6000, 'compressed': 5000, 'camera info': 5000, 'depth': 3000, 'parameter': 1200}
+COUNTS = {'image': 6000, 'compressed': 5000, 'camera info': 5000, 'depth': 3000, 'parameter': 3000}
 """Generated messages."""
 
 LIMIT = 2048
@@ -208,9 +210,9 @@ def test_depth_that_is_much_too_coarse(idle):
 
 
 def test_parameters(idle):
-    """Over the service any peer may set any of them to anything."""
-    specs = {spec.name: spec for spec in parameters.SPECS}
-    names = (*specs, *(5 * [spec.name for spec in specs.values() if spec.live]))
+    """Over the service any peer may set any of them to anything: it is taken as it is, or refused with name,
+    range and unit. What names files or bounds memory is only for who starts the node."""
+    names = tuple(OPTIONS)
     values = (None, True, '', 'x' * 10_000, -1, 0, 2**62, -(2**63), np.nan, np.inf, -np.inf, 2.0)
     lists = ([], [1, 2], ['a'], [b'\0'], [0.5, np.nan])
     changed = 0
@@ -224,21 +226,34 @@ def test_parameters(idle):
         except Exception as error:
             raise AssertionError(f'{name} = {value!r}') from error
         after = parameters.read(idle)
-        assert result.successful or (len(result.reason) > 10 and str(after) == str(before))
         changed += after != before
-        for spec in specs.values():
-            assert type(after[spec.name]) is type(spec.default)
-            assert not spec.limits or spec.limits[0] <= after[spec.name] <= spec.limits[1]
-            assert not spec.choices or after[spec.name] in spec.choices
-            assert spec.live or after[spec.name] == spec.default
+        option = OPTIONS[name]
+        if result.successful:
+            assert after == {**before, name: value} and type(after[name]) is type(option.default)
+        else:
+            assert str(after) == str(before) and name in result.reason and len(result.reason) < 300
+            assert option.range_text in result.reason or option.read_at is ReadAt.START
+        assert result.successful == (legal(option, value) and option.read_at is not ReadAt.START)
 
     def make(rng):
         plausible = rng.randint(-5, 200), rng.uniform(0, 70), rng.random() < 0.5
-        return rng.choice(names), rng.choice((rng.choice(plausible), rng.choice((*values, *lists))))
+        name = rng.choice(names)
+        chosen = rng.choice(OPTIONS[name].choices or (OPTIONS[name].default,))
+        return name, rng.choice((chosen, rng.choice(plausible), rng.choice((*values, *lists))))
 
     hostile.check_each(make, COUNTS['parameter'], check)
-    assert changed > 20
-    idle.set_parameters([Parameter(spec.name, value=spec.default) for spec in specs.values() if spec.live])
+    assert changed > 100
+    idle.set_parameters([Parameter(option.name, value=option.default) for option in OPTIONS.values()])
+
+
+def legal(option, value):
+    """Whether a value is of the option's type and in its range; a whole number is a float, too."""
+    kind = type(option.default)
+    if type(value) is not kind and (kind is not float or type(value) is not int):
+        return False
+    if option.choices:
+        return value in option.choices
+    return option.limits is None or option.limits[0] <= value <= option.limits[1]
 
 
 BOMBS = """

@@ -31,6 +31,8 @@ def test_hands_are_the_last_thing_to_go_without():
     least = reduced(config, 5)
     assert (least.hypotheses, least.iterations, least.detect_interval, least.max_hands) == (0, 1, 20, 1)
     assert savings(PipelineConfig(max_hands=1)) == [('detect_interval', 20)]
+    rare = PipelineConfig(max_hands=1, detect_interval=300)  # the most there is
+    assert reduced(rare, 1) == rare
 
 
 def test_no_more_is_gone_without_than_the_limit_asks_for():

@@ -168,7 +168,7 @@ def test_peer_is_asked_once_scored_twice_and_compared_by_hand(fake_environment, 
     )
     out, sheet = tmp_path / 'out.json', tmp_path / 'sheet'
     words = ['evaluate', str(index), '--peer', 'mediapipe', '--json', str(out), '--sheet', str(sheet)]
-    words += ['--keypoints', 'anatomical']
+    words += ['--keypoint-set', 'anatomical']
     assert cli.main(words) == 0
     report = json.loads(out.read_text())
     raw, moved = (report['clip']['peer'][f'mediapipe fake {name}'] for name in ('raw', 'redefined'))

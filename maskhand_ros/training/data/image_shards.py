@@ -27,6 +27,7 @@ from pathlib import Path
 
 import numpy as np
 
+from maskhand_ros.commands.common import number, whole
 from maskhand_ros.errors import CommandError
 from maskhand_ros.perception.weights import SHIPPED
 from maskhand_ros.training.data.shards import SPLITS
@@ -89,12 +90,16 @@ def add_arguments(parser):
     """Arguments of `maskhand train images`."""
     parser.add_argument('--out', type=Path, required=True, help='folder of the shards')
     parser.add_argument('--split', choices=SPLITS, default='train', help='what the shards are for')
-    parser.add_argument('--samples', type=int, help='how many (default: 100000 renders; all of a data set)')
-    parser.add_argument('--seed', type=int, default=0, help='another seed for each process of the same split')
     parser.add_argument(
-        '--mix', type=float, default=0.7, help='share of camera-like renders in train and val'
+        '--samples', type=whole(1), help='how many (default: 100000 renders; all of a data set)'
     )
-    parser.add_argument('--shard-size', type=int, default=1000)
+    parser.add_argument(
+        '--seed', type=whole(0, 10**9), default=0, help='another seed for each process of the same split'
+    )
+    parser.add_argument(
+        '--mix', type=number(0, 1), default=0.7, help='share of camera-like renders in train and val'
+    )
+    parser.add_argument('--shard-size', type=whole(1), default=1000)
     group = parser.add_argument_group('a public data set in place of renders')
     group.add_argument('--dataset', choices=DATASETS)
     group.add_argument('--root', type=Path, help='its folder, laid out as published')

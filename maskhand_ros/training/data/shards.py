@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from maskhand_ros.commands.common import number, whole
 from maskhand_ros.perception.cues import MAPS
 from maskhand_ros.perception.weights import SHIPPED
 from maskhand_ros.training.data.scenes import KINDS
@@ -69,12 +70,16 @@ def add_arguments(parser):
     """Arguments of `maskhand train data`."""
     parser.add_argument('--out', type=Path, required=True, help='folder of the shards')
     parser.add_argument('--split', choices=SPLITS, default='train')
-    parser.add_argument('--samples', type=int, default=120_000, help='how many samples this process makes')
-    parser.add_argument('--seed', type=int, default=0, help='another seed for each process of the same split')
     parser.add_argument(
-        '--mix', type=float, default=0.7, help='share of camera-like samples in train and val'
+        '--samples', type=whole(1), default=120_000, help='how many samples this process makes'
     )
-    parser.add_argument('--shard-size', type=int, default=2000)
+    parser.add_argument(
+        '--seed', type=whole(0, 10**9), default=0, help='another seed for each process of the same split'
+    )
+    parser.add_argument(
+        '--mix', type=number(0, 1), default=0.7, help='share of camera-like samples in train and val'
+    )
+    parser.add_argument('--shard-size', type=whole(1), default=2000)
 
 
 def run(args):

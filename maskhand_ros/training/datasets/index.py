@@ -10,6 +10,7 @@ import itertools
 import json
 from pathlib import Path
 
+from maskhand_ros.commands.common import whole
 from maskhand_ros.training.datasets import DATASETS, read
 
 
@@ -19,7 +20,7 @@ def add_arguments(parser):
     parser.add_argument('--root', required=True, type=Path, help='its folder, laid out as published')
     splits = '; '.join(f'{name}: {" ".join(module.SPLITS)}' for name, module in DATASETS.items())
     parser.add_argument('--split', required=True, help=splits)
-    parser.add_argument('--limit', type=int, help='stop after this many hands')
+    parser.add_argument('--limit', type=whole(1), help='stop after this many hands')
     parser.add_argument('--out', required=True, type=Path, metavar='INDEX.json')
 
 

@@ -1,0 +1,141 @@
+"""One option of the pipeline or of hand_node: its type, range, unit and default, and the check of a value."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import numbers
+import os
+import reprlib
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+Value = bool | int | float | str
+
+UNITS: dict[str, tuple[str, tuple[float, ...]]] = {
+    'm': ('in metres', (0.01, 0.001)),
+    's': ('in seconds', (0.001,)),
+    'percent': ('in percent', (100.0,)),
+    'probability': ('a probability', (0.01,)),
+}
+"""Unit: how a message names it, and factors that turn a value in another likely unit (cm, mm, ms) into it."""
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 60
+
+
+def short(value: Any) -> str:
+    """The repr of a value that somebody gave, cut to what a message can hold."""
+    return _SHORT.repr(value)
+
+
+class OptionError(ValueError):
+    """A value that an Option does not take. The message names the option, its range and its unit, and the
+    value that was meant where one is likely."""
+
+
+class ReadAt(Enum):
+    """When hand_node reads an option; the value is the word that messages use."""
+
+    START = 'start'
+    """Only who starts the node may set it: it names files, or limits memory."""
+    CONFIGURE = 'configure'
+    ACTIVATE = 'activate'
+    ALWAYS = 'always'
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option. Its type is that of `default`; `limits` (lowest, highest) or `choices` bound its value."""
+
+    name: str
+    default: Value
+    description: str
+    limits: tuple[float, float] | None = None
+    unit: str = ''
+    choices: tuple[str, ...] = ()
+    read_at: ReadAt = ReadAt.CONFIGURE
+
+    @property
+    def range_text(self) -> str:
+        """The values that are taken, in words: '0 to 0.3 m', 'one of: cpu, cuda, tensorrt'."""
+        if self.choices:
+            return f'one of: {", ".join(self.choices)}'
+        if isinstance(self.default, bool):
+            return 'true or false'
+        if self.limits is None:
+            return 'a text, empty for the default'
+        low, high = (f'{limit:g}' if isinstance(limit, float) else str(limit) for limit in self.limits)
+        unit = '' if self.unit == 'probability' else f' {self.unit}'.rstrip()
+        return f'{"a whole number, " if isinstance(self.default, int) else ""}{low} to {high}{unit}'
+
+    def check(self, value: Any) -> Value:
+        """`value` as the type of the option. Raises OptionError where it is of another type, outside of the
+        range, or not finite. A whole number is taken for a float, a path for a text."""
+        converted = self._converted(value)
+        if converted is None or not self._allows(converted):
+            raise OptionError(self._refusal(value))
+        return converted
+
+    def parse(self, text: str) -> Value:
+        """The value that a command line's `text` stands for. Raises OptionError."""
+        value: Any = text
+        if isinstance(self.default, (int, float)):
+            for kind in (int, float):
+                try:
+                    value = kind(text)
+                    break
+                except ValueError:
+                    continue
+        return self.check(value)
+
+    def _converted(self, value: Any) -> Value | None:
+        if isinstance(self.default, bool) or isinstance(value, bool):
+            return value if isinstance(value, bool) and isinstance(self.default, bool) else None
+        if isinstance(self.default, int):
+            return int(value) if isinstance(value, numbers.Integral) else None
+        if isinstance(self.default, float):
+            return _float(value) if isinstance(value, numbers.Real) else None
+        if isinstance(value, os.PathLike):
+            value = os.fspath(value)
+        return value if isinstance(value, str) else None
+
+    def _allows(self, value: Value) -> bool:
+        if self.choices:
+            return value in self.choices
+        return self.limits is None or self.limits[0] <= value <= self.limits[1]  # type: ignore[operator]
+
+    def _refusal(self, value: Any) -> str:
+        said = f'{self.name} is {short(value)}; it must be {self.range_text}'
+        guess = self._guess(value)
+        if guess is not None:
+            said += f'. Did you mean {guess}?'
+        if self.unit in UNITS:
+            said += f'{"" if guess is not None else "."} {self.name} is {UNITS[self.unit][0]}'
+        return said
+
+    def _guess(self, value: Any) -> str | None:
+        """What was meant in place of a `value` that is refused; None where nothing is likely."""
+        if self.choices:
+            if value is False and 'off' in self.choices:
+                return "'off', with quotes (YAML reads off as false)"
+            near = difflib.get_close_matches(str(value)[:60].lower(), self.choices, 1, 0.7) if value else []
+            return near[0] if near else None
+        number = _float(value) if isinstance(value, (str, numbers.Real)) else math.nan
+        if self.limits is None or isinstance(value, bool) or not math.isfinite(number) or not number:
+            return None
+        for factor in (1.0, *UNITS.get(self.unit, ('', ()))[1]):
+            near_number = float(f'{number * factor:.6g}')
+            whole = not isinstance(self.default, int) or near_number.is_integer()
+            if whole and self._allows(near_number):
+                return f'{near_number:g}'
+        return None
+
+
+def _float(value: Any) -> float:
+    """`value` as a float, NaN where it has none."""
+    try:
+        return float(value)
+    except (OverflowError, ValueError):
+        return math.nan
