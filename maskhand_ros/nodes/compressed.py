@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 from sensor_msgs.msg import CompressedImage
 
-from maskhand_ros.nodes.images import MAX_PIXELS, BadInput, check_size
+from maskhand_ros.errors import BadInput
+from maskhand_ros.nodes.images import MAX_PIXELS, check_size
 
 MAX_SCANS = 30
 """Passes over a progressive JPEG; encoders make about 10. Each walks over all pixels and needs few bytes."""

@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from rosbags.rosbag2 import Reader
 
+from maskhand_ros.camera_info import decode_camera_info
 from maskhand_ros.geometry import procrustes_align, rotvec_to_matrix
 from maskhand_ros.hand_model.numpy_hand import OPEN_HAND, HandModel
-from maskhand_ros.nodes.camera_info import decode_camera_info
 from maskhand_ros.nodes.compressed import decode_compressed
 from maskhand_ros.nodes.messages import msg_to_hand, stamp_to_ns
 from maskhand_ros.nodes.recorder import typestore

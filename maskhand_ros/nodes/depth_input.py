@@ -9,10 +9,11 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CameraInfo, Image
 from tf2_msgs.msg import TFMessage
 
+from maskhand_ros.camera_info import decode_camera_info
+from maskhand_ros.errors import BadInput
 from maskhand_ros.nodes.by_stamp import ByStamp
-from maskhand_ros.nodes.camera_info import decode_camera_info
 from maskhand_ros.nodes.image_subscription import SMALL, AutoQosSubscription
-from maskhand_ros.nodes.images import BadInput, decode_depth
+from maskhand_ros.nodes.images import decode_depth
 from maskhand_ros.nodes.transforms import TransformTree
 from maskhand_ros.perception.depth import DepthRegistration, same_camera
 

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from sensor_msgs.msg import Image
 
+from maskhand_ros.errors import BadInput
 from maskhand_ros.options import default
 from maskhand_ros.perception.frame_checks import MAX_SIDE
 
@@ -34,18 +35,6 @@ DEPTH_ENCODINGS = {'16UC1': (np.uint16, 0.001), 'mono16': (np.uint16, 0.001), '3
 
 MAX_PIXELS = default('max_image_pixels')
 """Default limit on the size of a picture (4096 x 4096)."""
-
-MAX_TEXT = 200
-"""Characters of a message's own words that go into logs and diagnostics."""
-
-
-class BadInput(ValueError):
-    """A message that cannot be used: `reason` (a short key, counted in diagnostics), what was seen, and the
-    `remedy`."""
-
-    def __init__(self, reason, seen, remedy):
-        seen, self.reason, self.remedy = seen[:MAX_TEXT], reason, remedy[: 2 * MAX_TEXT]
-        super().__init__(f'{reason}: {seen}. {self.remedy}')
 
 
 def decode_image(msg, max_pixels=MAX_PIXELS):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from maskhand_ros.camera_info import decode_camera_info
+from maskhand_ros.errors import BadInput
 from maskhand_ros.nodes.by_stamp import ByStamp
-from maskhand_ros.nodes.camera_info import decode_camera_info
 from maskhand_ros.nodes.depth_input import DepthInput
 from maskhand_ros.nodes.image_subscription import SMALL, AutoQosSubscription, NewestFrame
-from maskhand_ros.nodes.images import BadInput
 
 
 class Inputs:

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 import rclpy
 from sensor_msgs.msg import CompressedImage, Image
 
+from maskhand_ros.errors import BadInput
 from maskhand_ros.nodes.by_stamp import BACKWARDS_NS
 from maskhand_ros.nodes.compressed import decode_compressed
-from maskhand_ros.nodes.images import BadInput, decode_image
+from maskhand_ros.nodes.images import decode_image
 from maskhand_ros.nodes.inputs import camera_for
 from maskhand_ros.nodes.messages import is_finite, stamp_to_ns
 from maskhand_ros.nodes.turn import Turn

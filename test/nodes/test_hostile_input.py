@@ -24,13 +24,14 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
+from maskhand_ros.errors import BadInput
 from maskhand_ros.geometry import Camera
 from maskhand_ros.nodes import depth_input, parameters
 from maskhand_ros.nodes.by_stamp import ByStamp
 from maskhand_ros.nodes.compressed import decode_compressed
 from maskhand_ros.nodes.depth_input import DepthInput
 from maskhand_ros.nodes.hand_node import HandNode
-from maskhand_ros.nodes.images import BadInput, decode_depth, decode_image
+from maskhand_ros.nodes.images import decode_depth, decode_image
 from maskhand_ros.nodes.inputs import camera_for
 from maskhand_ros.nodes.messages import ns_to_stamp, stamp_to_ns
 from maskhand_ros.option import ReadAt
@@ -261,7 +262,8 @@ import array, resource, struct, sys, time
 import cv2, numpy as np
 from sensor_msgs.msg import CompressedImage, Image
 from maskhand_ros.nodes.compressed import decode_compressed
-from maskhand_ros.nodes.images import BadInput, decode_depth, decode_image
+from maskhand_ros.errors import BadInput
+from maskhand_ros.nodes.images import decode_depth, decode_image
 
 picture = np.zeros((64, 64, 3), np.uint8)
 decode_compressed(CompressedImage(data=array.array('B', cv2.imencode('.png', picture)[1].tobytes())))

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, RegionOfInterest
 
-from maskhand_ros.nodes.camera_info import decode_camera_info
+from maskhand_ros.camera_info import decode_camera_info
+from maskhand_ros.errors import BadInput
 from maskhand_ros.nodes.compressed import decode_compressed, encode_compressed
-from maskhand_ros.nodes.images import BadInput, decode_depth, decode_image, encode_image
+from maskhand_ros.nodes.images import decode_depth, decode_image, encode_image
 
 RGB = np.kron(
     np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8), np.ones((8, 8, 1), np.uint8)

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
+from maskhand_ros.errors import BadInput
 from maskhand_ros.geometry import Camera
-from maskhand_ros.nodes.images import BadInput
 
 DISTORTION_MODELS, DISTORTION_SIZES = ('plumb_bob', 'rational_polynomial'), (4, 5, 8, 12, 14)
 """Of CameraInfo: those of OpenCV, by so many numbers."""
