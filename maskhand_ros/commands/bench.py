@@ -19,7 +19,7 @@ import time
 
 import numpy as np
 
-from maskhand_ros.commands import common
+from maskhand_ros.commands import arguments, common
 from maskhand_ros.commands.clip import clip_frames, read_clip
 from maskhand_ros.errors import CommandError
 from maskhand_ros.option import short
@@ -39,7 +39,7 @@ def add_arguments(parser):
     )
     parser.add_argument(
         '--frames',
-        type=common.whole(1, 1_000_000, 'frames'),
+        type=arguments.whole(1, 1_000_000, 'frames'),
         default=300,
         help='frames to measure (default 300)',
     )
@@ -47,7 +47,10 @@ def add_arguments(parser):
     ros = parser.add_argument_group('ROS 2')
     ros.add_argument('--ros', action='store_true', help='through a graph of three processes')
     ros.add_argument(
-        '--rate', type=common.number(0.1, 1000, 'Hz'), default=30.0, help='of the camera in Hz (default 30)'
+        '--rate',
+        type=arguments.number(0.1, 1000, 'Hz'),
+        default=30.0,
+        help='of the camera in Hz (default 30)',
     )
     ros.add_argument(
         '--camera-qos', choices=('reliable', 'best_effort'), default='reliable', help='default %(default)s'
@@ -60,7 +63,7 @@ def add_arguments(parser):
         'hand_node alone, as with hand.launch.py and a camera of your own; `default`, nobody '
         '(default %(default)s)',
     )
-    common.add_pipeline_arguments(parser)
+    arguments.add_pipeline_arguments(parser)
 
 
 def run(args):
@@ -75,7 +78,7 @@ def run(args):
         return
     clip = read_clip()
     started = time.perf_counter()
-    pipeline = common.build_pipeline(args)
+    pipeline = arguments.build_pipeline(args)
     pipeline.warm_up()
     start_up = time.perf_counter() - started
     frames = clip_frames(clip, width, height, args.hands)

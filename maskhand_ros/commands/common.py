@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
-import math
 import os
 import pathlib
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -15,12 +12,9 @@ import numpy as np
 from maskhand_ros.commands.json_text import to_json
 from maskhand_ros.commands.undecodable import explain, is_apple_double, is_cut_off_jpeg
 from maskhand_ros.errors import CommandError
-from maskhand_ros.geometry import Camera
-from maskhand_ros.option import Option, OptionError, Value, short
-from maskhand_ros.options import OPTIONS
 
 if TYPE_CHECKING:
-    from maskhand_ros.perception.pipeline import HandPipeline
+    pass
 
 PICTURE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.webp', '.tif', '.tiff')
 
@@ -31,134 +25,6 @@ class PictureError(CommandError):
 
 class MetadataFileError(PictureError):
     """A Mac's metadata file under the name of a picture: nothing is lost without it."""
-
-
-PIPELINE_OPTIONS = (
-    'device',
-    'threads',
-    'weights_dir',
-    'hand_model',
-    'keypoint_set',
-    'iterations',
-    'max_hands',
-    'detection_threshold',
-    'presence_threshold',
-    'hand_length',
-    'smoothing',
-)
-"""Fields of PipelineConfig that every command takes which runs the pipeline."""
-_METAVARS = {int: 'N', float: 'X', str: 'PATH'}
-HYPOTHESIS_OPTIONS = 'hypotheses', 'temperature', 'top_k'
-
-
-def add_pipeline_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments that choose the model, where it runs and how hands are found: PIPELINE_OPTIONS."""
-    _add_options(parser.add_argument_group('model'), PIPELINE_OPTIONS)
-
-
-def add_hypothesis_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of the poses that are drawn beside the estimate: HYPOTHESIS_OPTIONS."""
-    _add_options(parser.add_argument_group('hypotheses'), HYPOTHESIS_OPTIONS)
-
-
-def _add_options(group: argparse._ArgumentGroup, names: tuple[str, ...]) -> None:
-    """An argument for each of OPTIONS that is named: hand_length becomes --hand-length."""
-    for name in names:
-        option = OPTIONS[name]
-        text = f'{option.description} ({option.range_text}; default %(default)s)'
-        group.add_argument(
-            f'--{name.replace("_", "-")}',
-            type=_type_of(option),
-            default=option.default,
-            metavar=f'{{{",".join(option.choices)}}}' if option.choices else _METAVARS[type(option.default)],
-            help=text if option.default != '' else option.description,
-        )
-
-
-def _type_of(option: Option) -> Callable[[str], Value]:
-    """The argparse type of an Option."""
-
-    def convert(text: str) -> Value:
-        try:
-            return option.parse(text)
-        except OptionError as error:
-            raise argparse.ArgumentTypeError(str(error)) from error
-
-    return convert
-
-
-def whole(least: int, most: int | None = None, unit: str = '') -> Callable[[str], int]:
-    """An argparse type: a whole number from `least` to `most`, without an upper limit where that is None."""
-    limits = f'{least} or more' if most is None else f'{least} to {most}'
-
-    def convert(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            value = None
-        if value is None or value < least or (most is not None and value > most):
-            raise argparse.ArgumentTypeError(f'{short(text)} is not a whole number, {limits} {unit}'.rstrip())
-        return value
-
-    return convert
-
-
-def number(least: float, most: float, unit: str = '') -> Callable[[str], float]:
-    """An argparse type: a number from `least` to `most`, both finite."""
-    limits = f'{least:g} to {most:g}'
-
-    def convert(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not least <= value <= most:
-            raise argparse.ArgumentTypeError(f'{short(text)} is not a number, {limits} {unit}'.rstrip())
-        return value
-
-    return convert
-
-
-def hypothesis_options(args: argparse.Namespace) -> dict[str, Any]:
-    """What `add_hypothesis_arguments` parsed, as fields of a PipelineConfig."""
-    return {name: getattr(args, name) for name in HYPOTHESIS_OPTIONS}
-
-
-def pipeline_options(args: argparse.Namespace) -> dict[str, Any]:
-    """What `add_pipeline_arguments` parsed, as fields of a PipelineConfig, which are parameters of hand_node
-    too."""
-    return {name: getattr(args, name) for name in PIPELINE_OPTIONS}
-
-
-def add_camera_arguments(parser):
-    parser.add_argument(
-        '--intrinsics',
-        type=float,
-        nargs=4,
-        metavar=('FX', 'FY', 'CX', 'CY'),
-        help='camera matrix in pixels of this picture; without it hands have no metric place',
-    )
-    parser.add_argument('--mirrored', action='store_true', help='the picture is a mirror image (selfie view)')
-
-
-def build_pipeline(args: argparse.Namespace, **changes: Any) -> HandPipeline:
-    """The HandPipeline that the parsed `args` ask for; `changes` replace fields of its config."""
-    from maskhand_ros.perception.config import PipelineConfig
-    from maskhand_ros.perception.pipeline import HandPipeline
-
-    return HandPipeline(PipelineConfig(**{**pipeline_options(args), **changes}))
-
-
-def camera_from(args, width, height):
-    """The Camera that --intrinsics names, or None."""
-    if not args.intrinsics:
-        return None
-    fx, fy, cx, cy = args.intrinsics
-    if min(fx, fy) <= 0:
-        raise CommandError(
-            f'--intrinsics: focal lengths {fx}, {fy} are not positive', 'give FX FY CX CY in pixels'
-        )
-    return Camera(np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1.0]]), width, height)
 
 
 def read_picture(path: str | pathlib.Path) -> np.ndarray:

@@ -21,7 +21,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 
-from maskhand_ros.commands import common, hand_json
+from maskhand_ros.commands import arguments, camera_arguments, common, hand_json
 from maskhand_ros.commands.progress import progress, say
 from maskhand_ros.errors import CommandError
 from maskhand_ros.perception.overlay import draw_hands
@@ -62,9 +62,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--out', default='maskhand_out', metavar='DIR', help='folder to write to (default maskhand_out)'
     )
-    common.add_camera_arguments(parser)
-    common.add_pipeline_arguments(parser)
-    common.add_hypothesis_arguments(parser)
+    camera_arguments.add_camera_arguments(parser)
+    camera_arguments.add_mirror_argument(parser)
+    arguments.add_pipeline_arguments(parser)
+    arguments.add_hypothesis_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -75,7 +76,9 @@ def run(args: argparse.Namespace) -> int:
     folder = common.output_folder(args.out)
     if (folder / INDEX).exists():
         say(f'{folder}/ has results of an earlier run: same names are overwritten, {INDEX} is written anew')
-    pipeline = common.build_pipeline(args, **common.hypothesis_options(args), mirrored_input=args.mirrored)
+    pipeline = arguments.build_pipeline(
+        args, **arguments.hypothesis_options(args), mirrored_input=args.mirrored
+    )
     names = result_names([result.image for result in results])
     _write_index(folder, results)
     try:
@@ -137,7 +140,7 @@ def _process(result: Result, target: pathlib.Path, pipeline: HandPipeline, args:
     """Fills in a Result; `target` is the path of its files without their endings."""
     try:
         rgb = common.read_picture(result.image)
-        camera = common.camera_from(args, rgb.shape[1], rgb.shape[0])
+        camera = camera_arguments.camera_from(args, rgb.shape[1], rgb.shape[0])
     except CommandError as error:
         result.status = SKIPPED if isinstance(error, common.MetadataFileError) else FAILED
         result.reason = str(error)

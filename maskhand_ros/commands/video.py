@@ -13,7 +13,7 @@ import json
 import pathlib
 import time
 
-from maskhand_ros.commands import common, hand_json
+from maskhand_ros.commands import arguments, camera_arguments, common, hand_json
 from maskhand_ros.commands.progress import progress, say
 from maskhand_ros.perception.overlay import draw_hands
 from maskhand_ros.perception.types import Frame
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         '--max-frames',
-        type=common.whole(0),
+        type=arguments.whole(0),
         default=0,
         metavar='N',
         help='stop after N frames (default 0: all)',
@@ -37,18 +37,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--vertices', action='store_true', help='write the mesh into the JSON lines too (large)'
     )
-    common.add_camera_arguments(parser)
-    common.add_pipeline_arguments(parser)
-    common.add_hypothesis_arguments(parser)
+    camera_arguments.add_camera_arguments(parser)
+    camera_arguments.add_mirror_argument(parser)
+    arguments.add_pipeline_arguments(parser)
+    arguments.add_hypothesis_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> None:
     """Reads the video frame by frame and writes what was found."""
-    pipeline = common.build_pipeline(args, **common.hypothesis_options(args), mirrored_input=args.mirrored)
+    pipeline = arguments.build_pipeline(
+        args, **arguments.hypothesis_options(args), mirrored_input=args.mirrored
+    )
     started, with_hands, number = time.monotonic(), 0, 0
     with contextlib.ExitStack() as stack:
         video = stack.enter_context(VideoReader(args.input))
-        camera = common.camera_from(args, video.width, video.height)
+        camera = camera_arguments.camera_from(args, video.width, video.height)
         folder, stem = common.output_folder(args.out), pathlib.Path(args.input).stem
         target = folder / f'{stem}_overlay.mp4'
         writer = stack.enter_context(VideoWriter(target, video.width, video.height, video.rate))

@@ -26,7 +26,7 @@ from lightning_fabric import Fabric
 
 from maskhand_ros.errors import CommandError
 
-from ..commands.common import whole
+from ..commands.arguments import whole
 from ..hand_model.numpy_hand import HandModel
 from ..hand_model.torch_hand import TorchHand
 from ..model.tokenizer import Tokenizer

@@ -16,7 +16,7 @@ import itertools
 import math
 from pathlib import Path
 
-from maskhand_ros.commands import common
+from maskhand_ros.commands import arguments, common
 from maskhand_ros.commands.progress import progress
 from maskhand_ros.errors import CommandError
 from maskhand_ros.geometry import Camera
@@ -41,10 +41,10 @@ def add_arguments(parser):
     parser.add_argument('--split', help="a split of the data set (default: the benchmark's own)")
     parser.add_argument('--boxes', choices=('given', 'detect'), default='given')
     parser.add_argument(
-        '--limit', type=common.whole(1), metavar='N', help='only the first N hands of each split'
+        '--limit', type=arguments.whole(1), metavar='N', help='only the first N hands of each split'
     )
     parser.add_argument('--json', metavar='OUT', help='write the figures to this file')
-    common.add_pipeline_arguments(parser)
+    arguments.add_pipeline_arguments(parser)
     parser.set_defaults(max_hands=4, keypoint_set=None)
 
 
@@ -54,7 +54,7 @@ def run(args):
     args.keypoint_set = args.keypoint_set or protocol.keypoints
     # In a given box there is a hand, however unsure the network is.
     changes = {'presence_threshold': 0.0} if args.boxes == 'given' else {}
-    predictor = Predictor(common.build_pipeline(args, **changes), protocol, args.boxes)
+    predictor = Predictor(arguments.build_pipeline(args, **changes), protocol, args.boxes)
     mesh = ManoMesh(args.hand_model) if predictor.has_mesh else None
     splits, report = [args.split] if args.split else protocol.splits, {}
     for split in splits:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..commands.common import whole
+from ..commands.arguments import whole
 from ..hand_model.numpy_hand import HandModel
 from ..perception.calibration import CONFIDENCE_BELOW, Calibration, confidence_features
 from ..perception.device import Device

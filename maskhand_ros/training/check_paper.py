@@ -21,7 +21,7 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from ..commands.common import whole
+from ..commands.arguments import whole
 from ..hand_model.numpy_hand import HandModel
 from ..model.config import MaskHandConfig, paper_config
 from ..model.export import export_model

@@ -22,7 +22,7 @@ from __future__ import annotations
 import pathlib
 import sys
 
-from maskhand_ros.commands import common
+from maskhand_ros.commands import arguments, common
 from maskhand_ros.commands.progress import progress
 from maskhand_ros.geometry import Camera
 from maskhand_ros.perception.types import Frame
@@ -50,7 +50,7 @@ def add_arguments(parser):
         metavar='DIR',
         help='write contact sheets of random and of the worst hands of each source to this folder',
     )
-    common.add_pipeline_arguments(parser)
+    arguments.add_pipeline_arguments(parser)
     parser.set_defaults(max_hands=4, keypoint_set='mediapipe')
 
 
@@ -58,7 +58,7 @@ def run(args):
     """Prints the figures; returns 1 if a picture could not be read."""
     index = pathlib.Path(args.index)
     pictures = read_index(index)
-    pipeline = common.build_pipeline(args)
+    pipeline = arguments.build_pipeline(args)
     cases, unreadable = _ours(pipeline, pictures, index.parent, args.boxes)
     peers = _theirs(args, pictures, index.parent, unreadable) if args.peer else {}
     scored = [(label, score) for _, label, _, score in cases]

@@ -30,7 +30,7 @@ from pathlib import Path
 
 import numpy as np
 
-from maskhand_ros.commands import common
+from maskhand_ros.commands import arguments, common
 from maskhand_ros.hand_model.numpy_hand import HandModel
 from maskhand_ros.perception.types import Frame
 from maskhand_ros.training.evaluate_video import Figure
@@ -48,9 +48,9 @@ def add_arguments(parser):
     parser.add_argument('--json', metavar='OUT', help='write the figures to this file')
     parser.add_argument('--peer', choices=('mediapipe',), help='measure this system in the same run')
     parser.add_argument(
-        '--every', type=common.whole(1), default=1, metavar='N', help='take each N-th picture (default 1)'
+        '--every', type=arguments.whole(1), default=1, metavar='N', help='take each N-th picture (default 1)'
     )
-    common.add_pipeline_arguments(parser)
+    arguments.add_pipeline_arguments(parser)
     parser.set_defaults(max_hands=1)
 
 
@@ -84,7 +84,7 @@ def pictures(eye: Eye, every: int) -> Iterator[tuple[float, np.ndarray]]:
 
 def watch(args, eye, **changes):
     """[Sight or None] of each picture of an Eye, by a pipeline of its own."""
-    pipeline, sights = common.build_pipeline(args, **changes), []
+    pipeline, sights = arguments.build_pipeline(args, **changes), []
     for second, rgb in pictures(eye, args.every):
         hands = pipeline.process(Frame(rgb, round(1e9 * second), eye.camera))
         best = max(hands, key=lambda hand: hand.score, default=None)

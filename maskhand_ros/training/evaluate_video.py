@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..commands import common
+from ..commands import arguments, common
 from ..geometry import Camera
 from ..hand_model.numpy_hand import HandModel
 from ..perception.types import SCALE_LEARNED, Frame
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     parser.add_argument('--sequences', nargs='+', choices=SEQUENCES, default=list(SEQUENCES))
     parser.add_argument(
-        '--casts', type=common.whole(1), default=4, help='hands of as many people play them (default 4)'
+        '--casts', type=arguments.whole(1), default=4, help='hands of as many people play them (default 4)'
     )
     parser.add_argument(
         '--video', type=Path, help='a real video of one hand: jitter where it holds still (no truth needed)'
@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='PNG',
         help="draw lag against jitter over the smoothing's strength to this file, and nothing else",
     )
-    common.add_pipeline_arguments(parser)
+    arguments.add_pipeline_arguments(parser)
     parser.set_defaults(max_hands=4)
 
 
@@ -216,13 +216,13 @@ def watch_all(args) -> Watched:
     """Play every sequence with every cast."""
     from .data.sequences import play, with_cast
 
-    pipeline, hand, watched = common.build_pipeline(args), HandModel.load(), Watched()
+    pipeline, hand, watched = arguments.build_pipeline(args), HandModel.load(), Watched()
 
     def runs(sequence):
         yield watched.plain, pipeline, 0.0
         if len({actor.person for actor in sequence.actors}) == 1:
             length = hand.length(sequence.actors[0].betas)
-            yield watched.with_length, common.build_pipeline(args, hand_length=length), 0.0
+            yield watched.with_length, arguments.build_pipeline(args, hand_length=length), 0.0
         if sequence.depth:
             yield watched.with_depth, pipeline, np.inf
             yield watched.learned, pipeline, sequence.seconds / 2
@@ -244,7 +244,7 @@ def run(args: argparse.Namespace) -> int:
         return trade_off.run(args)
     found = figures(watch_all(args))
     if args.video:
-        found += figures_of_video(still_stretches(common.build_pipeline(args, max_hands=1), args.video))
+        found += figures_of_video(still_stretches(arguments.build_pipeline(args, max_hands=1), args.video))
     print('\n'.join(figure.row() for figure in found))
     if args.json:
         common.write_json(args.json, {figure.name: figure.to_json() for figure in found})

@@ -12,7 +12,7 @@ import dataclasses
 import cv2
 import numpy as np
 
-from maskhand_ros.commands import common
+from maskhand_ros.commands import arguments, common
 from maskhand_ros.geometry import rotvec_to_matrix
 from maskhand_ros.perception.smoothing import DIRECTION, RANGE, HandFilter
 from maskhand_ros.perception.types import PlacedHand
@@ -29,7 +29,7 @@ def run(args):
     """`maskhand evaluate-video --trade-off`: watch `wave` and `still` without smoothing, print and draw."""
     from maskhand_ros.training.data.sequences import SEQUENCES, play
 
-    pipeline = common.build_pipeline(args, smoothing='off')
+    pipeline = arguments.build_pipeline(args, smoothing='off')
     wave, still = (video.watch(pipeline, SEQUENCES[name].actors, play(name)) for name in ('wave', 'still'))
     found = points(wave, still, SEQUENCES['still'].still)
     print(text(found))

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from maskhand_ros.errors import CommandError
 
-from ..commands.common import whole
+from ..commands.arguments import whole
 from ..hand_model.numpy_hand import HandModel
 from ..hand_model.torch_hand import TorchHand
 from ..model.config import MaskHandConfig, TokenizerConfig, paper_config

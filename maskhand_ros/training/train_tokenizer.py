@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..commands.common import whole
+from ..commands.arguments import whole
 from ..hand_model.numpy_hand import HandModel, HandOutput
 from ..hand_model.torch_hand import TorchHand
 from ..model.config import MaskHandConfig, TokenizerConfig, paper_config

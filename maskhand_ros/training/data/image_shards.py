@@ -27,7 +27,7 @@ from pathlib import Path
 
 import numpy as np
 
-from maskhand_ros.commands.common import number, whole
+from maskhand_ros.commands.arguments import number, whole
 from maskhand_ros.errors import CommandError
 from maskhand_ros.perception.weights import SHIPPED
 from maskhand_ros.training.data.shards import SPLITS

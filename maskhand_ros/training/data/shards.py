@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from maskhand_ros.commands.common import number, whole
+from maskhand_ros.commands.arguments import number, whole
 from maskhand_ros.perception.cues import MAPS
 from maskhand_ros.perception.weights import SHIPPED
 from maskhand_ros.training.data.scenes import KINDS

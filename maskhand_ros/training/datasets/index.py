@@ -10,7 +10,7 @@ import itertools
 import json
 from pathlib import Path
 
-from maskhand_ros.commands.common import whole
+from maskhand_ros.commands.arguments import whole
 from maskhand_ros.training.datasets import DATASETS, read
 
 
