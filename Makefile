@@ -51,7 +51,7 @@ pip = $(1)/bin/python -m pip --disable-pip-version-check install --progress-bar 
   | sed -un 's/^Collecting \([^ ]*\).*/    \1/p'
 DEMO_EXTRAS := cpu,demo,video
 # What pip would bring with the package and its extras cpu, demo and test: colcon installs no dependencies.
-COLCON_NEEDS := colcon-common-extensions opencv-python-headless onnxruntime rosbags av pytest hypothesis scipy pyyaml
+COLCON_NEEDS := colcon-common-extensions opencv-python-headless onnxruntime rosbags mcap av pytest hypothesis scipy pyyaml
 TEST_EXTRAS := cpu,demo,video,train,test
 # $(call install,VENV,extras): this package, built against the wheels that the environment already holds
 install = PATH="$(abspath $(1))/bin:$$PATH" $(call pip,$(1),--no-build-isolation '.[$(2)]')

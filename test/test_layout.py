@@ -84,10 +84,10 @@ RCLPY_OF_HUMBLE = {
 }
 """Of the names in `rclpy` itself, those that Humble's 3.3 has."""
 
-KEYS = {'cv2': 'python3-opencv', 'numpy': 'python3-numpy'}
+KEYS = {'cv2': 'python3-opencv', 'numpy': 'python3-numpy', 'yaml': 'python3-yaml'}
 """rosdep keys of packages that are imported by another name."""
 
-WITHOUT_KEY = {'av', 'onnxruntime', 'rosbags'}
+WITHOUT_KEY = {'av', 'mcap', 'onnxruntime', 'rosbags'}
 """A choice that is the user's, and what nobody needs who neither records nor replays: the README has them."""
 
 MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob('*.py'))

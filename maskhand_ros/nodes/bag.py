@@ -1,58 +1,121 @@
-"""Reads a rosbag2 recording without rosbag2: a folder, a .db3 or a .mcap file, compressed or not."""
+"""Recordings without rosbag2: a rosbag2 folder, a .db3 or .mcap file, a ROS 1 .bag, whole or cut off."""
 
 from __future__ import annotations
 
+import sqlite3
 import struct
+from collections.abc import Iterator
+from pathlib import Path
 
-from rosbags.rosbag2 import Reader, ReaderError
+from rosbags.rosbag1 import ReaderError as Ros1Error
+from rosbags.rosbag2 import ReaderError
 
 from maskhand_ros.errors import CommandError
+from maskhand_ros.nodes.bag_storage import PartialMcap, Recorded, Ros1Storage, Ros2Storage, Storage
+
+STORAGE_SUFFIXES = '.mcap', '.db3'
+ACCEPTED = 'give the folder of a rosbag2 recording, a .mcap, .db3 or ROS 1 .bag file'
 
 
 class Bag:
-    """An open recording. Use as a context manager; CommandError where the file cannot be read."""
+    """An open recording. Use as a context manager. `notes`: what is wrong with it, one line each, although it
+    can be read."""
 
-    def __init__(self, path):
+    def __init__(self, path: str | Path) -> None:
+        """CommandError where there is no recording that can be read."""
+        self.path = Path(path)
+        self.notes: list[str] = []
         try:
-            self._reader = Reader(path)
-            self._reader.open()
-        except (ReaderError, FileNotFoundError) as error:
-            raise CommandError(
-                f'{path} is no bag: {error}', 'give the folder of a rosbag2 recording, a .mcap or a .db3 file'
-            ) from error
+            self._storage = self._open(self.path)
+        except (ReaderError, Ros1Error, sqlite3.DatabaseError, OSError) as error:
+            raise CommandError(f'{path} is no bag: {error}', ACCEPTED) from error
 
-    def __enter__(self):
+    def __enter__(self) -> Bag:
         return self
 
-    def __exit__(self, *_):
-        self._reader.close()
+    def __exit__(self, *_: object) -> None:
+        self._storage.close()
 
-    def type_of(self, topic, types):
+    @property
+    def topics(self) -> dict[str, str]:
+        """{topic: 'package/msg/Name'}."""
+        return self._storage.topics
+
+    def type_of(self, topic: str, types: tuple[type, ...]) -> type:
         """Message class of a `topic`, which must be one of `types`. CommandError names all topics of the bag
         where it is not."""
         by_name = {f'{kind.__module__.split(".")[0]}/msg/{kind.__name__}': kind for kind in types}
-        found = {connection.topic: connection.msgtype for connection in self._reader.connections}
-        if found.get(topic) in by_name:
-            return by_name[found[topic]]
-        wrong = f'is a {found[topic]}' if topic in found else 'is not in the bag'
-        held = ', '.join(f'{name} ({kind})' for name, kind in sorted(found.items())) or 'nothing'
+        if self.topics.get(topic) in by_name:
+            return by_name[self.topics[topic]]
+        wrong = f'is a {self.topics[topic]}' if topic in self.topics else 'is not in the bag'
+        held = ', '.join(f'{name} ({kind})' for name, kind in sorted(self.topics.items())) or 'nothing'
         raise CommandError(
             f'{topic} {wrong}', f'name a topic of type {" or ".join(by_name)}; the bag holds {held}'
         )
 
-    def has(self, topic):
-        """Whether the bag holds the topic."""
-        return any(connection.topic == topic for connection in self._reader.connections)
+    def messages(self, topics: list[str]) -> Iterator[Recorded]:
+        """The messages of these topics in the order of recording, as far as the file is whole."""
+        chosen = [topic for topic in topics if topic in self.topics]
+        if not chosen:
+            return
+        try:
+            yield from self._storage.messages(chosen)
+        except (ReaderError, sqlite3.DatabaseError, struct.error) as error:
+            self._note(f'{self.path} is damaged ({error}): what comes after is missing')
 
-    def messages(self, topics):
-        """Yields (topic, serialized message) of these topics in the order in which they were recorded."""
-        chosen = [connection for connection in self._reader.connections if connection.topic in topics]
-        if chosen:  # of an empty list rosbags would make: all
-            for connection, _, data in self._reader.messages(chosen):
-                yield connection.topic, bytes(data)
+    def _note(self, text: str) -> None:
+        if text not in self.notes:
+            self.notes.append(text)
+
+    def _open(self, path: Path) -> Storage:
+        path = self._recording_in(path) if path.is_dir() else path
+        if path.is_file():
+            _refuse_what_is_no_recording(path)
+        if path.suffix == '.bag':
+            return Ros1Storage(path)
+        if path.suffix == '.mcap':
+            try:
+                return Ros2Storage(path)
+            except (ReaderError, struct.error):
+                self._note(
+                    f'{path} is cut off: what is whole is played. `mcap recover` makes a whole file of it'
+                )
+                return PartialMcap(path)
+        return Ros2Storage(path)
+
+    def _recording_in(self, folder: Path) -> Path:
+        """The folder itself if it has metadata.yaml, else the one file in it."""
+        if (folder / 'metadata.yaml').is_file():
+            return folder
+        files = sorted(path for path in folder.iterdir() if path.suffix in STORAGE_SUFFIXES)
+        remedy = f'`ros2 bag reindex {folder}` writes it'
+        if len(files) == 1:
+            self._note(f'{folder} has no metadata.yaml: {files[0].name} is read alone ({remedy})')
+            return files[0]
+        what = 'several recordings' if files else 'no recording'
+        raise CommandError(f'{folder} has no metadata.yaml and {what}', f'{remedy}; or {ACCEPTED}')
 
 
-def header_stamp(data):
+def _refuse_what_is_no_recording(path: Path) -> None:
+    """CommandError for a file whose first bytes say that it is something else."""
+    with path.open('rb') as file:
+        begin = file.read(64)
+    if not begin:
+        raise CommandError(f'{path} is empty', 'record again, or copy the file again')
+    if begin.startswith(b'version https://git-lfs.github.com/spec/'):
+        raise CommandError(f'{path} is a Git LFS pointer, not the recording', 'type `git lfs pull`')
+    if path.suffix == '.mcap' and not begin.startswith(b'\x89MCAP0\r\n'):
+        raise CommandError(f'{path} is no MCAP file: it does not begin as one', ACCEPTED)
+
+
+def header_stamp(data: bytes) -> int:
     """header.stamp in ns of a serialized (CDR) message that begins with a std_msgs/Header."""
     seconds, nanoseconds = struct.unpack_from('<iI' if data[1] & 1 else '>iI', data, 4)
     return seconds * 1_000_000_000 + nanoseconds
+
+
+def with_stamp(data: bytes, stamp_ns: int) -> bytes:
+    """The serialized (CDR) message with another header.stamp, ns."""
+    changed = bytearray(data)
+    struct.pack_into('<iI' if data[1] & 1 else '>iI', changed, 4, *divmod(stamp_ns, 1_000_000_000))
+    return bytes(changed)

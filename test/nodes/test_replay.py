@@ -2,6 +2,7 @@
 
 import array
 import itertools
+import shutil
 import subprocess
 import sys
 
@@ -9,7 +10,9 @@ import numpy as np
 import pytest
 from geometry_msgs.msg import TransformStamped
 from rclpy.serialization import serialize_message
+from rosbags.rosbag1 import Writer as Ros1Writer
 from rosbags.rosbag2 import Reader, StoragePlugin, Writer
+from rosbags.typesys import Stores, get_typestore
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
@@ -146,7 +149,7 @@ def test_the_same_bag_gives_the_same_hands(bags, graph, storage, image, depth, s
         ('mcap', '/camera/image', (), '/camera/image is not in the bag'),
         ('mcap', '/cam/camera_info', (), '/cam/camera_info is a sensor_msgs/msg/CameraInfo'),
         ('mcap', '/cam/image_raw', ('--depth', '/nothing'), '/nothing is not in the bag'),
-        ('uncalibrated', '/cam/image_raw', (), '/cam/camera_info is not in the bag'),
+        ('uncalibrated', '/cam/image_raw', ('--camera-info-topic', '/cam/camera_info'), 'is not in the bag'),
     ],
 )
 def test_what_is_not_in_the_bag_is_said_with_what_is(bags, bag, image, words, says, tmp_path):
@@ -162,6 +165,12 @@ def test_files_that_cannot_be(bags, tmp_path):
     text.write_text('no bag')
     parameters.write_text('/**: {ros__parameters: {max_hands: 99}}')
     assert 'is no bag' in replay(text, '/cam/image_raw').stderr
+    (tmp_path / 'empty.mcap').touch()
+    assert 'is empty' in replay(tmp_path / 'empty.mcap', '/cam/image_raw').stderr
+    pointer = tmp_path / 'pointer.mcap'
+    pointer.write_text('version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n')
+    assert 'git lfs pull' in replay(pointer, '/cam/image_raw').stderr
+    assert f'`ros2 bag reindex {tmp_path}`' in replay(tmp_path, '/cam/image_raw').stderr
     bag = next(bags['mcap'].glob('*.mcap'))
     assert '--out is the bag itself' in replay(bag, '/cam/image_raw', '--out', str(bag)).stderr
     refused = replay(
@@ -169,3 +178,125 @@ def test_files_that_cannot_be(bags, tmp_path):
     )
     assert f'{parameters}: ' in refused.stderr and 'max_hands' in refused.stderr
     assert 'Traceback' not in refused.stderr and refused.returncode == 1
+
+
+def played(bag, tmp_path, *words, image='/cam/image_raw/compressed'):
+    """Runs the command to its end; (what it printed, its HandArrays)."""
+    out = tmp_path / 'played.mcap'
+    done = replay(bag, image, *words, '--out', str(out))
+    assert done.returncode == 0, done.stderr
+    return done.stdout, [msg for topic, _, msg in written(out) if topic == '/hand_node/hands']
+
+
+@pytest.fixture
+def record(tmp_path):
+    """A function that records JPEG images of the clip with CameraInfo; `image_stamp` and `info_stamp` make
+    header stamps (ns) of the recording times."""
+
+    def record(image_stamp=lambda time: time, info_stamp=lambda time: time, count=6):
+        clip = read_clip()
+        with Writer(tmp_path / 'bag', version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+            add = adder(writer)
+            for index, rgb in enumerate(itertools.islice(clip.frames(), count)):
+                (height, width, _), time = rgb.shape, STAMPS[index]
+                info = CameraInfo(
+                    width=width, height=height, k=clip.K.reshape(9), distortion_model='plumb_bob'
+                )
+                info.header = header(info_stamp(time))
+                add('/cam/camera_info', index, info)
+                add('/cam/image_raw/compressed', index, encode_compressed(rgb, header(image_stamp(time))))
+        return tmp_path / 'bag'
+
+    return record
+
+
+@pytest.mark.parametrize(
+    'image_stamp, info_stamp, says',
+    [
+        (lambda time: 0, lambda time: 0, 'the image stamps are 0: recording times are used'),
+        (lambda time: 0, lambda time: time, 'the image stamps are 0: recording times are used'),
+        (lambda time: time, lambda time: time + 3600 * 10**9, 'are of another clock (+3600.0 s)'),
+        (lambda time: time, lambda time: 0, 'the stamps of /cam/camera_info are 0'),
+    ],
+)
+def test_recording_times_stand_in_for_stamps_that_cannot_be_used(
+    record, image_stamp, info_stamp, says, tmp_path
+):
+    printed, answers = played(record(image_stamp, info_stamp), tmp_path)
+    assert says in printed and printed.count('Assumed') == 1
+    assert [stamp_to_ns(msg.header.stamp) for msg in answers] == STAMPS[:6]
+    assert all(len(msg.hands) == 2 and len(hand.wrist) for msg in answers for hand in msg.hands)
+
+
+def test_without_camera_info_there_are_hands_and_a_calibration_gives_them_a_place(bags, tmp_path):
+    printed, answers = played(bags['uncalibrated'], tmp_path)
+    assert 'hands have no metric position' in printed
+    assert all(len(msg.hands) == 2 and not len(hand.wrist) for msg in answers for hand in msg.hands)
+    clip = read_clip()
+    fx, fy, cx, cy = clip.K[[0, 1, 0, 1], [0, 1, 2, 2]].tolist()
+    (tmp_path / 'camera.yaml').write_text(
+        'image_width: 1280\nimage_height: 960\n'
+        f'camera_matrix: {{data: [{2 * fx}, 0, {2 * cx}, 0, {2 * fy}, {2 * cy}, 0, 0, 1]}}\n'
+        'distortion_coefficients: {data: [0, 0, 0, 0, 0]}\ndistortion_model: plumb_bob\n'
+    )
+    intrinsics = ['--intrinsics', *map(str, (fx, fy, cx, cy))]
+    for words in (intrinsics, ['--camera-info', str(tmp_path / 'camera.yaml')]):
+        _, answers = played(bags['uncalibrated'], tmp_path, *words)
+        for index, msg in enumerate(answers):
+            for hand in msg.hands:
+                wrist = hand.wrist[0].pose.position
+                true = clip.keypoints[index + (index >= UNSTAMPED), int(hand.side == Hand.RIGHT), 0]
+                assert np.linalg.norm([wrist.x, wrist.y, wrist.z] - true) < 0.08 * true[2]
+
+
+@pytest.mark.parametrize('share, says', [(0.6, '`mcap recover`'), (0.9999, '`mcap recover`')])
+def test_an_mcap_that_is_cut_off_is_played_as_far_as_it_is_whole(bags, tmp_path, share, says):
+    data = next(bags['mcap'].glob('*.mcap')).read_bytes()
+    (tmp_path / 'cut.mcap').write_bytes(data[: int(len(data) * share)])
+    printed, answers = played(tmp_path / 'cut.mcap', tmp_path)
+    assert says in printed and 1 <= len(answers) < PICTURES
+
+
+def test_a_folder_without_metadata_is_played_by_its_one_file(bags, tmp_path):
+    for name in ('mcap', 'sqlite'):
+        folder = shutil.copytree(bags[name], tmp_path / name)
+        (folder / 'metadata.yaml').unlink()
+        printed, answers = played(folder, tmp_path)
+        assert f'`ros2 bag reindex {folder}`' in printed and len(answers) == PICTURES - 1
+
+
+def test_a_ros_1_bag_is_played(tmp_path):
+    """Written by rosbags with the types of Noetic: Header with seq, CameraInfo with capital letters."""
+    clip, store = read_clip(), get_typestore(Stores.ROS1_NOETIC)
+    types, path = store.types, tmp_path / 'old.bag'
+    region = types['sensor_msgs/msg/RegionOfInterest'](0, 0, 0, 0, False)
+    with Ros1Writer(path) as writer:
+        kinds = {'/cam/image_raw/compressed': 'CompressedImage', '/cam/camera_info': 'CameraInfo'}
+        at = {
+            topic: writer.add_connection(topic, f'sensor_msgs/msg/{kind}', typestore=store)
+            for topic, kind in kinds.items()
+        }
+        for index, rgb in enumerate(itertools.islice(clip.frames(), 5)):
+            seconds, nanoseconds = divmod(STAMPS[index], 10**9)
+            time = types['builtin_interfaces/msg/Time'](seconds, nanoseconds)
+            old = types['std_msgs/msg/Header'](index, time, 'camera')
+            jpeg = np.frombuffer(bytes(encode_compressed(rgb, header(0)).data), np.uint8)
+            info = types['sensor_msgs/msg/CameraInfo'](
+                old,
+                *rgb.shape[:2],
+                'plumb_bob',
+                np.zeros(5),
+                clip.K.reshape(9),
+                np.eye(3).reshape(9),
+                np.zeros(12),
+                0,
+                0,
+                region,
+            )
+            image = types['sensor_msgs/msg/CompressedImage'](old, 'jpeg', jpeg)
+            for topic, msg in (('/cam/camera_info', info), ('/cam/image_raw/compressed', image)):
+                data = store.serialize_ros1(msg, msg.__msgtype__)
+                writer.write(at[topic], STAMPS[index], data)
+    printed, answers = played(path, tmp_path)
+    assert len(answers) == 5 and all(len(msg.hands) == 2 for msg in answers)
+    assert all(len(hand.wrist) for msg in answers for hand in msg.hands)
