@@ -14,13 +14,30 @@ import numpy as np
 from sensor_msgs.msg import CompressedImage
 
 from maskhand_ros.errors import BadInput
-from maskhand_ros.nodes.images import MAX_PIXELS, check_size
+from maskhand_ros.nodes.encodings import ENCODINGS, Bytes, to_8_bit
+from maskhand_ros.nodes.images import MAX_PIXELS, check_layout, check_size
+from maskhand_ros.nodes.transports import republish, transport_of
 
 MAX_SCANS = 30
 """Passes over a progressive JPEG; encoders make about 10. Each walks over all pixels and needs few bytes."""
 
 MAX_SEGMENTS = 10_000
 """Segments before a JPEG's picture, or chunks of a PNG."""
+
+_AS_STORED = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
+"""Grey stays grey, 16 bit stay 16, alpha goes. The image stays as the sensor saw it: turned by its EXIF tag
+it would not fit its CameraInfo."""
+
+_PICTURES = {
+    b'II*\0': 'TIFF',
+    b'MM\0*': 'TIFF',
+    b'RIFF': 'WebP',
+    b'BM': 'BMP',
+    b'GIF8': 'GIF',
+    b'qoif': 'QOI',
+    b'\xff\x0a': 'JPEG XL',
+}
+"""First bytes of files that are not read: their heads are not checked before OpenCV takes memory for them."""
 
 _PNG = b'\x89PNG\r\n\x1a\n'
 _JPEG_BEGIN, _JPEG_END, _JPEG_SCAN = b'\xff\xd8', b'\xff\xd9', b'\xff\xda'
@@ -30,24 +47,58 @@ _JPEG_TABLES = {0xC4, 0xCC, 0xDB, 0xDD, *range(0xE0, 0xF0), 0xFE}
 to another frame header than this parser."""
 
 
-def decode_compressed(msg, max_pixels=MAX_PIXELS):
+def decode_compressed(msg: CompressedImage, max_pixels: int = MAX_PIXELS) -> Bytes:
     """sensor_msgs/CompressedImage (JPEG or PNG) to RGB (H, W, 3) uint8. Raises BadInput before a bomb
-    unpacks."""
+    unpacks. A 16-bit PNG takes 6 bytes per pixel while it is decoded, other files 3."""
     data = bytes(msg.data)
     if data.startswith(_PNG):
         size = _png_size(data)
     elif data.startswith(_JPEG_BEGIN):
         size = _jpeg_size(data)
     else:
-        raise BadInput(
-            'unknown compression', f'{len(data)} bytes, format {msg.format!r}', 'Publish JPEG or PNG'
-        )
+        raise _not_a_picture(msg.format, data)
     check_size(*size, max_pixels)
-    # The picture stays as the sensor saw it: turned by its EXIF tag it would not fit its CameraInfo.
-    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    if picture is None:
+    stored = cv2.imdecode(np.frombuffer(data, np.uint8), _AS_STORED)
+    if stored is None:
         raise _truncated(f'{len(data)} bytes of {msg.format!r} do not decode')
-    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+    return _to_rgb(stored, msg.format)
+
+
+def _to_rgb(stored: np.ndarray, format: str) -> Bytes:
+    """The samples of a file, (H, W) or (H, W, 3) in OpenCV's order, uint8 or uint16, to RGB (H, W, 3) uint8.
+
+    `format` is `ENCODING; CODEC compressed STORED` of compressed_image_transport (see CompressedImage.msg) or
+    anything else, which says nothing. ENCODING is the raw image's: it tells a mosaic from a grey image, and
+    the range of 16-bit samples. STORED is what the encoder was given: where that is mono8, a Bayer mosaic was
+    made grey; where it is rgb8, red and blue are exchanged in the file, since the encoder expects BGR.
+    """
+    name, _, codec = format.partition(';')
+    source, given = ENCODINGS.get(name.strip()), codec.partition('compressed')[2].strip()
+    if stored.dtype == np.uint16:
+        stored = to_8_bit(stored, 16 if source is None or source.bits == 8 else source.bits)
+    if stored.ndim == 3:
+        return ENCODINGS['rgb8' if given.startswith('rgb') else 'bgr8'].to_rgb([stored])
+    if source is None or not name.strip().startswith('bayer') or given.startswith('mono'):
+        return ENCODINGS['mono8'].to_rgb([stored])
+    check_layout(source, name, stored.shape[1], stored.shape[0])
+    return source.to_rgb([stored])
+
+
+def _not_a_picture(format: str, data: bytes) -> BadInput:
+    """The refusal of a file that is neither JPEG nor PNG: what it is, if that can be told."""
+    transport = transport_of(format, data)
+    if transport is not None:
+        # The ffmpeg plugin reads its own packets, not a CompressedImage.
+        other = 'Run the decoder of its encoder, or publish FFMPEGPacket. ' if transport == 'ffmpeg' else ''
+        return BadInput(
+            'unknown compression', f'{transport}, format {format!r}', other + republish(transport)
+        )
+    kind = next((name for start, name in _PICTURES.items() if data.startswith(start)), 'neither JPEG nor PNG')
+    return BadInput(
+        'unknown compression',
+        f'{len(data)} bytes, {kind}, format {format!r}',
+        'Publish JPEG or PNG (of image_transport: set its parameter IMAGE_TOPIC.compressed.format to jpeg)',
+    )
 
 
 def encode_compressed(rgb, header, quality=85):
@@ -58,7 +109,7 @@ def encode_compressed(rgb, header, quality=85):
     )
 
 
-def _png_size(data):
+def _png_size(data: bytes) -> tuple[int, int]:
     """(width, height) from the first chunk of a PNG file. Raises BadInput unless its chunks follow each other
     to the end: the decoder takes memory for a chunk's length, not for what is there."""
     at, name = len(_PNG), b''
@@ -70,11 +121,12 @@ def _png_size(data):
             raise _broken('a PNG that does not begin with its size, once')
         at += 12 + length
         if name == b'IEND' and at <= len(data):
-            return struct.unpack_from('>II', data, len(_PNG) + 8)
+            width, height = struct.unpack_from('>II', data, len(_PNG) + 8)
+            return width, height
     raise _broken(f'a PNG of over {MAX_SEGMENTS} chunks')
 
 
-def _jpeg_size(data):
+def _jpeg_size(data: bytes) -> tuple[int, int]:
     """(width, height) from the frame header of a JPEG file. Raises BadInput if it has none, no end, or more
     scans than an encoder makes."""
     at = len(_JPEG_BEGIN)
@@ -99,9 +151,9 @@ def _jpeg_size(data):
     return width, height
 
 
-def _truncated(seen):
+def _truncated(seen: str) -> BadInput:
     return BadInput('truncated data', seen, 'Look for a lossy link in between')
 
 
-def _broken(seen):
+def _broken(seen: str) -> BadInput:
     return BadInput('broken picture', seen, 'No encoder writes this: look for another publisher on the topic')

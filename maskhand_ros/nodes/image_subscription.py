@@ -19,6 +19,7 @@ from rclpy.qos import (
 
 from maskhand_ros.nodes.compatibility import subscription_callback
 from maskhand_ros.nodes.messages import stamp_to_ns
+from maskhand_ros.nodes.transports import TYPES, republish
 
 _RELIABILITY = {'reliable': ReliabilityPolicy.RELIABLE, 'best_effort': ReliabilityPolicy.BEST_EFFORT}
 
@@ -71,7 +72,12 @@ class AutoQosSubscription:
         for info in self._publishers():
             compatible, reason = qos_check_compatible(info.qos_profile, self._qos(self.reliability))
             if not self._is_ours(info):
-                remedy = 'set `compressed` as it sends, or remap `image`'
+                transport = TYPES.get(info.topic_type)
+                remedy = (
+                    republish(transport, self.topic)
+                    if transport
+                    else 'set `compressed` as it sends, or remap `image`'
+                )
                 lines.append(f'{info.node_name} sends {info.topic_type}, not {self._type_name}; {remedy}')
             elif compatible == QoSCompatibility.ERROR:
                 offered = info.qos_profile.reliability.name.lower()

@@ -9,26 +9,13 @@ from __future__ import annotations
 
 import array
 
-import cv2
 import numpy as np
 from sensor_msgs.msg import Image
 
 from maskhand_ros.errors import BadInput
+from maskhand_ros.nodes.encodings import ENCODINGS, Bytes, Encoding, Plane, to_8_bit
 from maskhand_ros.options import default
 from maskhand_ros.perception.frame_checks import MAX_SIDE
-
-ENCODINGS = {
-    'rgb8': (3, None),
-    'bgr8': (3, cv2.COLOR_BGR2RGB),
-    'rgba8': (4, cv2.COLOR_RGBA2RGB),
-    'bgra8': (4, cv2.COLOR_BGRA2RGB),
-    'mono8': (1, cv2.COLOR_GRAY2RGB),
-    'yuv422_yuy2': (2, cv2.COLOR_YUV2RGB_YUY2),
-    'yuyv': (2, cv2.COLOR_YUV2RGB_YUY2),
-    'yuv422': (2, cv2.COLOR_YUV2RGB_UYVY),
-    'uyvy': (2, cv2.COLOR_YUV2RGB_UYVY),
-}
-"""Encoding -> (bytes per pixel, OpenCV conversion to RGB). ROS calls UYVY `yuv422`."""
 
 DEPTH_ENCODINGS = {'16UC1': (np.uint16, 0.001), 'mono16': (np.uint16, 0.001), '32FC1': (np.float32, 1.0)}
 """Encoding -> (type, metres per unit), REP-118."""
@@ -37,29 +24,29 @@ MAX_PIXELS = default('max_image_pixels')
 """Default limit on the size of a picture (4096 x 4096)."""
 
 
-def decode_image(msg, max_pixels=MAX_PIXELS):
-    """sensor_msgs/Image to RGB (H, W, 3) uint8. Raises BadInput. An `rgb8` picture without padding is not
+def decode_image(msg: Image, max_pixels: int = MAX_PIXELS) -> Bytes:
+    """sensor_msgs/Image to RGB (H, W, 3) uint8. Raises BadInput. An `rgb8` image without padding is not
     copied."""
     if msg.encoding not in ENCODINGS:
-        hint = (
-            'Debayer it first (image_proc)'
-            if msg.encoding.startswith('bayer')
-            else f'Set the camera driver to one of: {", ".join(ENCODINGS)}'
-        )
-        raise BadInput('unknown encoding', repr(msg.encoding), hint)
-    bytes_per_pixel, conversion = ENCODINGS[msg.encoding]
-    rows = _rows(msg, bytes_per_pixel, max_pixels)
-    if bytes_per_pixel == 2 and msg.width % 2:
         raise BadInput(
-            'wrong size',
-            f'width {msg.width} is odd in {msg.encoding}',
-            'Two pixels share their colour: use an even width',
+            'unknown encoding',
+            repr(msg.encoding),
+            'This is depth: remap image to the topic of the colour image'
+            if msg.encoding in DEPTH_ENCODINGS
+            else 'Set the camera driver to rgb8, bgr8, mono8, yuyv or another of docs/encodings.md',
         )
-    picture = rows.reshape(msg.height, msg.width, bytes_per_pixel)
-    return picture if conversion is None else cv2.cvtColor(picture, conversion)
+    encoding = ENCODINGS[msg.encoding]
+    check_size(msg.width, msg.height, max_pixels)
+    check_layout(encoding, msg.encoding, msg.width, msg.height)
+    planes = _planes(msg, encoding.bytes_per_pixel, encoding.planes)
+    if encoding.bits != 8:
+        planes[0] = to_8_bit(_samples(planes[0], np.uint16, msg.is_bigendian), encoding.bits)
+    shape = (msg.height, msg.width, encoding.samples) if encoding.samples > 1 else (msg.height, msg.width)
+    planes[0] = planes[0].reshape(shape)
+    return encoding.to_rgb(planes)
 
 
-def decode_depth(msg, max_pixels=MAX_PIXELS):
+def decode_depth(msg: Image, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """A depth sensor_msgs/Image (REP-118) to metres (H, W) float32, NaN where unknown. Raises BadInput."""
     if msg.encoding not in DEPTH_ENCODINGS:
         raise BadInput(
@@ -68,27 +55,36 @@ def decode_depth(msg, max_pixels=MAX_PIXELS):
             f'Publish depth as one of: {", ".join(DEPTH_ENCODINGS)}',
         )
     kind, unit = DEPTH_ENCODINGS[msg.encoding]
-    rows = _rows(msg, np.dtype(kind).itemsize, max_pixels)
-    order = '>' if msg.is_bigendian else '<'
-    readings = np.ascontiguousarray(rows).view(np.dtype(kind).newbyteorder(order))
+    check_size(msg.width, msg.height, max_pixels)
+    rows = _planes(msg, np.dtype(kind).itemsize, (Plane(),))[0]
     with np.errstate(invalid='ignore'):  # a NaN may be a signalling one
-        metres = readings.astype(np.float32) * np.float32(unit)
+        metres = _samples(rows, kind, msg.is_bigendian).astype(np.float32) * np.float32(unit)
     metres[~(np.isfinite(metres) & (metres > 0))] = np.nan
     return metres
 
 
-def _rows(msg, bytes_per_pixel, max_pixels):
-    """The pixel bytes of an Image (H, W * bytes_per_pixel) uint8, a view where rows are not padded. Raises
+def _samples(rows: Bytes, kind: type, is_bigendian: int) -> np.ndarray:
+    """Rows of bytes as rows of numbers in the byte order of this machine; not copied where it is theirs."""
+    stored = np.dtype(kind).newbyteorder('>' if is_bigendian else '<')
+    return rows.view(stored).astype(kind, copy=False)
+
+
+def _planes(msg: Image, bytes_per_pixel: int, planes: tuple[Plane, ...]) -> list[Bytes]:
+    """The bytes of each plane of an Image (rows, bytes of a row), views where rows are not padded. Raises
     BadInput."""
-    check_size(msg.width, msg.height, max_pixels)
     row = msg.width * bytes_per_pixel
-    if msg.step < row:
+    if msg.step < row or any((msg.step * plane.share).denominator > 1 for plane in planes):
         raise BadInput(
             'wrong step',
             f'step {msg.step} for rows of {row} bytes ({msg.width} px {msg.encoding})',
-            'The camera driver must set step to the bytes of a row',
+            'The camera driver must set step to the bytes of a row, of the first plane where there are many',
         )
-    needed = msg.step * (msg.height - 1) + row
+    begin, places = 0, []
+    for plane in planes:
+        rows, step, length = msg.height // plane.down, int(msg.step * plane.share), int(row * plane.share)
+        places.append((begin, rows, step, length))
+        needed = begin + step * (rows - 1) + length
+        begin += step * rows
     if len(msg.data) < needed:
         raise BadInput(
             'truncated data',
@@ -96,12 +92,30 @@ def _rows(msg, bytes_per_pixel, max_pixels):
             'The camera driver must send whole pictures; look for a lossy bridge in between',
         )
     flat = np.frombuffer(msg.data, np.uint8, count=needed)
-    if msg.step == row:
-        return flat.reshape(msg.height, row)
-    return np.lib.stride_tricks.as_strided(flat, (msg.height, row), (msg.step, 1), writeable=False).copy()
+    return [_rows(flat[begin:], *place) for begin, *place in places]
 
 
-def check_size(width, height, max_pixels):
+def _rows(flat: Bytes, rows: int, step: int, length: int) -> Bytes:
+    """(rows, length) bytes that begin `step` apart in `flat`, copied unless they follow each other."""
+    if step == length:
+        return flat[: rows * length].reshape(rows, length)
+    return np.lib.stride_tricks.as_strided(flat, (rows, length), (step, 1), writeable=False).copy()
+
+
+def check_layout(encoding: Encoding, name: str, width: int, height: int) -> None:
+    """Raises BadInput for a size that an image of this encoding cannot have."""
+    for side, size, even in (('width', width, encoding.even[0]), ('height', height, encoding.even[1])):
+        if even and size % 2:
+            raise BadInput(
+                'wrong size', f'{side} {size} is odd in {name}', 'Pixels share their colour: use an even one'
+            )
+        if size < encoding.least:
+            raise BadInput(
+                'wrong size', f'{side} {size} in {name}', f'Use at least {encoding.least}: a mosaic has 2 x 2'
+            )
+
+
+def check_size(width: int, height: int, max_pixels: int) -> None:
     """Raises BadInput for an empty picture or one above the limit."""
     if width == 0 or height == 0:
         raise BadInput(

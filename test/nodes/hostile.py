@@ -22,6 +22,21 @@ SIDES = (4096, 20_000, 32_768, 65_535, 2**31 - 1, 2**31, 2**32 - 1)
 TEXTS = ('', 'camera', 'x' * 5000, 'ü\n\x1b[31m', '%s{}', '../../etc')
 NUMBERS = (0.0, 1.0, -1.0, np.nan, np.inf, -np.inf, 1e300, -1e300, 1e-300, 5e-324, 0.5, 20.0, 320.0)
 MODELS = ('plumb_bob', 'plumb_bob', 'rational_polynomial', 'equidistant', '', 'x' * 5000)
+ROWS = {'nv12': 1.5, 'nv21': 1.5, 'i420': 1.5, 'nv24': 3}
+"""Encoding of several planes -> all their bytes over those of the first."""
+
+FORMATS = (
+    *('jpeg', 'png', 'rgb8; jpeg compressed bgr8', 'rgb8; jpeg compressed rgb8', 'mono16; png compressed '),
+    *('16UC1; png compressed ', 'bayer_rggb8; png compressed ', 'bayer_grbg16; png compressed mono16'),
+    *(
+        'nv12; png compressed ',
+        '16UC1; compressedDepth png',
+        'h264',
+        ';;',
+        'bayer_rggb8;',
+        '; compressed rgb',
+    ),
+)
 BATCH = 10
 """Messages of one seed of Hypothesis: a draw for every field would take ten times as long."""
 
@@ -72,13 +87,13 @@ def _number(rng):
 
 def image(rng, encodings):
     """sensor_msgs/Image. `encodings` {name: bytes per pixel}: those that would be good."""
-    wrong = ('bayer_rggb8', 'RGB8', 'rgb8 ', '8UC3', '', 'x' * 5000, '\x1b[31m')
+    wrong = ('bayer_rggb12', 'RGB8', 'rgb8 ', '8UC2', '', 'x' * 5000, '\x1b[31m')
     encoding = rng.choice((*encodings, rng.choice(wrong)))
     width, height = _side(rng), _side(rng)
     row = width * encodings.get(encoding, 3)
     step = rng.choice((row, row, row, row + 1, row + 7, row - 1, 0, 2**32 - 1))
     step = min(max(step, 0), 2**32 - 1)
-    size = step * height
+    size = int(step * height * ROWS.get(encoding, 1))
     size = rng.choice((size, size, size, size + 9, size - 1, size - step + row, size // 2, 0))
     size = min(max(size, 0), len(BYTES))
     return Image(
@@ -133,7 +148,9 @@ def compressed(rng):
                 data + data[at:] * (value % 40),
             )
         )
-    return CompressedImage(header=header(rng), format=rng.choice(TEXTS), data=array.array('B', data))
+    return CompressedImage(
+        header=header(rng), format=rng.choice((*TEXTS, *FORMATS)), data=array.array('B', data)
+    )
 
 
 def camera_info(rng, width=WIDTH, height=HEIGHT):

@@ -62,7 +62,7 @@ def values(diagnostics, part):
 @pytest.mark.parametrize(
     'wrong, reason',
     [
-        ({'encoding': 'bayer_rggb8'}, 'unknown encoding'),
+        ({'encoding': '8UC2'}, 'unknown encoding'),
         ({'data': array.array('B', bytes(10))}, 'truncated data'),
         ({'width': 0}, 'zero size'),
         ({'step': 7}, 'wrong step'),

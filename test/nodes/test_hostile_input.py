@@ -39,14 +39,19 @@ from maskhand_ros.options import OPTIONS
 from maskhand_ros.perception.types import Frame
 from maskhand_ros.srv import SelectOperator
 
-COUNTS = {'image': 6000, 'compressed': 5000, 'camera info': 5000, 'depth': 3000, 'parameter': 3000}
+COUNTS = {'image': 8000, 'compressed': 5000, 'camera info': 5000, 'depth': 3000, 'parameter': 3000}
 """Generated messages."""
 
 LIMIT = 2048
 """Pixels of the largest picture accepted here."""
 
-COLOURS = {'rgb8': 3, 'bgr8': 3, 'rgba8': 4, 'bgra8': 4, 'mono8': 1, 'yuyv': 2, 'yuv422_yuy2': 2}
-COLOURS |= {'uyvy': 2, 'yuv422': 2}
+BAYER = [f'bayer_{pattern}' for pattern in ('rggb', 'bggr', 'gbrg', 'grbg')]
+WIDE, BOTH = ('yuyv', 'yuv422_yuy2', 'uyvy', 'yuv422'), ('nv12', 'nv21', 'i420')
+COLOURS = {'rgb8': 3, 'bgr8': 3, 'rgba8': 4, 'bgra8': 4, 'mono8': 1, '8UC1': 1, '8UC3': 3, '8UC4': 4}
+COLOURS |= {'rgb16': 6, 'bgr16': 6, 'rgba16': 8, 'bgra16': 8, 'mono16': 2, '16UC1': 2, '16UC3': 6, '16UC4': 8}
+COLOURS |= {f'{name}{bits}': bits // 8 for name in BAYER for bits in (8, 16)}
+COLOURS |= dict.fromkeys(WIDE, 2) | dict.fromkeys((*BOTH, 'nv24'), 1)
+"""Encoding -> bytes per pixel of the first plane."""
 DEPTHS = {'16UC1': 2, 'mono16': 2, '32FC1': 4}
 REASONS = {
     *('unknown encoding', 'unknown depth encoding', 'unknown compression', 'broken picture', 'too large'),
@@ -75,28 +80,38 @@ def refusal(decode, *args):
 def is_whole(msg, bytes_per_pixel):
     """Whether a raw picture is within the limit and all there."""
     row = msg.width * bytes_per_pixel
+    padding_of_last = (msg.step - row) * {'i420': 0.5, 'nv24': 2}.get(msg.encoding, 1)
     return (
         0 < msg.width * msg.height <= LIMIT
         and msg.step >= row
-        and msg.step * (msg.height - 1) + row <= len(msg.data)
+        and not (msg.encoding == 'i420' and msg.step % 2)
+        and msg.step * msg.height * hostile.ROWS.get(msg.encoding, 1) - padding_of_last <= len(msg.data)
     )
 
 
+def has_size(msg):
+    """Whether an image of this width and height can have this encoding."""
+    odd_width, odd_height = msg.width % 2, msg.height % 2
+    small = msg.encoding.startswith('bayer') and min(msg.width, msg.height) < 3
+    return not (small or odd_width and msg.encoding in WIDE + BOTH or odd_height and msg.encoding in BOTH)
+
+
 def test_images():
-    seen = set()
+    seen, read = set(), set()
 
     def check(msg):
         size = COLOURS.get(msg.encoding)
-        good = size is not None and is_whole(msg, size) and not (size == 2 and msg.width % 2)
+        good = size is not None and is_whole(msg, size) and has_size(msg)
         reason, picture = refusal(decode_image, msg, LIMIT)
         assert (reason is None) == good
         if good:
+            read.add(msg.encoding)
             assert picture.shape == (msg.height, msg.width, 3) and picture.dtype == np.uint8
         seen.add(reason)
 
     hostile.check_each(partial(hostile.image, encodings=COLOURS), COUNTS['image'], check)
     reasons = {'unknown encoding', 'zero size', 'wrong size', 'too large', 'wrong step', 'truncated data'}
-    assert seen == {None, *reasons}
+    assert seen == {None, *reasons} and read == COLOURS.keys()
 
 
 def test_compressed_images(monkeypatch):
@@ -111,9 +126,9 @@ def test_compressed_images(monkeypatch):
         decoded.clear()
         reason, picture = refusal(decode_compressed, msg, LIMIT)
         for each in decoded:
-            assert each is None or each.size <= 3 * LIMIT
+            assert each is None or each.nbytes <= 6 * LIMIT  # 16-bit RGB
         if reason is None:
-            assert picture.shape == decoded[0].shape and picture.dtype == np.uint8
+            assert picture.shape == (*decoded[0].shape[:2], 3) and picture.dtype == np.uint8
         data = msg.data.tobytes()
         assert reason is not None or data.startswith((b'\x89PNG', b'\xff\xd8'))
         seen.add(reason)
@@ -272,10 +287,12 @@ jpeg = cv2.imencode('.jpg', picture)[1].tobytes()
 progressive = cv2.imencode('.jpg', np.zeros((4000, 4000), np.uint8), [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1]
 progressive = progressive.tobytes()
 frame = jpeg.index(b'\\xff\\xc0')
+deep = cv2.imencode('.png', picture.astype(np.uint16))[1].tobytes()
 big = jpeg[: frame + 5] + struct.pack('>HH', 20_000, 20_000) + jpeg[frame + 9 :]
 hidden = big[:2] + b'\\xff\\x01' + big[frame : frame + 19] + big[2:frame] + big[frame + 19 :]
 files = [
     png[:16] + struct.pack('>II', 20_000, 20_000) + png[24:],
+    deep[:16] + struct.pack('>II', 20_000, 20_000) + deep[24:],
     png[:33] + struct.pack('>I', 0x7FFFFFFF) + b'tEXtabc' + png[33:],
     png[:33] + struct.pack('>I', 0x7FFFFFFF) + b'IDATabc',
     big,
@@ -285,7 +302,9 @@ files = [
 for kind in ('.bmp', '.tiff', '.webp', '.ppm', '.jp2'):
     files.append(cv2.imencode(kind, picture)[1].tobytes())
 cases = [(decode_compressed, CompressedImage(data=array.array('B', file))) for file in files]
-for decode, encoding, size in ((decode_image, 'rgb8', 3), (decode_depth, '32FC1', 4)):
+kinds = [(decode_image, 'rgb8', 3), (decode_image, 'rgba16', 8), (decode_image, 'bayer_rggb16', 2)]
+kinds += [(decode_image, name, 1) for name in ('nv12', 'nv24', 'i420')] + [(decode_depth, '32FC1', 4)]
+for decode, encoding, size in kinds:
     few = array.array('B', bytes(1000))
     for side in (20_000, 4096):
         cases.append((decode, Image(width=side, height=side, encoding=encoding, step=side * size, data=few)))
