@@ -22,6 +22,7 @@ from maskhand_ros.perception.gates import PlausibleHand
 from maskhand_ros.perception.operator import Operator
 from maskhand_ros.perception.placement import Placement
 from maskhand_ros.perception.reconstructor import Reconstructor
+from maskhand_ros.perception.side import SideComparison
 from maskhand_ros.perception.skinning import skin
 from maskhand_ros.perception.tracker import Tracker
 from maskhand_ros.perception.types import Frame
@@ -68,17 +69,17 @@ class HandPipeline:
             required_files=REQUIRED_FILES,
         )
         self._cues = CueNetwork(folder / 'landmarks.onnx', self.device)
+        self._place = Placement(self.hand_model, at_landmarks, config.hand_length)
+        plausible = PlausibleHand(self.hand_model)
         self._tracker = Tracker(
             PalmDetector(folder / 'palm_detector.onnx', config.detection_threshold, self.device),
             self._cues,
+            SideComparison(self._reconstruct, self._place, plausible),
             config.max_hands,
             config.presence_threshold,
             config.detect_interval,
         )
-        self._continuity = Continuity(
-            self._tracker, PlausibleHand(self.hand_model), config.smoothing, config.predict
-        )
-        self._place = Placement(self.hand_model, at_landmarks, config.hand_length)
+        self._continuity = Continuity(self._tracker, plausible, config.smoothing, config.predict)
         self._operator = Operator(config.operator_choice, config.operator_timeout)
         description = self._reconstruct.description
         self.model_name = f'{description["name"]} {description["version"]}'

@@ -88,14 +88,10 @@ class Reconstructor:
         self.inputs = self._context.inputs
         """Names of the cues that the model reads."""
 
-    def __call__(self, cues):
+    def __call__(self, cues: dict[str, np.ndarray]) -> HandPrediction:
         """HandPrediction of N crops, given their cues (the dict of `CueNetwork`)."""
-        inputs = {name: np.ascontiguousarray(cues[name], np.float32) for name in self.inputs}
-        context = self._context.run(inputs)
-        prediction = self._decode(context, self.iterations, 0.0)
-        # The spread of draws counts as it was calibrated, whatever the hypotheses are asked to be.
-        spread = [self._decode(context, DRAWING_STEPS, 1.0) for _ in range(self.calibration.samples)]
-        self._calibrate(prediction, spread, cues)
+        context = self._context_of(cues)
+        prediction = self._estimate(context, cues)
         if self.hypotheses:
             steps = max(self.iterations, DRAWING_STEPS)
             drawn = [
@@ -104,6 +100,20 @@ class Reconstructor:
             for hypothesis in drawn:
                 hypothesis.keypoint_stddev = self.calibration.stddev(hypothesis.keypoint_stddev)
             prediction.hypotheses = _ranked(drawn)
+        return prediction
+
+    def estimate(self, cues: dict[str, np.ndarray]) -> HandPrediction:
+        """HandPrediction of N crops as of a call, without hypotheses."""
+        return self._estimate(self._context_of(cues), cues)
+
+    def _context_of(self, cues: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return self._context.run({name: np.ascontiguousarray(cues[name], np.float32) for name in self.inputs})
+
+    def _estimate(self, context: dict[str, np.ndarray], cues: dict[str, np.ndarray]) -> HandPrediction:
+        prediction = self._decode(context, self.iterations, 0.0)
+        # The spread of draws counts as it was calibrated, whatever the hypotheses are asked to be.
+        spread = [self._decode(context, DRAWING_STEPS, 1.0) for _ in range(self.calibration.samples)]
+        self._calibrate(prediction, spread, cues)
         return prediction
 
     def _calibrate(self, prediction, spread, cues):

@@ -32,11 +32,15 @@ class View:
     keypoints_px: np.ndarray
     """(21, 2) landmarks in the picture."""
     right_probability: float
-    """That the hand is a right one, from this crop alone."""
+    """That the hand is a right one, by what was seen in this frame alone."""
     side_probability: float = 0.5
-    """That `side` is right, over the frames of the track."""
+    """That `side` is the hand's, over the frames of the track, 0.5 to 1; 0.5: undecided."""
     learned_length: float | None = None
     """Metres from wrist to middle fingertip, once the track knows."""
+
+    def probability_of(self, side: Handedness) -> float:
+        """That the hand is of this side, by what was seen in this frame alone."""
+        return self.right_probability if side == RIGHT else 1 - self.right_probability
 
     @property
     def presence(self):
@@ -85,11 +89,16 @@ class Track:
             self.roi = roi
         return self.roi
 
+    def probability_of(self, side: Handedness) -> float:
+        """That the hand is of this side, over the frames. Between 1 - _SIDE_SWITCH and 0.5 the track may
+        still have it."""
+        return self.right_probability if side == RIGHT else 1 - self.right_probability
+
     def forget_places(self):
         """Where it was in space counts no longer; that it is this hand does."""
         self.filter, self.jump, self.forecast = HandFilter(), JumpGate(), Forecast()
 
-    def update(self, view, stamp):
+    def update(self, view: View, stamp: float) -> None:
         """Takes in a new view at `stamp` seconds; the side changes only when the evidence has clearly turned,
         and the longer a hand is known the more of it that takes."""
         memory = _SIDE_MEMORY[self.age > _SETTLED]

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from maskhand_ros.geometry import Camera
+from maskhand_ros.perception.association import covers, distance, is_known, likeness
 from maskhand_ros.perception.crop import crop_hand, crop_to_camera, roi_from_keypoints
+from maskhand_ros.perception.cues import CueNetwork
+from maskhand_ros.perception.detector import PalmDetector
+from maskhand_ros.perception.side import SURE, SideComparison
 from maskhand_ros.perception.track import Track, View
-from maskhand_ros.perception.types import Frame
+from maskhand_ros.perception.types import Frame, HandRoi
 from maskhand_ros.skeleton import LEFT, RIGHT
 
 ZOOMS = (1.0, 0.5)
@@ -22,12 +27,6 @@ LOOK_FRAMES = 3
 REMEMBER = 1.5
 """Seconds for which a hand that is not seen keeps its id: it may come out from behind another, or back into
 the picture."""
-_REACH, _SPEED = 1.0, 6.0
-"""How far from where it was last seen a hand may come back, in its own sizes: at once, and more a second."""
-_GROWTH = 1.7
-"""How much larger or smaller it may be then."""
-_SAME_HAND = 0.1
-"""Two sets of landmarks are one hand if they differ by less than this share of the hand's square."""
 
 
 @dataclass
@@ -47,15 +46,16 @@ class Tracker:
 
     def __init__(
         self,
-        detector,
-        cue_network,
-        max_hands=2,
-        presence_threshold=0.5,
-        detect_interval=5,
-    ):
+        detector: PalmDetector,
+        cue_network: CueNetwork,
+        compare_sides: SideComparison,
+        max_hands: int = 2,
+        presence_threshold: float = 0.5,
+        detect_interval: int = 5,
+    ) -> None:
         """`detect_interval`: frames between runs of the detector while some, but fewer than max_hands, are
         followed."""
-        self._detector, self._cues = detector, cue_network
+        self._detector, self._cues, self._compare_sides = detector, cue_network, compare_sides
         self.max_hands, self._threshold, self.detect_interval = max_hands, presence_threshold, detect_interval
         self._warned = False
         self.reset()
@@ -124,10 +124,10 @@ class Tracker:
             if view.presence >= self._threshold
         ]
         # Where two tracks have run into one hand, it is that one's whose side and place it has.
-        looks.sort(key=lambda look: _likeness(*look), reverse=True)
+        looks.sort(key=lambda look: likeness(*look), reverse=True)
         found = []
         for track, view in looks:
-            if not _known(view, [other for _, other in found]):
+            if not is_known(view, [other for _, other in found]):
                 found.append((track, view))
         for track in self.tracks:
             if not any(track is other for other, _ in found):
@@ -149,17 +149,20 @@ class Tracker:
         zooms = ZOOMS if not known and self._blank_frames % self.detect_interval == 0 else ZOOMS[:1]
         views = []
         for zoom in zooms:
-            rois = [roi for roi in self._detector(rgb, zoom) if not any(_covers(view, roi) for view in known)]
+            rois = [roi for roi in self._detector(rgb, zoom) if not any(covers(view, roi) for view in known)]
             views = self.look_at(rgb, camera, rois, known)
             if views:
                 break
         self._blank_frames = 0 if views or known else self._blank_frames + 1
         return views
 
-    def look_at(self, rgb, camera, rois, known=()):
+    def look_at(
+        self, rgb: np.ndarray, camera: Camera, rois: Iterable[HandRoi], known: Sequence[View] = ()
+    ) -> list[View]:
         """Views of the hands at `rois`, best first, each looked at twice: to learn its side and place, then
-        in a crop made for them."""
-        views = []
+        in a crop made for them. The side that a HandRoi has is kept; one that is open and stays in doubt
+        takes a third look and a comparison."""
+        views: list[View] = []
         for roi in rois:
             if len(known) + len(views) == self.max_hands:
                 break
@@ -169,13 +172,36 @@ class Tracker:
             side = roi.side or (RIGHT if first.right_probability > 0.5 else LEFT)
             (view,) = self._look(rgb, camera, [roi_from_keypoints(first.keypoints_px, side)])
             view.right_probability = (first.right_probability + view.right_probability) / 2
-            if view.presence >= self._threshold and not _known(view, [*known, *views]):
-                views.append(view)
+            if not self._is_new_hand(view, [*known, *views]):
+                continue
+            if roi.side is None and view.probability_of(view.side) < SURE:
+                view = self._on_likelier_side(rgb, camera, first, view, [*known, *views])
+            views.append(view)
         return views
 
-    def update(self, followed, fresh, stamp):
-        """Tracks for this frame's views at `stamp` seconds: [(Track, View)], the followed ones and then one
-        for each fresh view.
+    def _on_likelier_side(
+        self, rgb: np.ndarray, camera: Camera, first: View, view: View, others: list[View]
+    ) -> View:
+        """The View of a hand whose side is in doubt, or one of it on the other side if the hand is likelier
+        to be that; `first` was the look that told the hand's place."""
+        opposite = LEFT if view.side == RIGHT else RIGHT
+        (other,) = self._look(rgb, camera, [roi_from_keypoints(first.keypoints_px, opposite)])
+        if not self._is_new_hand(other, others):
+            return view
+        left, right = (other, view) if opposite == LEFT else (view, other)
+        probability = self._compare_sides(left, right, view.right_probability, rgb, camera)
+        likelier = right if probability > 0.5 else left
+        likelier.right_probability = probability
+        return likelier
+
+    def _is_new_hand(self, view: View, others: list[View]) -> bool:
+        return view.presence >= self._threshold and not is_known(view, others)
+
+    def update(
+        self, followed: list[tuple[Track, View]], fresh: list[View], stamp: float
+    ) -> list[tuple[Track, View]]:
+        """Tracks for this frame's views at `stamp` seconds: the followed ones and then one for each fresh
+        view.
 
         A fresh view that can be a hand that was lost goes on with its id.
         """
@@ -183,19 +209,20 @@ class Tracker:
         for view in fresh:
             taken = [track for track, _ in pairs]
             away = [
-                (_distance(track, view, stamp), track.id, track)
+                (distance(track, view, stamp), track.id, track)
                 for track in self.tracks
                 if track.missed and not any(track is other for other in taken)
             ]
-            distance, _, track = min(away, default=(np.inf, 0, None))
-            if distance > 1:
+            apart, _, track = min(away, default=(np.inf, 0, None))
+            if track is None or apart > 1:
                 track = self._new_track(view)
                 self.tracks.append(track)
             pairs.append((track, view))
         for track, view in pairs:
             track.update(view, stamp)
-            right = track.right_probability
-            view.side_probability = right if view.side == RIGHT else 1 - right
+            # A track keeps its side until the evidence has clearly turned, and the frame in which it turns
+            # was reconstructed on the old one: 0.5 says that the side is undecided.
+            view.side_probability = max(0.5, track.probability_of(view.side))
             view.learned_length = track.length.value
         ended = [track for track in self.tracks if track.missed and stamp - track.stamp > REMEMBER]
         self.tracks = [track for track in self.tracks if not any(track is other for other in ended)]
@@ -239,38 +266,3 @@ class Tracker:
                 )
             )
         return views
-
-
-def _likeness(track, view):
-    """How well a View fits the Track that it was looked for with: the probability of its side, less how far
-    it has moved in hand sizes."""
-    right = view.right_probability
-    moved = np.linalg.norm(track.keypoints_px - view.keypoints_px, axis=1).mean() / max(view.size_px, 1.0)
-    return (right if track.side == RIGHT else 1 - right) - moved
-
-
-def _distance(track, view, stamp):
-    """How far a View is from a Track that was lost, over what it can have moved by `stamp`; infinite if it
-    cannot be that hand."""
-    size = max(float(np.ptp(track.keypoints_px, axis=0).max()), 1.0)
-    growth = view.size_px / size
-    if view.side != track.side or not 1 / _GROWTH < growth < _GROWTH:
-        return np.inf
-    moved = np.linalg.norm(track.keypoints_px.mean(0) - view.keypoints_px.mean(0)) / size
-    return moved / (_REACH + _SPEED * (stamp - track.stamp))
-
-
-def _known(view, others):
-    """Whether `view` shows the hand of one of the `others`."""
-    return any(_near(other.keypoints_px, view) for other in others)
-
-
-def _near(keypoints_px, view):
-    size = 2 * max(view.size_px, 1.0)
-    return np.linalg.norm(keypoints_px - view.keypoints_px, axis=1).mean() < _SAME_HAND * size
-
-
-def _covers(view, roi):
-    """Whether a detection lies on the hand of `view`: not worth a look."""
-    own = roi_from_keypoints(view.keypoints_px, view.side)
-    return np.linalg.norm(own.center_px - roi.center_px) < 0.25 * min(own.size_px, roi.size_px)
