@@ -10,18 +10,18 @@
 #   make figures EVAL=FOLDER SHARDS=FOLDER   the evaluations behind the tables in README, model card and docs; docs/training.md
 #   make audit                    known vulnerabilities and licences of what it runs on; needs the network
 #   make lint clean
-# Options: ROS_DISTRO=kilted|jazzy  PYTHON=python3.12  TORCH='torch==2.13.0'
+# Options: ROS_DISTRO=jazzy|kilted  PYTHON=python3.12  TORCH='torch==2.13.0'
 # TORCH is what pip installs for the tests. From PyPI that brings gigabytes of CUDA; the CPU build does as well:
 #   make test TORCH='torch==2.13.0 --index-url URL'     URL: pytorch.org, "Get started", Compute Platform CPU
 
-DISTROS := kilted jazzy
+DISTROS := jazzy kilted
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
-ROS_DISTRO ?= kilted
+ROS_DISTRO ?= jazzy
 ifeq ($(filter $(ROS_DISTRO),$(DISTROS)),)
   ifeq ($(origin ROS_DISTRO),environment)
     # A sourced ROS 2 for which there are no wheels: the environments made here are independent of it.
-    ROS_DISTRO := kilted
+    ROS_DISTRO := jazzy
   else
     $(error ROS_DISTRO=$(ROS_DISTRO) has no wheels: use one of $(DISTROS))
   endif
@@ -52,6 +52,8 @@ pip = $(1)/bin/python -m pip --disable-pip-version-check install --progress-bar 
 DEMO_EXTRAS := cpu,demo,video
 # What pip would bring with the package and its extras cpu, demo and test: colcon installs no dependencies.
 COLCON_NEEDS := colcon-common-extensions opencv-python-headless onnxruntime rosbags mcap av pytest hypothesis scipy pyyaml
+# Ubuntu 24.04, on which Jazzy runs, has NumPy 1.26; the other distribution is tested with NumPy 2.
+NUMPY_jazzy := 'numpy==1.26.*' 'opencv-python-headless<4.12'
 TEST_EXTRAS := cpu,demo,video,train,test
 # $(call install,VENV,extras): this package, built against the wheels that the environment already holds
 install = PATH="$(abspath $(1))/bin:$$PATH" $(call pip,$(1),--no-build-isolation '.[$(2)]')
@@ -67,7 +69,7 @@ test: $(TEST_VENV)/.installed-$(ROS_DISTRO)
 
 # What needs torch is skipped; ARGS goes to pytest. tf2_msgs is not among the wheels.
 colcon: $(COLCON_VENV)/.wheels-$(ROS_DISTRO)
-	@$(call pip,$(COLCON_VENV),$(COLCON_NEEDS))
+	@$(call pip,$(COLCON_VENV),$(COLCON_NEEDS) $(NUMPY_$(ROS_DISTRO)))
 	@mkdir -p $(COLCON_VENV)/ws && cd $(COLCON_VENV)/ws && unset PYTHONSAFEPATH && \
 	export AMENT_PREFIX_PATH='$(abspath $(COLCON_VENV))' CMAKE_PREFIX_PATH='$(abspath $(COLCON_VENV))' \
 	  PATH="$(abspath $(COLCON_VENV))/bin:$$PATH" PYTEST_ADDOPTS="$(ARGS)" && \

