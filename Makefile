@@ -88,7 +88,7 @@ four-cameras: $(TEST_VENV)/.installed-$(ROS_DISTRO)
 	@cd $(TEST_VENV) && PYTHONSAFEPATH= bin/python '$(CURDIR)/test/nodes/four_cameras.py'
 
 check-paper: $(TEST_VENV)/.installed-$(ROS_DISTRO)
-	@cd $(TEST_VENV) && bin/python -m maskhand_ros.training.check_paper
+	@cd $(TEST_VENV) && bin/python -m maskhand_ros.tools.check_paper
 
 # Each command writes its figures to FIGURES; make_numbers.py copies them into docs/figures.json and the tables.
 FIGURES := $(TEST_VENV)/figures

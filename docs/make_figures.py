@@ -80,7 +80,7 @@ def point(xy):
 
 def clip_overlays():
     """Yields each frame of the bundled clip with the pipeline's hands drawn into it."""
-    from maskhand_ros.commands.clip import read_clip
+    from maskhand_ros.clip import read_clip
     from maskhand_ros.perception.pipeline import HandPipeline, PipelineConfig
     from maskhand_ros.perception.types import Frame
 

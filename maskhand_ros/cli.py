@@ -19,30 +19,30 @@ COMMANDS = {
     'video': ('a video to an overlay video and JSON lines', 'maskhand_ros.commands.video'),
     'replay': ('a recorded bag through hand_node, nothing dropped', 'maskhand_ros.nodes.replay'),
     'bench': ('time of every stage on this machine', 'maskhand_ros.commands.bench'),
-    'evaluate': ('errors against labelled pictures', 'maskhand_ros.training.evaluate'),
+    'evaluate': ('errors against labelled pictures', 'maskhand_ros.evaluation.evaluate'),
     'evaluate-video': (
         'the pipeline on rendered sequences with truth',
-        'maskhand_ros.training.evaluate_video',
+        'maskhand_ros.evaluation.evaluate_video',
     ),
     'evaluate-stereo': (
         'the two views of a calibrated pair of videos against each other',
-        'maskhand_ros.training.evaluate_stereo',
+        'maskhand_ros.evaluation.evaluate_stereo',
     ),
-    'benchmark': ('a public benchmark with its own metrics', 'maskhand_ros.training.benchmark'),
+    'benchmark': ('a public benchmark with its own metrics', 'maskhand_ros.evaluation.benchmark'),
     'train': ('make data, train, measure: `maskhand train --help`', None),
     'export': ('trained checkpoints to ONNX', 'maskhand_ros.model.export'),
     'convert-mano': ("a user's own MANO_RIGHT.pkl to npz", 'maskhand_ros.commands.convert_mano'),
 }
 
 TRAIN_COMMANDS = {
-    'data': ('render synthetic hands into shards', 'maskhand_ros.training.data.shards'),
+    'data': ('render synthetic hands into shards', 'maskhand_ros.data_engine.shards'),
     'images': (
         'crops of renders or of a public data set into shards, for `paper`',
-        'maskhand_ros.training.data.image_shards',
+        'maskhand_ros.data_engine.image_shards',
     ),
     'index': (
         'a public data set to an index for `maskhand evaluate`',
-        'maskhand_ros.training.datasets.index',
+        'maskhand_ros.evaluation.datasets.index',
     ),
     'tokenizer': ('train the pose tokenizer', 'maskhand_ros.training.train_tokenizer'),
     'model': ('train the masked transformer', 'maskhand_ros.training.train_maskhand'),
@@ -126,8 +126,7 @@ def _run(entry, program, words):
 
 def _user_errors():
     """Errors whose message is meant for the user; read late, so that `--help` imports nothing."""
-    from maskhand_ros.errors import CommandError
-    from maskhand_ros.perception.errors import ModelError
+    from maskhand_ros.errors import CommandError, ModelError
 
     return CommandError, ModelError, OSError
 

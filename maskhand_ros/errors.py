@@ -13,6 +13,14 @@ class CommandError(Exception):
         super().__init__(f'{what}. Fix: {fix}')
 
 
+class ModelError(RuntimeError):
+    """Models that cannot run as asked: `what` is wrong, and the `fix` to type or to do."""
+
+    def __init__(self, what: str, fix: str) -> None:
+        super().__init__(f'{what}. Fix: {fix}')
+        self.what, self.fix = what, fix
+
+
 class BadInput(ValueError):
     """A message that cannot be used: `reason` (a short key, counted in diagnostics), what was seen, and the
     `remedy`."""

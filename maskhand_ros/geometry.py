@@ -143,6 +143,12 @@ def procrustes_align(source, target):
     return scale[..., None, None] * centred @ (u * sign[..., None, :]) @ vt + middle
 
 
+def kabsch(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """The rotation R (3, 3) for which source (N, 3) @ R is nearest to target (N, 3) (Kabsch 1976)."""
+    u, _, vt = np.linalg.svd(source.T @ target)
+    return (u * [1, 1, np.sign(np.linalg.det(u @ vt))]) @ vt
+
+
 def project(points, K):
     """Points (..., 3) in a camera frame to pixels (..., 2) through the pinhole matrix K (3, 3)."""
     points = np.asarray(points)

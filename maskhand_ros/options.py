@@ -1,6 +1,6 @@
 """Options of the pipeline and of hand_node, each declared once: name, type, range, unit, default, meaning.
 
-The node's parameters (nodes/parameters.py), the command line (commands/common.py) and PipelineConfig
+The node's parameters (nodes/parameters.py), the command line (cli_arguments.py) and PipelineConfig
 (perception/config.py) are made from OPTIONS. config/hand.yaml lists the same names and defaults; a test holds
 the two equal.
 """

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from maskhand_ros import cli
-from maskhand_ros.commands.clip import CLIP, read_clip
+from maskhand_ros.clip import CLIP, read_clip
+from maskhand_ros.evaluation import evaluate, labels
 from maskhand_ros.geometry import project
 from maskhand_ros.skeleton import LEFT
-from maskhand_ros.training import evaluate, labels
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 

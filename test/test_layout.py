@@ -13,40 +13,60 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / 'maskhand_ros'
 NAME = PACKAGE.name
 MANIFEST = ElementTree.parse(ROOT / 'package.xml')
-ROS = {
-    'rclpy',
-    'tf2_msgs',
-    'sensor_msgs',
-    'geometry_msgs',
-    'std_msgs',
-    'visualization_msgs',
-    'diagnostic_msgs',
-    'lifecycle_msgs',
-    'builtin_interfaces',
-    'ament_index_python',
-    f'{NAME}.nodes',
-    f'{NAME}.msg',
-    f'{NAME}.srv',
+RESTRICTED = {
+    **dict.fromkeys(
+        (
+            'rclpy',
+            'tf2_msgs',
+            'sensor_msgs',
+            'geometry_msgs',
+            'std_msgs',
+            'visualization_msgs',
+            'diagnostic_msgs',
+            'lifecycle_msgs',
+            'builtin_interfaces',
+            'ament_index_python',
+            f'{NAME}.msg',
+            f'{NAME}.srv',
+        ),
+        'ros',
+    ),
+    **dict.fromkeys(('torch', 'lightning_fabric', 'vector_quantize_pytorch', 'safetensors'), 'torch'),
+    'onnxruntime': 'onnxruntime',
 }
-TORCH = {'torch', f'{NAME}.hand_model.torch_hand', f'{NAME}.model', f'{NAME}.training'}
+"""Foreign package: its name in ALLOWED. Any other package may be imported everywhere."""
 
-# what a module is (first match) -> what it must not import, not even inside a function
-FORBIDDEN = (
-    (
-        ('skeleton.py', 'geometry.py', 'option.py', 'options.py'),
-        ROS | TORCH | {'onnxruntime', f'{NAME}.hand_model', f'{NAME}.perception'},
-    ),
-    (('perception/',), ROS | TORCH | {f'{NAME}.commands', f'{NAME}.cli'}),
-    (('nodes/',), TORCH),
-    # training half: a command that bakes needs the packages that it bakes from
-    (
-        ('hand_model/torch_', 'hand_model/bake_'),
-        ROS | {f'{NAME}.perception', f'{NAME}.model', f'{NAME}.training'},
-    ),
-    (('hand_model/',), ROS | TORCH | {f'{NAME}.perception'}),
-    (('model/',), ROS | {f'{NAME}.training'}),
-    (('training/',), ROS),
-)
+LIBRARY = {'base', 'hand_model', 'perception'}
+ALLOWED = {
+    # at the root; a module there without a row of its own is 'base' and imports 'base' alone
+    '__init__': {'base', 'perception'},
+    'camera_arguments': {'base', 'cli_arguments'},
+    'cli_arguments': {'base', 'perception'},
+    'clip': {'base', 'perception'},
+    # run time
+    'hand_model.torch_hand': {'base', 'hand_model', 'torch'},
+    'hand_model': {'base'},
+    'perception': {'base', 'hand_model', 'onnxruntime'},
+    'nodes': LIBRARY | {'cli_arguments', 'camera_arguments', 'clip', 'ros'},
+    'commands': LIBRARY | {'cli_arguments', 'camera_arguments', 'clip', 'nodes'},
+    # data, training, evaluation
+    'model.config': {'base'},
+    'model': {'base', 'perception', 'model.config', 'torch'},
+    'evaluation.metrics': {'base'},
+    'evaluation.datasets': {'base', 'hand_model', 'cli_arguments', 'evaluation.metrics'},
+    'data_engine': LIBRARY | {'cli_arguments', 'evaluation.datasets', 'model.config', 'torch'},
+    'evaluation': LIBRARY | {'cli_arguments', 'evaluation.datasets', 'evaluation.metrics', 'data_engine'},
+    'training': LIBRARY
+    | {'cli_arguments', 'hand_model.torch_hand', 'model', 'model.config', 'torch'}
+    | {'data_engine', 'evaluation'},
+    'tools': LIBRARY | {'cli_arguments', 'model', 'model.config', 'torch'},
+}
+"""Package or module of ours: what it may import besides itself, inside functions too.
+
+A module belongs to the first row that names it or a package around it. Nothing imports `cli`; `cli` names
+the modules of its commands in a table and imports none of them.
+"""
+
 HUMBLE_PYTHON = 3, 10
 NEWER_MODULES = {
     'tomllib',
@@ -93,8 +113,14 @@ WITHOUT_KEY = {'av', 'mcap', 'onnxruntime', 'rosbags'}
 MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob('*.py'))
 
 
+def is_ours(name):
+    """Return whether `name` is a module or package of this project."""
+    path = PACKAGE.parent / name.replace('.', '/')
+    return name.split('.')[0] == NAME and (path.with_suffix('.py').is_file() or path.is_dir())
+
+
 def imports(module):
-    """Return (absolute name, line) of all that a module imports; `from a import b` gives a and a.b."""
+    """Return [(absolute name, line)] of what a module imports: modules, or the names in them."""
     found = []
     for node in ast.walk(ast.parse((PACKAGE / module).read_text())):
         if isinstance(node, ast.Import):
@@ -103,7 +129,7 @@ def imports(module):
             folder = [NAME, *Path(module).parts[:-1]]
             base = '.'.join(folder[: len(folder) + 1 - node.level]) if node.level else ''
             base = '.'.join(filter(None, (base, node.module)))
-            found += [(base, node.lineno)] + [(f'{base}.{alias.name}', node.lineno) for alias in node.names]
+            found += [(f'{base}.{alias.name}', node.lineno) for alias in node.names]
     return found
 
 
@@ -116,13 +142,52 @@ def hits(module, names):
     ]
 
 
-@pytest.mark.parametrize('rooms, forbidden', FORBIDDEN, ids=[rule[0][0] for rule in FORBIDDEN])
-def test_rooms_import_only_what_they_may(rooms, forbidden):
-    def rule_of(module):
-        return next((rule[0] for rule in FORBIDDEN if module.startswith(rule[0])), None)
+def row_of(name):
+    """Return the row of ALLOWED, or the value of RESTRICTED, that an imported name falls under; None for a
+    foreign package that is not restricted."""
+    for package, group in RESTRICTED.items():
+        if name == package or name.startswith(f'{package}.'):
+            return group
+    if name.split('.')[0] != NAME:
+        return None
+    module = (name if is_ours(name) else name.rpartition('.')[0]).removeprefix(NAME).strip('.') or '__init__'
+    row = next((row for row in ALLOWED if module == row or module.startswith(f'{row}.')), None)
+    return row or (module if (PACKAGE / module).is_dir() or module == 'cli' else 'base')
 
-    wrong = [hit for module in MODULES if rule_of(module) == rooms for hit in hits(module, forbidden)]
+
+def name_of(module):
+    """Return 'maskhand_ros.hand_model.numpy_hand' for 'hand_model/numpy_hand.py'."""
+    return (
+        f'{NAME}.{module}'.removesuffix('.py')
+        .removesuffix('.__init__')
+        .removesuffix('/__init__')
+        .replace('/', '.')
+    )
+
+
+def test_packages_import_only_what_the_table_allows():
+    wrong = []
+    for module in MODULES:
+        row = row_of(name_of(module))
+        for name, line in imports(module):
+            if row_of(name) not in {None, row, *ALLOWED.get(row, {'base'})}:
+                wrong.append(f'{module}:{line} imports {name}; {row} may import {ALLOWED.get(row, "base")}')
     assert not wrong, '\n'.join(wrong)
+
+
+def test_evaluation_runs_without_torch():
+    """No module that evaluation imports, directly or through others, imports torch."""
+    waiting = [module for module in MODULES if module.startswith('evaluation/')]
+    loaded = set()
+    while waiting:
+        module = waiting.pop()
+        loaded.add(module)
+        names = [name for name, _ in imports(module)]
+        assert 'torch' not in map(row_of, names), f'{module} imports torch'
+        paths = {name.removeprefix(f'{NAME}.').replace('.', '/') for name in names if name.startswith(NAME)}
+        files = {f'{path}.py' for path in paths} | {f'{path.rpartition("/")[0]}.py' for path in paths}
+        waiting += sorted(files & set(MODULES) - loaded - set(waiting))
+    assert 'data_engine/poses.py' in loaded
 
 
 def test_a_forbidden_import_would_be_seen():
@@ -155,8 +220,8 @@ def test_humble_can_run_it():
 def test_what_is_imported_at_run_time_is_declared():
     """In package.xml, for rosdep; what has no key there is named in the README. Imports of training are
     extras of pip."""
-    modules = [m for m in MODULES if not m.startswith(('training/', 'model/')) and '/torch_' not in m]
-    modules = [m for m in modules if '/bake_' not in m]
+    offline = 'data_engine/', 'training/', 'evaluation/', 'tools/', 'model/', 'hand_model/torch_'
+    modules = [m for m in MODULES if not m.startswith(offline)]
     trees = [PACKAGE / module for module in modules] + list((ROOT / 'launch').glob('*.py'))
     used = set()
     for path in trees:

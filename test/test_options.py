@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maskhand_ros import cli
-from maskhand_ros.commands.clip import CLIP
+from maskhand_ros.clip import CLIP
+from maskhand_ros.errors import ModelError
 from maskhand_ros.option import OptionError
 from maskhand_ros.options import OPTIONS
 from maskhand_ros.perception import pipeline
 from maskhand_ros.perception.config import PipelineConfig
-from maskhand_ros.perception.errors import ModelError
 
 RANGES = {
     'max_hands': (int, 1, 8, 'hands'),

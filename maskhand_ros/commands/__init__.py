@@ -1,1 +1,1 @@
-"""The commands of `maskhand` that are neither training nor ROS: modules with add_arguments and run."""
+"""Commands of `maskhand` that need neither torch nor ROS: modules with add_arguments and run."""

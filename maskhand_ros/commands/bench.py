@@ -19,8 +19,8 @@ import time
 
 import numpy as np
 
-from maskhand_ros.commands import arguments, common
-from maskhand_ros.commands.clip import clip_frames, read_clip
+from maskhand_ros import cli_arguments, files
+from maskhand_ros.clip import clip_frames, read_clip
 from maskhand_ros.errors import CommandError
 from maskhand_ros.option import short
 from maskhand_ros.options import default
@@ -39,7 +39,7 @@ def add_arguments(parser):
     )
     parser.add_argument(
         '--frames',
-        type=arguments.whole(1, 1_000_000, 'frames'),
+        type=cli_arguments.whole(1, 1_000_000, 'frames'),
         default=300,
         help='frames to measure (default 300)',
     )
@@ -48,7 +48,7 @@ def add_arguments(parser):
     ros.add_argument('--ros', action='store_true', help='through a graph of three processes')
     ros.add_argument(
         '--rate',
-        type=arguments.number(0.1, 1000, 'Hz'),
+        type=cli_arguments.number(0.1, 1000, 'Hz'),
         default=30.0,
         help='of the camera in Hz (default 30)',
     )
@@ -63,7 +63,7 @@ def add_arguments(parser):
         'hand_node alone, as with hand.launch.py and a camera of your own; `default`, nobody '
         '(default %(default)s)',
     )
-    arguments.add_pipeline_arguments(parser)
+    cli_arguments.add_pipeline_arguments(parser)
 
 
 def run(args):
@@ -78,7 +78,7 @@ def run(args):
         return
     clip = read_clip()
     started = time.perf_counter()
-    pipeline = arguments.build_pipeline(args)
+    pipeline = cli_arguments.build_pipeline(args)
     pipeline.warm_up()
     start_up = time.perf_counter() - started
     frames = clip_frames(clip, width, height, args.hands)
@@ -138,7 +138,7 @@ def table(report):
 def _tell(report, as_table, path):
     print(as_table(report))
     if path:
-        common.write_json(path, report)
+        files.write_json(path, report)
 
 
 def size(text: str) -> tuple[int, int]:

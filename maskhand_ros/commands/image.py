@@ -21,16 +21,17 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 
-from maskhand_ros.commands import arguments, camera_arguments, common, hand_json
-from maskhand_ros.commands.progress import progress, say
+from maskhand_ros import camera_arguments, cli_arguments, files
+from maskhand_ros.commands import hand_json
 from maskhand_ros.errors import CommandError
 from maskhand_ros.perception.overlay import draw_hands
 from maskhand_ros.perception.pipeline import HandPipeline
 from maskhand_ros.perception.types import Frame
+from maskhand_ros.progress import progress, say
 from maskhand_ros.skeleton import RIGHT
 
 INDEX = 'index.json'
-_TRIED_SUFFIXES = (*common.PICTURE_SUFFIXES, '.heic', '.heif', '.avif', '.gif')
+_TRIED_SUFFIXES = (*files.PICTURE_SUFFIXES, '.heic', '.heif', '.avif', '.gif')
 """Of the files in a folder that are taken for pictures: what cannot be decoded is to be reported, not passed
 over."""
 _LONGEST_NAME = 200
@@ -64,8 +65,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     camera_arguments.add_camera_arguments(parser)
     camera_arguments.add_mirror_argument(parser)
-    arguments.add_pipeline_arguments(parser)
-    arguments.add_hypothesis_arguments(parser)
+    cli_arguments.add_pipeline_arguments(parser)
+    cli_arguments.add_hypothesis_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -73,11 +74,11 @@ def run(args: argparse.Namespace) -> int:
     results = list(_inputs(args.inputs))
     if all(result.status == FAILED for result in results):
         return _report_problems(results)
-    folder = common.output_folder(args.out)
+    folder = files.output_folder(args.out)
     if (folder / INDEX).exists():
         say(f'{folder}/ has results of an earlier run: same names are overwritten, {INDEX} is written anew')
-    pipeline = arguments.build_pipeline(
-        args, **arguments.hypothesis_options(args), mirrored_input=args.mirrored
+    pipeline = cli_arguments.build_pipeline(
+        args, **cli_arguments.hypothesis_options(args), mirrored_input=args.mirrored
     )
     names = result_names([result.image for result in results])
     _write_index(folder, results)
@@ -105,7 +106,7 @@ def _inputs(inputs: list[str]) -> Iterator[Result]:
             inside = sorted(p for p in path.iterdir() if p.suffix.lower() in _TRIED_SUFFIXES)
             yield from (Result(str(p)) for p in inside)
             if not inside:
-                fix = f'name a folder with {common.PICTURE_SUFFIXES}; folders inside it are not read'
+                fix = f'name a folder with {files.PICTURE_SUFFIXES}; folders inside it are not read'
                 yield _failed(name, CommandError(f'no pictures in {path}', fix))
         elif os.path.lexists(path):
             yield Result(name)
@@ -139,20 +140,20 @@ def result_names(paths: list[str]) -> list[str]:
 def _process(result: Result, target: pathlib.Path, pipeline: HandPipeline, args: argparse.Namespace) -> None:
     """Fills in a Result; `target` is the path of its files without their endings."""
     try:
-        rgb = common.read_picture(result.image)
+        rgb = files.read_picture(result.image)
         camera = camera_arguments.camera_from(args, rgb.shape[1], rgb.shape[0])
     except CommandError as error:
-        result.status = SKIPPED if isinstance(error, common.MetadataFileError) else FAILED
+        result.status = SKIPPED if isinstance(error, files.MetadataFileError) else FAILED
         result.reason = str(error)
         return
     pipeline.reset()
     hands = pipeline.process(Frame(rgb=rgb, camera=camera))
     model = pipeline.hand_model
     overlay, report = f'{target.name}_overlay.png', f'{target.name}.json'
-    common.write_picture(
+    files.write_picture(
         target.with_name(overlay), draw_hands(rgb, hands, camera, model.faces, mirrored=args.mirrored)
     )
-    common.write_json(
+    files.write_json(
         target.with_name(report),
         {
             'image': result.image,
@@ -164,14 +165,14 @@ def _process(result: Result, target: pathlib.Path, pipeline: HandPipeline, args:
     for mesh, hand in zip(meshes, hands, strict=True):
         faces = model.faces if hand.side == RIGHT else model.faces_left
         comment = f'{pipeline.model_name}, wrist frame, metres'
-        common.write_ply(target.with_name(mesh), hand.vertices, faces, comment)
+        files.write_ply(target.with_name(mesh), hand.vertices, faces, comment)
     result.status, result.hands = DONE, len(hands)
     result.json, result.overlay, result.meshes = report, overlay, meshes
 
 
 def _write_index(folder: pathlib.Path, results: list[Result]) -> None:
     counts = Counter(result.status for result in results)
-    common.write_json(
+    files.write_json(
         folder / INDEX,
         {
             **{status: counts[status] for status in (DONE, FAILED, SKIPPED, PENDING)},

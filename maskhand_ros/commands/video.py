@@ -13,10 +13,11 @@ import json
 import pathlib
 import time
 
-from maskhand_ros.commands import arguments, camera_arguments, common, hand_json
-from maskhand_ros.commands.progress import progress, say
+from maskhand_ros import camera_arguments, cli_arguments, files
+from maskhand_ros.commands import hand_json
 from maskhand_ros.perception.overlay import draw_hands
 from maskhand_ros.perception.types import Frame
+from maskhand_ros.progress import progress, say
 from maskhand_ros.video_reader import VideoReader
 from maskhand_ros.video_writer import VideoWriter
 
@@ -29,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         '--max-frames',
-        type=arguments.whole(0),
+        type=cli_arguments.whole(0),
         default=0,
         metavar='N',
         help='stop after N frames (default 0: all)',
@@ -39,25 +40,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     camera_arguments.add_camera_arguments(parser)
     camera_arguments.add_mirror_argument(parser)
-    arguments.add_pipeline_arguments(parser)
-    arguments.add_hypothesis_arguments(parser)
+    cli_arguments.add_pipeline_arguments(parser)
+    cli_arguments.add_hypothesis_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> None:
     """Reads the video frame by frame and writes what was found."""
-    pipeline = arguments.build_pipeline(
-        args, **arguments.hypothesis_options(args), mirrored_input=args.mirrored
+    pipeline = cli_arguments.build_pipeline(
+        args, **cli_arguments.hypothesis_options(args), mirrored_input=args.mirrored
     )
     started, with_hands, number = time.monotonic(), 0, 0
     with contextlib.ExitStack() as stack:
         video = stack.enter_context(VideoReader(args.input))
         camera = camera_arguments.camera_from(args, video.width, video.height)
-        folder, stem = common.output_folder(args.out), pathlib.Path(args.input).stem
+        folder, stem = files.output_folder(args.out), pathlib.Path(args.input).stem
         target = folder / f'{stem}_overlay.mp4'
         writer = stack.enter_context(VideoWriter(target, video.width, video.height, video.rate))
         lines = stack.enter_context(open(folder / f'{stem}.jsonl', 'w'))
         header = hand_json.header(pipeline, video.width, video.height, camera)
-        common.write_json(folder / f'{stem}.json', {'video': str(args.input), 'header': header})
+        files.write_json(folder / f'{stem}.json', {'video': str(args.input), 'header': header})
         total = min(video.frame_count or args.max_frames, args.max_frames or video.frame_count or 0) or None
         frames = itertools.islice(video, args.max_frames or None)
         for number, (rgb, stamp_ns) in enumerate(progress(frames, total, 'frames'), 1):

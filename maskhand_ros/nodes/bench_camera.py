@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from maskhand_ros.commands.clip import CLIP, clip_frames, read_clip
+from maskhand_ros.clip import CLIP, clip_frames, read_clip
 from maskhand_ros.nodes.clip_player import ClipPlayer, main
 
 PICTURES = 60

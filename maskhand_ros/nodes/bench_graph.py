@@ -14,7 +14,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
-from maskhand_ros.commands.arguments import pipeline_options
+from maskhand_ros.cli_arguments import pipeline_options
 from maskhand_ros.msg import HandArray
 from maskhand_ros.nodes import processes
 from maskhand_ros.nodes.messages import stamp_to_ns

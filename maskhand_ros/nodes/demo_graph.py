@@ -10,8 +10,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from maskhand_ros.commands.arguments import number, whole
-from maskhand_ros.commands.common import output_folder
+from maskhand_ros.cli_arguments import number, whole
+from maskhand_ros.files import output_folder
 from maskhand_ros.nodes import processes
 from maskhand_ros.nodes.demo_report import report
 from maskhand_ros.options import OPTIONS

@@ -19,6 +19,7 @@ from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import TransitionCallbackReturn
 
+from maskhand_ros.errors import ModelError
 from maskhand_ros.nodes import parameters
 from maskhand_ros.nodes.diagnostics import Diagnostics
 from maskhand_ros.nodes.inputs import Inputs
@@ -28,7 +29,6 @@ from maskhand_ros.nodes.parameters import CheckedParameters
 from maskhand_ros.nodes.worker import Worker
 from maskhand_ros.option import OptionError
 from maskhand_ros.perception.config import PipelineConfig
-from maskhand_ros.perception.errors import ModelError
 from maskhand_ros.perception.pipeline import HandPipeline
 from maskhand_ros.srv import SelectOperator
 

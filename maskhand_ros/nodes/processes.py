@@ -14,8 +14,8 @@ from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rclpy.node import Node
 
+from maskhand_ros.errors import ModelError
 from maskhand_ros.nodes.shared_files import profile_variable, share_path
-from maskhand_ros.perception.errors import ModelError
 
 CONFIGURE_SECONDS = 120
 

@@ -19,7 +19,7 @@ from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, RegionOfInterest
 from tf2_msgs.msg import TFMessage
 
-from maskhand_ros.commands.camera_arguments import (
+from maskhand_ros.camera_arguments import (
     Calibration,
     add_camera_arguments,
     calibration_from,

@@ -14,12 +14,11 @@ from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 from tf2_msgs.msg import TFMessage
 
-from maskhand_ros.errors import CommandError
+from maskhand_ros.errors import CommandError, ModelError
 from maskhand_ros.msg import HandArray
 from maskhand_ros.nodes.hand_node import HandNode
 from maskhand_ros.nodes.outputs import LATCHED
 from maskhand_ros.option import OptionError
-from maskhand_ros.perception.errors import ModelError
 
 PATIENCE = 60.0
 """Seconds in which hand_node must have taken a message."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import rclpy
 from sensor_msgs.msg import CompressedImage, Image
 
-from maskhand_ros.errors import BadInput
+from maskhand_ros.errors import BadInput, ModelError
 from maskhand_ros.nodes.by_stamp import BACKWARDS_NS
 from maskhand_ros.nodes.compressed import decode_compressed
 from maskhand_ros.nodes.images import decode_image
@@ -24,7 +24,6 @@ from maskhand_ros.nodes.messages import is_finite, stamp_to_ns
 from maskhand_ros.nodes.turn import Turn
 from maskhand_ros.perception import gates
 from maskhand_ros.perception.budget import Budget, savings
-from maskhand_ros.perception.errors import ModelError
 from maskhand_ros.perception.pipeline import Look
 from maskhand_ros.perception.tracker import REMEMBER
 from maskhand_ros.perception.types import Frame

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .errors import ModelError
+from maskhand_ros.errors import ModelError
 
 CONFIDENCE_BELOW = 0.02
 """Metres of mean keypoint error, from the wrist, below which a hand counts as good."""

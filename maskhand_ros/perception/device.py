@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import onnxruntime
 
-from maskhand_ros.perception.errors import ModelError
+from maskhand_ros.errors import ModelError
 
 PROVIDERS = {
     'cpu': ['CPUExecutionProvider'],

@@ -9,6 +9,7 @@ from hashlib import sha256
 
 import numpy as np
 
+from maskhand_ros.errors import ModelError
 from maskhand_ros.geometry import CROP_SIZE, Camera
 from maskhand_ros.hand_model.numpy_hand import HandModel
 from maskhand_ros.perception.budget import reduced, savings
@@ -17,7 +18,6 @@ from maskhand_ros.perception.continuity import Continuity
 from maskhand_ros.perception.cues import CueNetwork
 from maskhand_ros.perception.detector import PalmDetector
 from maskhand_ros.perception.device import Device, together
-from maskhand_ros.perception.errors import ModelError
 from maskhand_ros.perception.gates import PlausibleHand
 from maskhand_ros.perception.operator import Operator
 from maskhand_ros.perception.placement import Placement

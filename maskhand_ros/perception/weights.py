@@ -8,7 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from maskhand_ros.perception.errors import ModelError
+from maskhand_ros.errors import ModelError
 
 SHIPPED = Path(__file__).resolve().parents[1] / 'weights'
 

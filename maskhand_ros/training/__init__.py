@@ -1,2 +1,1 @@
-"""Data engine, training loops, conversion and evaluation: needs the extra `train`, never imported at run
-time."""
+"""Training of the networks: loops, objectives, augmentation and calibration. Needs the extra `train`."""

@@ -24,19 +24,19 @@ from pathlib import Path
 import numpy as np
 from lightning_fabric import Fabric
 
+from maskhand_ros.cli_arguments import whole
+from maskhand_ros.data_engine.shard_store import ShardStore
 from maskhand_ros.errors import CommandError
+from maskhand_ros.evaluation.uncertainty_report import interval
 
-from ..commands.arguments import whole
 from ..hand_model.numpy_hand import HandModel
 from ..hand_model.torch_hand import TorchHand
 from ..model.tokenizer import Tokenizer
 from .draws import DRAWS, deviations_of, scores_of_draws
 from .loop import add_loop_arguments, start_processes
-from .shard_store import ShardStore
 from .sources import CueSource
 from .train_maskhand import DEFAULTS, add_model_arguments, configuration, fit, measure, new_model
 from .train_tokenizer import load_tokenizer
-from .uncertainty_report import interval
 
 VARIANTS: dict[str, dict] = {
     'full': {},

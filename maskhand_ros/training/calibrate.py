@@ -18,12 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..commands.arguments import whole
-from ..hand_model.numpy_hand import HandModel
-from ..perception.calibration import CONFIDENCE_BELOW, Calibration, confidence_features
-from ..perception.device import Device
-from ..perception.reconstructor import Reconstructor
-from .uncertainty import (
+from maskhand_ros.cli_arguments import whole
+from maskhand_ros.evaluation.uncertainty import (
     Z68,
     Z95,
     axes_stddev,
@@ -33,7 +29,12 @@ from .uncertainty import (
     spearman,
     within_keypoint_spearman,
 )
-from .uncertainty_predictions import Predictions, collect
+from maskhand_ros.evaluation.uncertainty_predictions import Predictions, collect
+
+from ..hand_model.numpy_hand import HandModel
+from ..perception.calibration import CONFIDENCE_BELOW, Calibration, confidence_features
+from ..perception.device import Device
+from ..perception.reconstructor import Reconstructor
 
 WORTH = 0.02
 """Nats per axis that samples must gain over the variance head to become the default: they cost a decoding of

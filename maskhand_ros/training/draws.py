@@ -9,11 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from maskhand_ros.evaluation.uncertainty import axes_stddev, best_of, hand_energy_score
+
 from ..hand_model.torch_hand import TorchHand
 from ..model.maskhand import MaskHand, keypoints_of
 from .calibrate import fit_factors
 from .sources import Batch
-from .uncertainty import axes_stddev, best_of, hand_energy_score
 
 DRAWS = 8
 

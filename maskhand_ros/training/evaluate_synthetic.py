@@ -18,15 +18,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..commands.arguments import whole
+from maskhand_ros.cli_arguments import whole
+from maskhand_ros.evaluation.uncertainty_predictions import Predictions, collect, shard_batches
+from maskhand_ros.evaluation.uncertainty_report import report_on
+
 from ..hand_model.numpy_hand import HandModel
 from ..hand_model.torch_hand import TorchHand
 from ..model.rotation import matrix_to_rotation_6d
 from ..perception.device import Device
 from ..perception.reconstructor import Reconstructor
 from .train_tokenizer import load_tokenizer, round_trip
-from .uncertainty_predictions import Predictions, collect, shard_batches
-from .uncertainty_report import report_on
 
 TOKENIZER_POSES = 2000
 """Poses of each split that go through the tokenizer and back."""
@@ -122,7 +123,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         args.json.write_text(json.dumps(results, indent=2) + '\n')
     if args.sheet:
-        from .sheets_synthetic import write_synthetic_sheets
+        from maskhand_ros.evaluation.sheets_synthetic import write_synthetic_sheets
 
         write_synthetic_sheets(args.sheet, reconstructor, args.sheet_hands)
     return 0

@@ -16,7 +16,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
-from ..commands.arguments import number, whole
+from maskhand_ros.cli_arguments import number, whole
 
 CHECKPOINT = 'checkpoint.pt'
 SAVE_EVERY = 60.0

@@ -9,14 +9,15 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
+from maskhand_ros.data_engine.image_store import ImageShards
+from maskhand_ros.data_engine.shard_store import ShardStore
+
 from ..hand_model.numpy_hand import HandModel
 from ..hand_model.torch_hand import TorchHand
 from ..model.maskhand import MaskHand
 from .cue_augmentation import augment
-from .image_store import ImageShards
 from .loop import TrainingRun
 from .picture_augmentation import augment_pictures
-from .shard_store import ShardStore
 
 Batch = tuple[dict[str, Tensor], dict[str, Tensor]]
 """Cues and truth."""

@@ -21,9 +21,9 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
+from maskhand_ros.cli_arguments import whole
 from maskhand_ros.errors import CommandError
 
-from ..commands.arguments import whole
 from ..hand_model.numpy_hand import HandModel
 from ..hand_model.torch_hand import TorchHand
 from ..model.config import MaskHandConfig, TokenizerConfig, paper_config

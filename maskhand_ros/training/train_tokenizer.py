@@ -19,7 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..commands.arguments import whole
+from maskhand_ros.cli_arguments import whole
+
 from ..hand_model.numpy_hand import HandModel, HandOutput
 from ..hand_model.torch_hand import TorchHand
 from ..model.config import MaskHandConfig, TokenizerConfig, paper_config
@@ -68,11 +69,11 @@ def pose_pool(path: Path, count: int, sample: Callable[[int], np.ndarray]) -> Te
 def _sampler(args: argparse.Namespace, hand: HandModel, split: str, seed: int) -> Callable[[int], np.ndarray]:
     """What gives n poses (n, 15, 3, 3): the shards in --data, else the pose sampler."""
     if args.data:
-        from .image_store import ImageShards
+        from maskhand_ros.data_engine.image_store import ImageShards
 
         return ImageShards(args.data, split, hand.name).poses
 
-    from .data.poses import sample_poses
+    from maskhand_ros.data_engine.poses import sample_poses
 
     return lambda count: sample_poses(hand, count, np.random.default_rng(seed))
 

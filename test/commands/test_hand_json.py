@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from maskhand_ros.clip import read_clip
 from maskhand_ros.commands import hand_json
-from maskhand_ros.commands.clip import read_clip
-from maskhand_ros.commands.json_text import to_json
 from maskhand_ros.geometry import Camera
+from maskhand_ros.json_text import to_json
 from maskhand_ros.perception.pipeline import HandPipeline, PipelineConfig
 from maskhand_ros.perception.types import Frame, ScaleSource, TrackState
 from maskhand_ros.skeleton import Handedness

@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 import pytest
 
-from maskhand_ros import cli
-from maskhand_ros.commands import common, image
-from maskhand_ros.commands.clip import read_clip
-from maskhand_ros.commands.undecodable import explain, is_cut_off_jpeg
+from maskhand_ros import cli, files
+from maskhand_ros.clip import read_clip
+from maskhand_ros.commands import image
 from maskhand_ros.errors import CommandError
 from maskhand_ros.geometry import project, quaternion_to_matrix
+from maskhand_ros.undecodable import explain, is_cut_off_jpeg
 
 APPLE_DOUBLE = bytes.fromhex('0005160700020000') + b'Mac OS X        ' + bytes(200)
 HEIC = bytes.fromhex('00000024') + b'ftypheic' + bytes(4) + b'mif1heic' + bytes(200)
@@ -177,8 +177,8 @@ def test_names_of_results_are_unique_and_keep_to_what_file_systems_allow():
 def test_a_failed_write_leaves_the_file_before_and_links_stay_links(tmp_path, monkeypatch):
     path, link = tmp_path / 'a.json', tmp_path / 'link.json'
     link.symlink_to(path)
-    common.write_json(path, {'a': 1})
-    common.write_json(link, {'a': 2})
+    files.write_json(path, {'a': 1})
+    files.write_json(link, {'a': 2})
     assert link.is_symlink() and json.loads(path.read_text()) == {'a': 2}
 
     def full(*_):
@@ -186,7 +186,7 @@ def test_a_failed_write_leaves_the_file_before_and_links_stay_links(tmp_path, mo
 
     monkeypatch.setattr(os, 'replace', full)
     with pytest.raises(CommandError, match='No space left on device.*Fix:'):
-        common.write_json(path, {'a': 3})
+        files.write_json(path, {'a': 3})
     assert json.loads(path.read_text()) == {'a': 2} and len(list(tmp_path.iterdir())) == 2
 
 
@@ -194,7 +194,7 @@ def test_pictures_are_turned_as_their_exif_tag_says(frame, tmp_path):
     entry = (0x112).to_bytes(2, 'little') + b'\3\0\1\0\0\0' + (6).to_bytes(4, 'little')  # orientation 6
     exif = b'Exif\0\0II*\0' + (8).to_bytes(4, 'little') + b'\1\0' + entry + bytes(4)
     (tmp_path / 'a.jpg').write_bytes(jpeg(frame, exif))
-    rgb = common.read_picture(tmp_path / 'a.jpg')
+    rgb = files.read_picture(tmp_path / 'a.jpg')
     turned = np.rot90(frame, -1)[..., ::-1]
     assert rgb.shape == turned.shape and np.abs(rgb.astype(int) - turned).mean() < 4
 
@@ -218,6 +218,6 @@ def test_a_cut_off_jpeg_is_told_whatever_opencv_makes_of_it(frame, share):
 )
 def test_what_is_not_a_picture_is_named(data, says, tmp_path):
     (tmp_path / 'a.jpg').write_bytes(data)
-    with pytest.raises(common.PictureError, match=says):
-        common.read_picture(tmp_path / 'a.jpg')
+    with pytest.raises(files.PictureError, match=says):
+        files.read_picture(tmp_path / 'a.jpg')
     assert explain(data)[1]

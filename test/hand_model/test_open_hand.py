@@ -5,9 +5,9 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from maskhand_ros.geometry import matrix_to_quaternion, matrix_to_rotvec, mirror_rotation, rotvec_to_matrix
-from maskhand_ros.hand_model.bake_open_hand import REST_JOINTS
 from maskhand_ros.hand_model.numpy_hand import OPEN_HAND, HandModel
 from maskhand_ros.skeleton import JOINT_PARENTS, JOINT_TO_KEYPOINT, KEYPOINT_EDGES, KEYPOINT_SETS
+from maskhand_ros.tools.bake_open_hand import REST_JOINTS
 
 B = 6
 

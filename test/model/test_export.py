@@ -7,7 +7,8 @@ import onnx
 import pytest
 import torch
 
-from maskhand_ros.commands.clip import read_clip
+from maskhand_ros.clip import read_clip
+from maskhand_ros.errors import ModelError
 from maskhand_ros.geometry import Camera
 from maskhand_ros.hand_model.numpy_hand import HandModel
 from maskhand_ros.hand_model.torch_hand import TorchHand
@@ -16,7 +17,6 @@ from maskhand_ros.model.export import add_shipped_networks, export_model, mean_o
 from maskhand_ros.model.image_context import load_backbone
 from maskhand_ros.model.maskhand import MaskHand
 from maskhand_ros.model.rotation import rotation_6d_to_matrix, rotvec_to_matrix
-from maskhand_ros.perception.errors import ModelError
 from maskhand_ros.perception.pipeline import HandPipeline, PipelineConfig
 from maskhand_ros.perception.reconstructor import Reconstructor
 from maskhand_ros.perception.types import Frame

@@ -16,6 +16,7 @@ import torch
 
 import maskhand_ros
 from maskhand_ros import cli
+from maskhand_ros.data_engine.shard_store import ShardStore
 from maskhand_ros.errors import CommandError
 from maskhand_ros.geometry import rotvec_to_matrix
 from maskhand_ros.hand_model.numpy_hand import HandModel
@@ -25,11 +26,11 @@ from maskhand_ros.model.export import export_model
 from maskhand_ros.model.maskhand import MaskHand
 from maskhand_ros.model.tokenizer import make_tokenizer
 from maskhand_ros.training.objective import Objective
-from maskhand_ros.training.shard_store import ShardStore
 
 pytest.importorskip('webdataset', reason='needs the extra `train`')
 pytest.importorskip('vector_quantize_pytorch', reason='needs the extra `train`')
-from maskhand_ros.training import ablate, check_paper  # noqa: E402
+from maskhand_ros.tools import check_paper  # noqa: E402
+from maskhand_ros.training import ablate  # noqa: E402
 from maskhand_ros.training.train_maskhand import configuration  # noqa: E402
 
 TOKENIZER = TokenizerConfig('hand', 'ema', 64, codes=64, dimensions=16, width=32)

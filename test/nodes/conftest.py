@@ -6,7 +6,7 @@ import rclpy
 from graph import Graph
 from sensor_msgs.msg import CameraInfo
 
-from maskhand_ros.commands.clip import read_clip
+from maskhand_ros.clip import read_clip
 from maskhand_ros.geometry import matrix_to_rotvec, rotvec_to_matrix, wrist_frame
 from maskhand_ros.hand_model.numpy_hand import HandModel
 from maskhand_ros.perception import types

@@ -12,7 +12,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
-from maskhand_ros.commands.clip import read_clip
+from maskhand_ros.clip import read_clip
 from maskhand_ros.nodes.images import encode_image
 from maskhand_ros.nodes.messages import ns_to_stamp
 

@@ -17,7 +17,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 
-from maskhand_ros.commands.clip import read_clip
+from maskhand_ros.clip import read_clip
 from maskhand_ros.msg import Hand, HandArray
 from maskhand_ros.nodes.compressed import encode_compressed
 from maskhand_ros.nodes.images import encode_image

@@ -2,7 +2,7 @@
 
 import pytest
 
-from maskhand_ros.commands.clip import read_clip
+from maskhand_ros.clip import read_clip
 from maskhand_ros.perception.budget import Budget, reduced, savings
 from maskhand_ros.perception.pipeline import HandPipeline, PipelineConfig
 from maskhand_ros.perception.types import Frame

@@ -11,9 +11,9 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from maskhand_ros.commands.clip import read_clip
+from maskhand_ros.clip import read_clip
+from maskhand_ros.errors import ModelError
 from maskhand_ros.perception.device import Device
-from maskhand_ros.perception.errors import ModelError
 from maskhand_ros.perception.pipeline import HandPipeline, PipelineConfig
 from maskhand_ros.perception.types import Frame
 from maskhand_ros.perception.weights import SHIPPED

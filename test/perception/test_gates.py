@@ -6,7 +6,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from maskhand_ros.commands.clip import read_clip
+from maskhand_ros.clip import read_clip
 from maskhand_ros.geometry import Camera, rotvec_to_matrix
 from maskhand_ros.hand_model.numpy_hand import HandModel
 from maskhand_ros.perception.gates import (

@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
-from maskhand_ros.commands.clip import read_clip
+from maskhand_ros.clip import read_clip
+from maskhand_ros.errors import ModelError
 from maskhand_ros.geometry import Camera, mirror_rotation, rotvec_to_matrix
 from maskhand_ros.perception.crop import crop_hand, crop_to_camera, roi_from_keypoints
-from maskhand_ros.perception.errors import ModelError
 from maskhand_ros.perception.pipeline import HandPipeline, PipelineConfig
 from maskhand_ros.perception.types import SCALE_NONE, TENTATIVE, TRACKED, Frame
 from maskhand_ros.perception.weights import SHIPPED

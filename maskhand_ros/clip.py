@@ -1,0 +1,74 @@
+"""The bundled clip: two rendered hands, with the truth kept beside the video."""
+
+from __future__ import annotations
+
+import itertools
+import pathlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from maskhand_ros.errors import CommandError
+from maskhand_ros.geometry import Camera
+from maskhand_ros.perception.types import Frame
+from maskhand_ros.video_reader import VideoReader
+
+CLIP = pathlib.Path(__file__).resolve().parent / 'data/demo_clip.mp4'
+
+
+@dataclass(frozen=True)
+class Clip:
+    """T frames and what is true in them."""
+
+    path: pathlib.Path
+    rate: float
+    """Frames a second."""
+    K: np.ndarray
+    """(3, 3) camera matrix, no distortion."""
+    keypoints: np.ndarray
+    """(T, 2, 21, 3) metres in the camera frame, set 'mano', left hand first."""
+    visible: np.ndarray
+    """(T, 2) whether the hand is in view."""
+
+    def frames(self) -> Iterator[np.ndarray]:
+        """Yields (H, W, 3) uint8 RGB pictures."""
+        with VideoReader(self.path) as video:
+            for rgb, _ in video:
+                yield rgb
+
+
+def read_clip(path: str | pathlib.Path = CLIP) -> Clip:
+    """The Clip at `path`, whose truth lies beside it as .npz; CommandError where one of them is missing."""
+    path = pathlib.Path(path)
+    truth = path.with_suffix('.npz')
+    for file in (path, truth):
+        if not file.is_file():
+            raise CommandError(f'no file {file}', 'install the package again: the clip is part of it')
+    with np.load(truth, allow_pickle=False) as arrays:
+        K, keypoints, visible = (np.array(arrays[name]) for name in ('K', 'keypoints', 'visible'))
+    with VideoReader(path) as video:
+        return Clip(path, video.rate, K.astype(float), keypoints.astype(float), visible.astype(bool))
+
+
+def clip_frames(clip: Clip, width: int, height: int, hands: int) -> Iterator[Frame]:
+    """Frames of the clip without end, scaled to fit width x height with grey bars; the camera is scaled with
+    them.
+
+    For one hand the left half is painted over. Decoded as they are used, so that they do not count as memory.
+    """
+    stamps = itertools.count(0, int(1e9 / clip.rate))
+    while True:
+        for rgb in clip.frames():
+            scale = min(width / rgb.shape[1], height / rgb.shape[0])
+            inner = round(rgb.shape[1] * scale), round(rgb.shape[0] * scale)
+            left, top = (width - inner[0]) // 2, (height - inner[1]) // 2
+            picture = np.full((height, width, 3), 128, np.uint8)
+            small = cv2.resize(rgb, inner, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+            if hands == 1:
+                small[:, : inner[0] // 2] = 128
+            picture[top : top + inner[1], left : left + inner[0]] = small
+            K = np.diag([scale, scale, 1.0]) @ clip.K
+            K[:2, 2] += left, top
+            yield Frame(rgb=picture, stamp_ns=next(stamps), camera=Camera(K, width, height))

@@ -1,0 +1,147 @@
+"""The triangles of a hand with its forearm: skinning, normals and ambient occlusion, ready to draw."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from scipy import sparse
+
+from maskhand_ros.data_engine.anatomy import Anatomy
+from maskhand_ros.hand_model.numpy_hand import HandModel
+from maskhand_ros.skeleton import KEYPOINT_EDGES
+
+_HAND_FILE = 'open_hand.npz'
+# Radii in metres of the capsules that darken what they face, in the order of KEYPOINT_EDGES.
+_BONE_RADIUS = np.array([0.014, 0.011, 0.010, 0.009] + [0.014, 0.0085, 0.0078, 0.007] * 4, np.float32)
+_STRETCH_FROM = 0.03
+
+
+@dataclass
+class Mesh:
+    """Something to draw, in the camera's frame (metres)."""
+
+    vertices: np.ndarray  # (V, 3)
+    normals: np.ndarray  # (V, 3) unit, outwards
+    texture: np.ndarray  # (V, 3) place in the rest pose, where the skin's texture is looked up
+    marks: np.ndarray  # (V, 3) nail 0..1, palm side 0..1, light that ambient occlusion leaves 0..1
+    faces: np.ndarray  # (F, 3) int32
+    material: dict  # uniforms of the shader
+
+
+def vertex_normals(vertices, faces, incidence):
+    """Unit normals (V, 3) of vertices (V, 3); `incidence` (V, F) sparse says which faces meet at a vertex."""
+    corner = vertices[faces]
+    flat = np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0])
+    normals = incidence @ flat
+    return normals / (np.linalg.norm(normals, axis=1, keepdims=True) + 1e-12)
+
+
+def face_incidence(faces, count):
+    """Sparse (V, F) matrix with a one where a face has the vertex."""
+    columns = np.repeat(np.arange(len(faces)), 3)
+    return sparse.csr_matrix(
+        (np.ones(faces.size, np.float32), (faces.ravel(), columns)), shape=(count, len(faces))
+    )
+
+
+def bone_occlusion(vertices, normals, keypoints):
+    """Light (V,) in 0..1 that a hand's own bones leave to its skin; `keypoints` (21, 3), same frame.
+
+    Each bone is a capsule that hides the part of the sky that it fills, seen from the vertex.
+    """
+    vertices, normals = vertices.astype(np.float32), normals.astype(np.float32)
+    start, end = (keypoints[KEYPOINT_EDGES[:, side]].astype(np.float32) for side in (0, 1))
+    centre = start.mean(0)  # squares of small numbers keep their digits in float32
+    vertices, start, end = vertices - centre, start - centre, end - centre
+    along = end - start
+    length = (along * along).sum(1)
+    reach = vertices @ along.T - (start * along).sum(1)
+    share = np.clip(reach / length, 0, 1)
+    square = (
+        (vertices**2).sum(1)[:, None]
+        - 2 * vertices @ start.T
+        + (start**2).sum(1)
+        - 2 * share * reach
+        + share**2 * length
+    ) + 1e-7
+    facing = normals @ start.T + share * (normals @ along.T) - (normals * vertices).sum(1)[:, None]
+    hidden = np.clip(facing, 0, None) / np.sqrt(square) * np.minimum(_BONE_RADIUS**2 / square, 1)
+    return np.exp(-1.3 * hidden.sum(1))
+
+
+class HandMesh:
+    """Skins the hand and its forearm for many poses at once."""
+
+    def __init__(self, hand, data):
+        """`hand` is a HandModel, `data` the arrays of the npz that also has the forearm."""
+        self.hand = hand
+        self.rest = np.concatenate([data['v_template'], data['forearm_v_template']]).astype(np.float32)
+        self.faces = np.asarray(data['render_f'], np.int32)
+        self.nail = np.asarray(data['nail'], np.float32)
+        self.palm = np.asarray(data['palm'], np.float32)
+        self._incidence = face_incidence(self.faces, len(self.rest))
+        self._shapes = np.concatenate([data['shapedirs'], data['forearm_shapedirs']]).astype(np.float32)
+        # For the eye the skin at the wrist follows the forearm too; no keypoint hangs on it.
+        self._weights = np.concatenate([data['hand_forearm_weights'], data['forearm_weights']]).astype(
+            np.float32
+        )
+        regressor = np.asarray(data['J_regressor'], np.float32)
+        self._joints = regressor @ self.rest[: regressor.shape[1]]
+        self._joint_shapes = np.einsum('jv,vck->jck', regressor, self._shapes[: regressor.shape[1]])
+
+    def pose(self, betas, global_orient, hand_pose, forearm, stretch=1.0):
+        """Skinned vertices (B, V + Vf, 3), keypoints (B, 21, 3), from the wrist, in the frame of
+        global_orient.
+
+        `forearm` (B, 3, 3) turns the forearm about the wrist in model axes; `stretch` lengthens it beyond the
+        wrist.
+        """
+        betas = np.asarray(betas, np.float32)
+        out = self.hand(betas, global_orient, hand_pose, vertices=False)
+        shaped = self.rest + np.einsum('vck,bk->bvc', self._shapes, betas, optimize=True)
+        shaped[..., 0] += (stretch - 1) * np.maximum(shaped[..., 0] - _STRETCH_FROM, 0)
+        rest_joints = self._joints + np.einsum('jck,bk->bjc', self._joint_shapes, betas)
+        turns = np.concatenate([out.joint_rotations, (global_orient @ forearm)[:, None]], 1)
+        joints, rest_joints = (np.concatenate([j, j[:, :1]], 1) for j in (out.joints, rest_joints))
+        shift = joints - np.einsum('bjcd,bjd->bjc', turns, rest_joints)
+        transforms = np.concatenate([turns, shift[..., None]], -1).astype(np.float32).reshape(-1, 17, 12)
+        blend = np.matmul(self._weights, transforms).reshape(len(turns), -1, 3, 4)
+        vertices = (blend[..., :3] @ shaped[..., None])[..., 0] + blend[..., 3]
+        return vertices, np.asarray(out.keypoints)
+
+    def mesh(self, vertices, keypoints, material, left=False):
+        """The Mesh of posed vertices (V + Vf, 3) and keypoints (21, 3); `left` if they have been mirrored.
+
+        Where the material says `sleeve_from` (metres behind the wrist), the skin there is lifted into a
+        sleeve.
+        """
+        normals = vertex_normals(vertices, self.faces, self._incidence)
+        if left:
+            normals = -normals
+        sleeve = material.get('sleeve_from', 9.0)
+        lift = np.clip((self.rest[:, 0] - sleeve) / 0.006, 0, 1)[:, None] * material.get('sleeve_lift', 0.004)
+        light = bone_occlusion(vertices, normals, keypoints)
+        marks = np.stack([self.nail, self.palm, light], 1)
+        return Mesh(vertices + lift * normals, normals, self.rest, marks, self.faces, material)
+
+
+@lru_cache(maxsize=1)
+def open_hand_data():
+    """Arrays of the bundled open hand, those for rendering included."""
+    from importlib.resources import files
+
+    with np.load(files('maskhand_ros.hand_model') / _HAND_FILE, allow_pickle=False) as data:
+        return {name: data[name] for name in data.files}
+
+
+@lru_cache(maxsize=2)
+def anatomy_of(hand: HandModel):
+    """The Anatomy of a HandModel; the thumb's back is where the open hand's thumb nail looks."""
+    data = open_hand_data()
+    rest = data['v_template'].astype(float)
+    faces = np.asarray(data['f'], int)
+    normals = vertex_normals(rest, faces, face_incidence(faces, len(rest)))
+    nail = (data['nail'][: len(rest)] > 0.5) & (data['weights'][:, 15] > 0.3)
+    return Anatomy(hand, normals[nail].mean(0))

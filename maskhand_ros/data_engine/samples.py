@@ -1,0 +1,156 @@
+"""Crops of rendered hands with exact truth, in the frame of the run time's virtual camera."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+
+from maskhand_ros.data_engine import scenes
+from maskhand_ros.data_engine.backdrops import BackdropBank, camera_flaws
+from maskhand_ros.data_engine.meshes import HandMesh, anatomy_of, open_hand_data
+from maskhand_ros.data_engine.poses import sample_angles, sample_betas
+from maskhand_ros.data_engine.renderer import Renderer
+from maskhand_ros.geometry import CROP_SIZE, crop_camera_for
+from maskhand_ros.perception.crop import roi_from_keypoints
+from maskhand_ros.skeleton import RIGHT
+
+# How the crop of a tracked hand strays from the rule around the true keypoints: scale, shift over side, roll
+# in radians.
+_JITTER = {'camera': (0.12, 0.06, 0.17), 'stress': (0.15, 0.08, 0.26)}
+# Chance of a second hand, a thing in the hand, something flat in front, and a hand that leaves the picture.
+_EXTRAS = {'camera': (0.07, 0.08, 0.04, 0.03), 'stress': (0.08, 0.12, 0.35, 0.04)}
+
+# Share of pictures drawn at twice the size and shrunk: it takes twice the time, and the lens blurs most edges
+# anyway.
+_SMOOTH = 0.15
+_FLESH = np.full(21, 0.022)
+_FLESH[[0, 1, 2, 5, 9, 13, 17]] = 0.032
+"""A keypoint this far (m) or more behind the nearest surface is hidden: its own flesh is thinner there."""
+
+
+def jittered_roi(keypoints_px, kind, rng, side=RIGHT):
+    """The HandRoi of a hand that is being tracked, keypoints (21, 2) px: the run time's rule around the true
+    keypoints, and its errors in a sample of `kind`."""
+    scale, shift, roll = _JITTER[kind]
+    roi = roi_from_keypoints(keypoints_px, side)
+    size = roi.size_px * np.exp(np.clip(scale * rng.standard_normal(), -0.35, 0.35))
+    centre = roi.center_px + np.clip(shift * rng.standard_normal(2), -0.18, 0.18) * roi.size_px
+    return replace(roi, center_px=centre, size_px=size, roll=roi.roll + roll * rng.standard_normal())
+
+
+class SampleMaker:
+    """Makes samples; owns a renderer and a bank of backgrounds, so one per process."""
+
+    def __init__(self, hand, backdrops=240, seed=12345):
+        """`hand` is the HandModel of the open hand; the bank depends on `seed` only."""
+        self.hand = hand
+        self.mesh = HandMesh(hand, open_hand_data())
+        self.anatomy = anatomy_of(hand)
+        self.renderer = Renderer(CROP_SIZE, CROP_SIZE)
+        self.bank = BackdropBank(backdrops, seed)
+
+    def make(self, kinds, rng):
+        """Samples of the given kinds (n names, see scenes.KINDS).
+
+        Returns crops (n, 224, 224, 3) uint8 RGB and truth as the shards hold it (see shards.py), all in crop
+        cameras.
+        """
+        n = len(kinds)
+        betas = sample_betas(n, rng)
+        hand_pose = self.anatomy.rotations(sample_angles(self.anatomy, n, rng))
+        orient = np.stack([scenes.sample_orientation(kind, rng) for kind in kinds])
+        vertices, keypoints = self.mesh.pose(
+            betas, orient, hand_pose, scenes.sample_forearm(n, rng), rng.uniform(1.6, 2.6)
+        )
+        crops = np.empty((n, CROP_SIZE, CROP_SIZE, 3), np.uint8)
+        truth = {
+            name: np.empty((n, *shape), np.float32)
+            for name, shape in (
+                ('global_orient', (3, 3)),
+                ('wrist', (3,)),
+                ('focal', ()),
+                ('keypoints', (21, 3)),
+                ('keypoints_px', (21, 2)),
+            )
+        }
+        truth['visible'] = np.empty((n, 21), bool)
+        for i, kind in enumerate(kinds):
+            other = vertices[(i + 1) % n], keypoints[(i + 1) % n]
+            crops[i], crop, wrist, truth['visible'][i] = self._picture(
+                kind, vertices[i], keypoints[i], other, rng
+            )
+            truth['global_orient'][i] = crop.rotation @ orient[i]
+            truth['wrist'][i] = crop.rotation @ wrist
+            truth['focal'][i] = crop.focal
+            truth['keypoints'][i] = keypoints[i] @ crop.rotation.T
+            truth['keypoints_px'][i] = crop.project(keypoints[i] + wrist)
+        return crops, {**truth, 'hand_pose': hand_pose.astype(np.float32), 'betas': betas.astype(np.float32)}
+
+    def _picture(self, kind, vertices, keypoints, other, rng):
+        """One crop (224, 224, 3), its CropCamera, the wrist (3,) in the real camera's frame, and which
+        keypoints (21,) can be seen."""
+        second, held, flat, leaving = _EXTRAS[kind]
+        camera, middle = scenes.sample_camera(kind, rng)
+        wrist = middle - keypoints.mean(0)
+        crop = self._crop_camera(kind, camera, keypoints + wrist, rng)
+        turn = crop.rotation.T
+        shift = wrist @ turn
+        place = keypoints @ turn + shift
+        material, light = scenes.sample_material(rng), scenes.sample_light(rng)
+        meshes = [self.mesh.mesh(vertices @ turn + shift, place, material)]
+        if rng.random() < second:
+            meshes.append(self._second_hand(other, place, material, rng))
+        if rng.random() < held:
+            meshes.append(scenes.held_object(place, rng))
+        supersample = 2 if rng.random() < _SMOOTH else 1
+        colour, coverage = self.renderer.draw(meshes, crop.matrix, light, supersample)
+        pixels = crop.project(keypoints + wrist)
+        visible = self.renderer.depth_at(pixels, supersample) > place[:, 2] - _FLESH
+        visible &= ((pixels > -0.5) & (pixels < CROP_SIZE - 0.5)).all(1)
+        behind = self.bank.piece(rng, CROP_SIZE)
+        gap = cv2.cvtColor(255 - coverage, cv2.COLOR_GRAY2RGB)
+        picture = cv2.add(colour, cv2.multiply(behind, gap, scale=1 / 255))
+        if rng.random() < flat:
+            picture, covered = self.bank.occlude(picture, rng)
+            column, row = np.clip(np.rint(pixels), 0, CROP_SIZE - 1).astype(int).T
+            visible &= ~covered[row, column]
+        picture = camera_flaws(picture, self.bank, rng)
+        if rng.random() < leaving:
+            picture, inside = _leave(picture, camera, crop, camera.project(keypoints + wrist), rng)
+            visible &= inside
+        return picture, crop, wrist, visible
+
+    def _crop_camera(self, kind, camera, keypoints, rng):
+        """The CropCamera of a tracked hand: the run time's rule around keypoints (21, 3), and its errors."""
+        roi = jittered_roi(camera.project(keypoints), kind, rng)
+        return crop_camera_for(camera, roi.center_px, roi.size_px, roi.roll)
+
+    def _second_hand(self, other, place, material, rng):
+        """A left hand (Mesh) beside, before or behind the right one at `place` (21, 3), crop camera frame."""
+        vertices, keypoints = (points * np.array([-1.0, 1, 1]) for points in other)
+        towards = np.array(
+            [rng.choice([-1, 1]) * rng.uniform(0.05, 0.15), rng.normal(0, 0.05), rng.normal(0.02, 0.04)]
+        )
+        shift = place.mean(0) + towards - keypoints.mean(0)
+        return self.mesh.mesh(vertices + shift, keypoints + shift, material, left=True)
+
+
+def _leave(picture, camera, crop, pixels, rng):
+    """The crop of a hand that is partly outside the real picture: beyond its border the edge is repeated, as
+    at run time. Also which of its keypoints, at `pixels` (21, 2) of the real picture, are inside."""
+    to_crop = crop.homography(camera.K)
+    back = np.stack(
+        [*np.meshgrid(np.arange(CROP_SIZE), np.arange(CROP_SIZE)), np.ones((CROP_SIZE, CROP_SIZE))], -1
+    )
+    place = back @ np.linalg.inv(to_crop).T
+    place = place[..., :2] / place[..., 2:]
+    axis = rng.integers(2)
+    cut = np.quantile(place[..., axis], rng.uniform(0.08, 0.3))
+    low, high = (cut, np.inf) if rng.random() < 0.5 else (-np.inf, 2 * np.median(place[..., axis]) - cut)
+    place[..., axis] = np.clip(place[..., axis], low, high)
+    source = np.concatenate([place, np.ones((CROP_SIZE, CROP_SIZE, 1))], -1) @ to_crop.T
+    source = (source[..., :2] / source[..., 2:]).astype(np.float32)
+    inside = (pixels[:, axis] >= low) & (pixels[:, axis] <= high)
+    return cv2.remap(picture, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), inside

@@ -1,0 +1,122 @@
+"""Training files: cues of rendered crops with their truth, as npz shards that a killed run picks up again.
+
+A shard `<split>-<seed>-<index>.npz` holds, for N right hands, all truth in the crop camera's frame (metres,
+pixels): cues as `perception.cues.CueNetwork` gives them (global_feature as float16, maps as `pack_map` does),
+and global_orient (N, 3, 3), hand_pose (N, 15, 3, 3), betas (N, 10), wrist (N, 3) position, focal (N,) px,
+keypoints (N, 21, 3) from the wrist, keypoints_px (N, 21, 2) px of 224, visible (N, 21), kind (N,) index into
+scenes.KINDS. Every shard depends on split, seed and index alone.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+
+from maskhand_ros.cli_arguments import number, whole
+from maskhand_ros.data_engine.scenes import KINDS
+from maskhand_ros.perception.cues import MAPS
+from maskhand_ros.perception.weights import SHIPPED
+
+SPLITS = {
+    'train': (0, None),
+    'val': (1, None),
+    'test_stress': (2, 0.0),
+    'test_camera': (3, 1.0),
+    'cal': (4, None),
+}
+"""Each split's own part of the seed, and its share of `camera` samples where that is fixed."""
+
+_BATCH, _CUE_BATCH = 50, 4
+"""Samples posed at once, and crops shown to the cue network at once: more would not fit a core's cache."""
+
+
+def pack_map(values):
+    """Feature map (N, C, H, W) as int8 and a scale (N, C) float16: four times smaller, to 1/127 of each
+    channel's largest value."""
+    scale = (np.abs(values).max((2, 3)) / 127 + 1e-6).astype(np.float16)
+    packed = np.rint(values / scale[..., None, None].astype(np.float32))
+    return np.clip(packed, -127, 127).astype(np.int8), scale
+
+
+def make_shard(maker, cue_network, split, seed, index, count, mix):
+    """The arrays of one shard (dict); `mix` is the share of `camera` samples."""
+    rng = np.random.default_rng([SPLITS[split][0], seed, index])
+    parts = []
+    for start in range(0, count, _BATCH):
+        kind = (rng.random(min(_BATCH, count - start)) >= mix).astype(np.int8)
+        crops, truth = maker.make([KINDS[k] for k in kind], rng)
+        cues = [cue_network(crops[i : i + _CUE_BATCH]) for i in range(0, len(crops), _CUE_BATCH)]
+        cues = {name: np.concatenate([cue[name] for cue in cues]) for name in cues[0]}
+        del cues['image']
+        cues['global_feature'] = cues['global_feature'].astype(np.float16)
+        for name in MAPS:
+            cues[name], cues[f'{name}_scale'] = pack_map(cues[name])
+        parts.append({**cues, **truth, 'kind': kind})
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def write_shard(path, arrays):
+    """Write atomically: a shard that is there is whole."""
+    partial = path.with_suffix('.part')
+    with open(partial, 'wb') as file:
+        np.savez(file, **arrays)
+    os.replace(partial, path)
+
+
+def add_arguments(parser):
+    """Arguments of `maskhand train data`."""
+    parser.add_argument('--out', type=Path, required=True, help='folder of the shards')
+    parser.add_argument('--split', choices=SPLITS, default='train')
+    parser.add_argument(
+        '--samples', type=whole(1), default=120_000, help='how many samples this process makes'
+    )
+    parser.add_argument(
+        '--seed', type=whole(0, 10**9), default=0, help='another seed for each process of the same split'
+    )
+    parser.add_argument(
+        '--mix', type=number(0, 1), default=0.7, help='share of camera-like samples in train and val'
+    )
+    parser.add_argument('--shard-size', type=whole(1), default=2000)
+
+
+def run(args):
+    """Write the shards that are missing; returns an exit status."""
+    import cv2
+
+    from maskhand_ros.data_engine.samples import SampleMaker
+    from maskhand_ros.hand_model.numpy_hand import HandModel
+    from maskhand_ros.perception.cues import CueNetwork
+
+    cv2.setNumThreads(1)
+    args.out.mkdir(parents=True, exist_ok=True)
+    fixed = SPLITS[args.split][1]
+    mix = args.mix if fixed is None else fixed
+    maker = cue_network = None
+    for index in range(-(-args.samples // args.shard_size)):
+        path = args.out / f'{args.split}-{args.seed}-{index:04d}.npz'
+        if path.exists():
+            continue
+        if maker is None:
+            maker = SampleMaker(HandModel.load())
+            cue_network = CueNetwork(SHIPPED / 'landmarks.onnx')
+        count = min(args.shard_size, args.samples - index * args.shard_size)
+        start = time.monotonic()
+        write_shard(path, make_shard(maker, cue_network, args.split, args.seed, index, count, mix))
+        print(f'{path}: {count} samples, {count / (time.monotonic() - start):.1f}/s', flush=True)
+    return 0
+
+
+def main():
+    """`python -m maskhand_ros.data_engine.shards`, the same as `maskhand train data`."""
+    import argparse
+
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add_arguments(parser)
+    return run(parser.parse_args())
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())

@@ -1,0 +1,4 @@
+"""Evaluation against truth: labels, public data sets, metrics, protocols, video and stereo.
+
+Runs without torch.
+"""

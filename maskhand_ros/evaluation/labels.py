@@ -1,0 +1,138 @@
+"""Labelled pictures: reading an index, the crop a label asks for, and which hand answers which label."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from maskhand_ros.errors import CommandError
+from maskhand_ros.evaluation import metrics
+from maskhand_ros.perception.crop import roi_from_keypoints
+from maskhand_ros.perception.types import HandRoi
+from maskhand_ros.skeleton import Handedness
+
+MATCH_IOU = 0.15
+"""Least overlap of the keypoint boxes for a prediction to count as the labelled hand."""
+
+
+@dataclass
+class Label:
+    """One labelled hand; what the index does not give is None."""
+
+    source: str
+    sequence: str | None
+    side: str | None
+    box: np.ndarray | None
+    points_px: np.ndarray | None
+    points: np.ndarray | None
+    """(21, 3) metres, camera frame; NaN where not labelled."""
+    valid: np.ndarray
+    K: np.ndarray | None
+
+
+def read_index(path):
+    """Labels by source and picture, in the file's order: {(source, image path): [Label, ...]}."""
+    try:
+        entries = json.loads(pathlib.Path(path).read_text())
+    except ValueError as error:
+        raise CommandError(
+            f'{path} is not JSON ({error})', 'give an index as `maskhand evaluate --help` says'
+        ) from error
+    if not isinstance(entries, list) or not all(isinstance(e, dict) and 'image' in e for e in entries):
+        raise CommandError(
+            f'{path} is not a list of objects with an `image`', 'see `maskhand evaluate --help`'
+        )
+    pictures = {}
+    for number, entry in enumerate(entries):
+        try:
+            label = label_from(entry)
+            pictures.setdefault((label.source, entry['image']), []).append(label)
+        except (TypeError, ValueError) as error:
+            raise CommandError(
+                f'{path}, entry {number} ({entry["image"]}): {error}', 'correct or remove the entry'
+            ) from error
+    return pictures
+
+
+def label_from(entry):
+    points_px = _array(entry, 'keypoints_2d', (21, 2))
+    points = _array(entry, 'keypoints_3d_mm', (21, 3))
+    valid = (
+        np.ones(21, bool)
+        if entry.get('keypoints_valid') is None
+        else np.array(entry['keypoints_valid'], bool)
+    )
+    if valid.shape != (21,):
+        raise ValueError('keypoints_valid must have 21 values')
+    for array in (points_px, points):
+        if array is not None:
+            array[~valid] = np.nan
+    return Label(
+        source=entry.get('source') or 'unnamed',
+        sequence=entry.get('sequence'),
+        side=entry.get('handedness'),
+        box=_array(entry, 'bbox', (4,)),
+        points_px=points_px,
+        points=None if points is None else points / 1000,
+        valid=valid,
+        K=_array(entry, 'camera_K', (3, 3)),
+    )
+
+
+def _array(entry, key, shape):
+    if entry.get(key) is None:
+        return None
+    array = np.array(entry[key], float)  # null inside becomes NaN
+    if array.shape != shape:
+        raise ValueError(f'{key} has shape {array.shape}, not {shape}')
+    return array
+
+
+def roi_of(label):
+    """The square around a labelled hand: upright unless all keypoints are labelled, None without any."""
+    if label.points_px is not None and np.isfinite(label.points_px).all():
+        return roi_from_keypoints(label.points_px, Handedness.named(label.side))
+    box = _label_box(label)
+    if box is None:
+        return None
+    return HandRoi(box[:2] + box[2:] / 2, float(1.3 * box[2:].max()), 0.0, Handedness.named(label.side))
+
+
+def match(labels, hands):
+    """For each label its hand or None: one to one, best overlap first.
+
+    A label without keypoints and box takes any hand that is left over.
+    """
+    pairs = []
+    for i, label in enumerate(labels):
+        box = _label_box(label)
+        for j, hand in enumerate(hands):
+            if box is None:
+                pairs.append((0.0, i, j))
+                continue
+            overlap = metrics.box_iou(metrics.tight_box(hand.keypoints_px), box)
+            if overlap >= MATCH_IOU:
+                pairs.append((overlap * (1 if label.points_px is None else _closeness(label, hand)), i, j))
+    chosen, taken = [None] * len(labels), set()
+    for _, i, j in sorted(pairs, key=lambda pair: -pair[0]):
+        if chosen[i] is None and j not in taken:
+            chosen[i] = hands[j]
+            taken.add(j)
+    return chosen
+
+
+def _label_box(label):
+    if label.points_px is not None and np.isfinite(label.points_px[:, 0]).sum() >= 2:
+        return metrics.tight_box(label.points_px[np.isfinite(label.points_px[:, 0])])
+    return label.box
+
+
+def _closeness(label, hand):
+    """1 for the very hand, falling with the 2D error: tells two hands that overlap apart."""
+    errors = metrics.relative_errors_2d(
+        hand.keypoints_px, label.points_px, np.isfinite(label.points_px[:, 0])
+    )
+    return 1 / (1 + 10 * float(np.nan_to_num(np.nanmean(errors), nan=1.0)))

@@ -1,0 +1,89 @@
+"""Contact sheets: random successes and the worst cases, each picture beside the hand found in it."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from maskhand_ros import files
+from maskhand_ros.evaluation.metrics import tight_box
+from maskhand_ros.geometry import Camera
+from maskhand_ros.perception.overlay import draw_hands
+
+COUNT, COLUMNS = 20, 4
+TILE = 224
+"""Pixels of each half of a tile."""
+_BAR = 22
+
+
+def contact_sheet(tiles, columns=COLUMNS):
+    """One picture (H, W, 3) of equal tiles (h, w, 3), row by row; the rest of the last row is black."""
+    height, width = tiles[0].shape[:2]
+    sheet = np.zeros((-(-len(tiles) // columns) * height, columns * width, 3), np.uint8)
+    for number, tile in enumerate(tiles):
+        row, column = divmod(number, columns)
+        sheet[row * height : (row + 1) * height, column * width : (column + 1) * width] = tile
+    return sheet
+
+
+def tile(before, after, box, text):
+    """The square around `box` (x, y, w, h) in two pictures side by side, above a line of text."""
+    height, width = before.shape[:2]
+    side = int(np.ceil(1.5 * max(box[2], box[3], 8)))
+    left, top = np.floor(np.add(box[:2], np.divide(box[2:], 2)) - side / 2).astype(int)
+    moved = np.array([[1.0, 0, -left], [0, 1, -top]]) * TILE / side
+    halves = [
+        cv2.warpAffine(picture, moved, (TILE, TILE), flags=cv2.INTER_AREA) for picture in (before, after)
+    ]
+    bar = np.zeros((_BAR, 2 * TILE, 3), np.uint8)
+    cv2.putText(bar, text, (4, _BAR - 7), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (255, 255, 255), 1, cv2.LINE_AA)
+    return np.concatenate([np.concatenate(halves, 1), bar])
+
+
+def choose(badness, count=COUNT, seed=0):
+    """Indices of the `count` worst of badness (N,), worst first, and of `count` random others that are not
+    worse than the median; NaN is left out, infinity is a miss."""
+    badness = np.asarray(badness, float)
+    order = [i for i in np.argsort(-badness, kind='stable') if not np.isnan(badness[i])]
+    worst = order[:count]
+    good = [i for i in order[count:] if badness[i] <= np.median(badness[order])]
+    drawn = np.random.default_rng(seed).permutation(len(good))[:count]
+    return worst, [good[i] for i in drawn]
+
+
+def write_real_sheets(folder, cases, root, faces):
+    """SOURCE_worst.png and SOURCE_random.png into `folder` for each source of evaluate's cases (picture,
+    Label, Hand or None, Score); pictures lie below `root`, `faces` (F, 3) are a right hand's."""
+    for source in dict.fromkeys(label.source for _, label, _, _ in cases):
+        chosen = [case for case in cases if case[1].source == source]
+        worst, random = choose([_badness(score) for *_, score in chosen])
+        for name, rows in (('worst', worst), ('random', random)):
+            if rows:
+                path = folder / f'{"".join(c if c.isalnum() else "_" for c in source)}_{name}.png'
+                files.write_picture(path, contact_sheet([_real_tile(*chosen[i], root, faces) for i in rows]))
+                print(f'written {path}')
+
+
+def _badness(score):
+    """What sheets sort by: a miss, then PA-MPJPE in mm, or the 2D error in % where there is no 3D label."""
+    if not score.found:
+        return np.inf
+    return 100 * score.err2d_over_box if np.isnan(score.pa_mpjpe_mm) else score.pa_mpjpe_mm
+
+
+def _real_tile(name, label, hand, score, root, faces):
+    rgb = files.read_picture(root / name)
+    height, width = rgb.shape[:2]
+    camera = Camera.default(width, height) if label.K is None else Camera(label.K, width, height)
+    pixels = label.points_px
+    if pixels is not None and np.isfinite(pixels).any():
+        box = tight_box(pixels[np.isfinite(pixels).all(1)])
+    elif hand is not None:
+        box = tight_box(hand.keypoints_px)
+    else:
+        box = (0, 0, width, height) if label.box is None else label.box
+    if hand is None:
+        return tile(rgb, rgb, box, f'{name[-28:]}: missed')
+    text = f'{name[-28:]}: PA {score.pa_mpjpe_mm:.1f} root {score.mpjpe_mm:.0f} mm'
+    text += f' 2D {100 * score.err2d_over_box:.1f} %'
+    return tile(rgb, draw_hands(rgb, [hand], camera, faces), box, text)
