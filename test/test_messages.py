@@ -27,7 +27,8 @@ def test_fields_and_constants():
         ('width', 'uint32'),
         ('height', 'uint32'),
         ('processing_time', 'builtin_interfaces/Duration'),
-        ('model', 'string'),
+        ('hand_model', 'string'),
+        ('network', 'string'),
     ]
     fields = Hand.get_fields_and_field_types()
     assert fields['wrist'] == 'sequence<geometry_msgs/PoseWithCovariance, 1>'
