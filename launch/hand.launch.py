@@ -28,6 +28,7 @@ MAX_HANDS = OPTIONS['max_hands'].limits
 ARGUMENTS = (
     ('image', 'image', None, 'image topic to see hands in (sensor_msgs/Image)'),
     ('camera_info', '', None, 'its sensor_msgs/CameraInfo; empty: camera_info beside the image topic'),
+    ('camera_frame', '', None, 'frame of the camera in TF, in place of the frame_id of its images'),
     (
         'depth',
         '',
@@ -62,6 +63,7 @@ def parameters(value):
     """Return the parameters that were given as arguments; the rest comes from params_file."""
     given = {
         'use_sim_time': value['use_sim_time'] == 'true',
+        'camera_frame': value['camera_frame'],
         'use_depth': value['depth'] and True,
         'compressed': value['compressed'] and value['compressed'] == 'true',
         'device': value['device'],

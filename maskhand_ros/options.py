@@ -37,6 +37,12 @@ _DECLARED = (
     ),
     Option('mirrored_input', False, 'the picture is a mirror image (selfie view): sides are of the world'),
     Option(
+        'camera_frame',
+        '',
+        'frame of the camera in TF; empty: frame_id of the image; else in its place, also where that is set',
+        read_at=ALWAYS,
+    ),
+    Option(
         'use_depth',
         False,
         'subscribe to depth/image and depth/camera_info, for absolute scale',

@@ -24,6 +24,7 @@ from maskhand_ros.nodes.shared_files import profile_variable  # noqa: E402
 ARGUMENTS = {
     'image',
     'camera_info',
+    'camera_frame',
     'depth',
     'compressed',
     'device',
@@ -72,12 +73,12 @@ def test_arguments_not_given_leave_the_parameter_file_alone():
     hand = module('hand.launch.py')
     value = {name: default for name, default, _, _ in hand.ARGUMENTS}
     assert hand.parameters(value) == {'use_sim_time': False}
-    given = dict(value, compressed='false', device='cuda', max_hands='1', depth='/d/image')
+    given = dict(value, compressed='false', device='cuda', camera_frame='head', depth='/d/image')
     assert hand.parameters(given) == {
         'use_sim_time': False,
         'compressed': False,
         'device': 'cuda',
-        'max_hands': 1,
+        'camera_frame': 'head',
         'use_depth': True,
     }
     assert hand.sibling('/cam/color/image_raw', 'camera_info') == '/cam/color/camera_info'

@@ -12,6 +12,7 @@ from tf2_msgs.msg import TFMessage
 from maskhand_ros.camera_info import decode_camera_info
 from maskhand_ros.errors import BadInput
 from maskhand_ros.nodes.by_stamp import ByStamp
+from maskhand_ros.nodes.frame_names import tf2_name
 from maskhand_ros.nodes.image_subscription import SMALL, AutoQosSubscription
 from maskhand_ros.nodes.images import decode_depth
 from maskhand_ros.nodes.transforms import TransformTree
@@ -62,9 +63,10 @@ class DepthInput:
         for subscription in self._plain:
             self._node.destroy_subscription(subscription)
 
-    def picture_for(self, frame, frame_id, max_pixels):
+    def picture_for(self, frame, frame_id, max_pixels, image_frame_id=''):
         """Depth (H, W) float32 metres of a Frame with a camera, seen from it, NaN where unknown. `frame_id`
-        is the camera's. Raises BadInput where there is none that can be used."""
+        is the camera's in TF; depth with none, or with `image_frame_id`, the one in the image message, is in
+        the same frame. Raises BadInput where there is none that can be used."""
         msg = self._depths.nearest(frame.stamp_ns, MAX_AGE_NS, PATIENCE)
         if msg is None:
             raise self._missing()
@@ -75,7 +77,9 @@ class DepthInput:
                 'no pixel has a reading',
                 'Look at the depth camera: covered, too near to the hands, or its projector is off',
             )
-        return self._registered(depth, msg.header.frame_id or frame_id, frame, frame_id)
+        own = tf2_name(msg.header.frame_id)
+        same = own in ('', tf2_name(image_frame_id))
+        return self._registered(depth, frame_id if same else own, frame, frame_id)
 
     def _registered(self, depth, depth_frame_id, frame, frame_id):
         """Depth (h, w) of the camera `depth_frame_id` as the Frame's camera sees it (H, W)."""

@@ -7,9 +7,29 @@ import time
 from collections import Counter
 
 import numpy as np
+from rclpy.impl.rcutils_logger import RcutilsLogger
 
 RECENT = 5.0
 """Seconds for which a fault keeps its status at WARN."""
+
+REPEAT = 10.0
+"""Seconds after which the log says again what still lasts."""
+
+
+class Reminders:
+    """Log lines about what is wrong for as long as it lasts: one when it begins or changes, then at most one
+    every REPEAT seconds."""
+
+    def __init__(self, logger: RcutilsLogger) -> None:
+        self._logger = logger
+        self._said: dict[str, tuple[str, float]] = {}
+
+    def update(self, part: str, text: str) -> None:
+        """What is wrong with a part now; '' where nothing is."""
+        said, at = self._said.get(part, ('', -np.inf))
+        if text and (text != said or time.monotonic() - at >= REPEAT):
+            self._logger.warning(text)
+            self._said[part] = text, time.monotonic()
 
 
 class Faults:

@@ -22,10 +22,13 @@ from rclpy.lifecycle import TransitionCallbackReturn
 from maskhand_ros.errors import ModelError
 from maskhand_ros.nodes import parameters
 from maskhand_ros.nodes.diagnostics import Diagnostics
+from maskhand_ros.nodes.faults import Reminders
 from maskhand_ros.nodes.inputs import Inputs
 from maskhand_ros.nodes.memory import limit_arenas, return_freed_memory
 from maskhand_ros.nodes.outputs import Outputs, diagnostics_publisher
 from maskhand_ros.nodes.parameters import CheckedParameters
+from maskhand_ros.nodes.silence import namesake
+from maskhand_ros.nodes.statuses import ERROR, Status, diagnostic_array, statuses
 from maskhand_ros.nodes.worker import Worker
 from maskhand_ros.option import OptionError
 from maskhand_ros.perception.config import PipelineConfig
@@ -42,7 +45,8 @@ class HandNode(CheckedParameters):
     def __init__(self, **options):
         super().__init__('hand_node', **options)
         self.pipeline = None
-        self.diagnostics = Diagnostics(self.get_name())
+        self.diagnostics = Diagnostics()
+        self._reminders = Reminders(self.get_logger())
         self._inputs = self._outputs = self._worker = self._stuck = None
         self._diagnostics_publisher = diagnostics_publisher(self)
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # a paused simulation must not silence diagnostics
@@ -169,15 +173,22 @@ class HandNode(CheckedParameters):
     def _publish_diagnostics(self):
         if self.pipeline is not None and self.pipeline.device.lost:
             self.get_logger().warning(f'on the CPU: {self.pipeline.device.lost}', throttle_duration_sec=60)
-        self._diagnostics_publisher.publish(
-            self.diagnostics.message(
-                self.get_clock().now().to_msg(),
-                self._state_machine.current_state[1],
-                self._inputs,
-                self.get_parameter('image_timeout').value,
-                self.pipeline,
-            )
+        self.diagnostics.namesake = namesake(self)
+        parts = statuses(
+            self, self._state_machine.current_state[1], self.diagnostics, self._inputs, self.pipeline
         )
+        self._diagnostics_publisher.publish(
+            diagnostic_array(self.get_name(), self.get_clock().now().to_msg(), parts)
+        )
+        self._remind(parts)
+
+    def _remind(self, parts: list[Status]) -> None:
+        """Says in the log what lasts and no picture's fault tells: who launches the node sees no
+        diagnostics."""
+        errors = {status.part: status.text for status in parts if status.level == ERROR}
+        self._reminders.update('images', errors.get('images', ''))
+        self._reminders.update('worker', errors.get('model', '') if self.diagnostics.stuck() else '')
+        self._reminders.update('name', self.diagnostics.namesake)
 
 
 def _spin(executor, node):

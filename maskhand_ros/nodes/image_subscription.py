@@ -19,7 +19,7 @@ from rclpy.qos import (
 
 from maskhand_ros.nodes.compatibility import subscription_callback
 from maskhand_ros.nodes.messages import stamp_to_ns
-from maskhand_ros.nodes.transports import TYPES, republish
+from maskhand_ros.nodes.silence import how_to_subscribe, type_name
 
 _RELIABILITY = {'reliable': ReliabilityPolicy.RELIABLE, 'best_effort': ReliabilityPolicy.BEST_EFFORT}
 
@@ -45,7 +45,7 @@ class AutoQosSubscription:
     def __init__(self, node, msg_type, topic, callback, policy='auto', suffix='', depth=DEPTH):
         self._node, self._msg_type, self._policy, self._depth = node, msg_type, policy, depth
         self._callback = subscription_callback(callback)
-        self.topic = node.resolve_topic_name(topic) + suffix
+        self.topic, self.suffix = node.resolve_topic_name(topic) + suffix, suffix
         self.reliability = None
         self._subscription = None
         self._subscribe(_RELIABILITY.get(policy, ReliabilityPolicy.BEST_EFFORT))
@@ -72,12 +72,7 @@ class AutoQosSubscription:
         for info in self._publishers():
             compatible, reason = qos_check_compatible(info.qos_profile, self._qos(self.reliability))
             if not self._is_ours(info):
-                transport = TYPES.get(info.topic_type)
-                remedy = (
-                    republish(transport, self.topic)
-                    if transport
-                    else 'set `compressed` as it sends, or remap `image`'
-                )
+                remedy = how_to_subscribe(self.topic, info.topic_type)
                 lines.append(f'{info.node_name} sends {info.topic_type}, not {self._type_name}; {remedy}')
             elif compatible == QoSCompatibility.ERROR:
                 offered = info.qos_profile.reliability.name.lower()
@@ -101,7 +96,7 @@ class AutoQosSubscription:
 
     @property
     def _type_name(self):
-        return f'{self._msg_type.__module__.split(".")[0]}/msg/{self._msg_type.__name__}'
+        return type_name(self._msg_type)
 
     def _subscribe(self, reliability):
         self.close()

@@ -6,9 +6,11 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from maskhand_ros.camera_info import decode_camera_info
 from maskhand_ros.errors import BadInput
+from maskhand_ros.geometry import Camera
 from maskhand_ros.nodes.by_stamp import ByStamp
 from maskhand_ros.nodes.depth_input import DepthInput
 from maskhand_ros.nodes.image_subscription import SMALL, AutoQosSubscription, NewestFrame
+from maskhand_ros.nodes.silence import why_no_camera_info
 
 
 class Inputs:
@@ -30,14 +32,25 @@ class Inputs:
             suffix='/compressed' if compressed else '',
         )
         self._infos = node.create_subscription(CameraInfo, 'camera_info', self.infos.put, SMALL)
+        self._info_topic = node.resolve_topic_name('camera_info')
+        self._why_no_info = why_no_camera_info(node, self._info_topic)
         use_depth, mirrored = node.get_parameter('use_depth').value, node.pipeline.config.mirrored_input
         self.depth = DepthInput(node, mirrored) if use_depth else None
 
     def follow_publishers(self):
-        """Subscribes anew where the publishers now offer another reliability."""
+        """Subscribes anew where the publishers now offer another reliability, and looks why there is no
+        CameraInfo."""
         self.image.follow_publishers()
+        if self.infos.latest() is None:
+            self._why_no_info = why_no_camera_info(self._node, self._info_topic)
         if self.depth is not None:
             self.depth.follow_publishers()
+
+    def camera(self, stamp_ns: int, width: int, height: int, rectified: bool) -> Camera:
+        """The Camera of an image. Raises BadInput where there is none to be had."""
+        if self.infos.latest() is None:
+            raise BadInput('no CameraInfo', *self._why_no_info)
+        return camera_for(self.infos, stamp_ns, width, height, rectified)
 
     def close(self):
         """Ends the subscriptions."""
@@ -48,15 +61,10 @@ class Inputs:
 
 
 def camera_for(infos, stamp_ns, width, height, rectified):
-    """The Camera of a picture from CameraInfo messages (ByStamp). Raises BadInput where there is none to be
-    had.
+    """The Camera of a picture from CameraInfo messages (ByStamp, not empty). Raises BadInput where the one
+    that belongs to it cannot be used.
 
     A camera driver sends the same calibration with every picture, so the latest one does where the exact one
     is late.
     """
-    info = infos.exact_or_latest(stamp_ns)
-    if info is None:
-        raise BadInput(
-            'no CameraInfo', 'none came', 'Publish it beside the image, or remap `camera_info` to its topic'
-        )
-    return decode_camera_info(info, width, height, rectified)
+    return decode_camera_info(infos.exact_or_latest(stamp_ns), width, height, rectified)

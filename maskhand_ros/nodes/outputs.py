@@ -6,6 +6,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseWithCovarianceStamped
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CompressedImage, Image, PointCloud2
+from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
 
@@ -16,7 +17,7 @@ from maskhand_ros.nodes.images import encode_image
 from maskhand_ros.nodes.markers import HandMarkers
 from maskhand_ros.nodes.transforms import HandNames, hand_transforms, prefix_for
 from maskhand_ros.perception.overlay import draw_hands
-from maskhand_ros.perception.types import TRACKED
+from maskhand_ros.perception.types import TRACKED, Hand
 from maskhand_ros.skeleton import Handedness
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -50,25 +51,20 @@ class Outputs:
         self._topology.publish(messages.topology_msg(self._hand_model))
 
     def publish(self, hands, lost_ids, header, frame, processing_time):
-        """Everything about the hands of one picture, with the picture's own header.
+        """Everything about the hands of one picture, with the picture's own stamp.
 
-        `frame`: perception Frame. `processing_time`: function that tells the seconds since the picture
-        arrived.
+        `header.frame_id` is a name that tf2 takes, or empty: then nothing that has a place in that frame is
+        published but `~/hands`. `frame`: perception Frame. `processing_time`: function that tells the seconds
+        since the picture arrived.
         """
         # TF goes first: who gets the hands may look up their frames at once.
         self._names.forget(lost_ids)
-        if self._node.get_parameter('publish_tf').value and _wanted(self._tf):
+        if header.frame_id and self._node.get_parameter('publish_tf').value and _wanted(self._tf):
             self._publish_tf(hands, header)
         if _wanted(self._hands):
             self._publish_hands(hands, lost_ids, header, frame, processing_time)
-        for hand in hands:
-            wrist = self._wrists[hand.side]
-            if hand.operator and hand.state == TRACKED and hand.wrist_position is not None and _wanted(wrist):
-                wrist.publish(messages.wrist_msg(hand, header))
-        if _wanted(self._markers):
-            self._markers.publish(self._marker_builder.build(hands, header))
-        if _wanted(self._cloud):
-            self._cloud.publish(messages.cloud_msg(hands, header))
+        if header.frame_id:
+            self._publish_placed(hands, header)
         self._publish_overlay(hands, header, frame)
 
     def close(self):
@@ -81,6 +77,17 @@ class Outputs:
         publisher = self._node.create_lifecycle_publisher(msg_type, topic, qos)
         self._publishers.append(publisher)
         return publisher
+
+    def _publish_placed(self, hands: list[Hand], header: Header) -> None:
+        """What has a place in the frame of the header, beside TF."""
+        for hand in hands:
+            wrist = self._wrists[hand.side]
+            if hand.operator and hand.state == TRACKED and hand.wrist_position is not None and _wanted(wrist):
+                wrist.publish(messages.wrist_msg(hand, header))
+        if _wanted(self._markers):
+            self._markers.publish(self._marker_builder.build(hands, header))
+        if _wanted(self._cloud):
+            self._cloud.publish(messages.cloud_msg(hands, header))
 
     def _publish_tf(self, hands, header):
         named = [(hand, self._names.name(hand)) for hand in hands]

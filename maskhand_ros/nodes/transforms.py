@@ -8,6 +8,7 @@ from geometry_msgs.msg import Quaternion, Transform, TransformStamped, Vector3
 from std_msgs.msg import Header
 
 from maskhand_ros.geometry import matrix_to_quaternion, quaternion_to_matrix
+from maskhand_ros.nodes.frame_names import tf2_name
 from maskhand_ros.perception.types import PREDICTED, SCALE_NONE
 from maskhand_ros.skeleton import JOINT_NAMES, JOINT_PARENTS, KEYPOINT_JOINT, KEYPOINT_NAMES, TIP_KEYPOINTS
 
@@ -59,17 +60,17 @@ class TransformTree:
             shift, turn = stamped.transform.translation, stamped.transform.rotation
             translation = np.array([shift.x, shift.y, shift.z])
             quaternion = np.array([turn.x, turn.y, turn.z, turn.w])
-            child = _frame(stamped.child_frame_id)
+            child = tf2_name(stamped.child_frame_id)
             known = child in self._parents or len(self._parents) < MAX_FRAMES
             is_rotation = np.abs(quaternion).max() < 1.1 and 0.9 < np.linalg.norm(quaternion) < 1.1
             if known and is_rotation and np.isfinite(translation).all():
                 place = quaternion_to_matrix(quaternion), translation
-                self._parents[child] = _frame(stamped.header.frame_id), place
+                self._parents[child] = tf2_name(stamped.header.frame_id), place
 
     def lookup(self, target, source):
         """Rotation (3, 3) and translation (3,) metres that take points of frame `source` to frame `target`;
         None where nothing is known that connects them."""
-        ours, theirs = self._ancestors(_frame(target)), self._ancestors(_frame(source))
+        ours, theirs = self._ancestors(tf2_name(target)), self._ancestors(tf2_name(source))
         common = next((frame for frame in theirs if frame in ours), None)
         if common is None:
             return None
@@ -88,11 +89,6 @@ class TransformTree:
             rotation, translation = turn @ rotation, turn @ translation + shift
             found[frame] = rotation, translation
         return found
-
-
-def _frame(name):
-    """A frame's name as tf2 has it; older drivers put a slash before."""
-    return name.lstrip('/')
 
 
 def prefix_for(parameter, namespace):

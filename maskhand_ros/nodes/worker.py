@@ -13,13 +13,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import rclpy
-from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
 
 from maskhand_ros.errors import BadInput, ModelError
 from maskhand_ros.nodes.by_stamp import BACKWARDS_NS
 from maskhand_ros.nodes.compressed import decode_compressed
+from maskhand_ros.nodes.frame_names import camera_frame
 from maskhand_ros.nodes.images import decode_image
-from maskhand_ros.nodes.inputs import camera_for
 from maskhand_ros.nodes.messages import is_finite, stamp_to_ns
 from maskhand_ros.nodes.turn import Turn
 from maskhand_ros.perception import gates
@@ -47,10 +47,10 @@ _DISCOVERED = 'no CameraInfo', 'no depth', 'no transform to the depth camera'
 
 @dataclass
 class Seen:
-    """An image message that came at `arrival` and was taken at `since` (monotonic clock, s), its Frame, what
-    was found in it, and how long that took, {stage: s}."""
+    """An image that came at `arrival` and was taken at `since` (monotonic clock, s): the header of what is
+    published about it, its Frame, what was found in it, and how long that took, {stage: s}."""
 
-    msg: Image | CompressedImage
+    header: Header
     arrival: float
     since: float
     frame: Frame
@@ -182,7 +182,8 @@ class Worker:
         since_stamp = self._node.get_clock().now().nanoseconds - stamp
         self._diagnostics.arrived(since_stamp * 1e-9 - (time.monotonic() - arrival))
         frame = Frame(rgb=rgb, stamp_ns=stamp, camera=self._camera(stamp, rgb))
-        frame.depth = self._depth(frame, msg.header.frame_id)
+        header = self._header(msg.header)
+        frame.depth = self._depth(frame, header.frame_id, msg.header.frame_id)
         decoded = time.monotonic()
         glance, glanced = None, decoded
         if self._turn.is_away:
@@ -194,7 +195,7 @@ class Worker:
         times = {'wait': since - arrival, 'decode': decoded - since, 'turn': begin - glanced}
         look = self._pipeline.look(frame, glance=glance)
         self._turn.prepared(glanced - since + time.monotonic() - begin)
-        return Seen(msg, arrival, since, frame, look, times)
+        return Seen(header, arrival, since, frame, look, times)
 
     def _describe(self, seen):
         """From what is Seen to everything that is published about it."""
@@ -203,7 +204,7 @@ class Worker:
         described = time.monotonic()
         self._count_refused()
         self._outputs.publish(
-            hands, self._pipeline.lost_ids, seen.msg.header, frame, lambda: time.monotonic() - arrival
+            hands, self._pipeline.lost_ids, seen.header, frame, lambda: time.monotonic() - arrival
         )
         end = time.monotonic()
         times = {**seen.times, **self._pipeline.timings, 'publish': end - described, 'total': end - arrival}
@@ -251,22 +252,32 @@ class Worker:
             return BadInput('clock was set', 'back, or to another source', 'All hands are new ones')
         return None
 
+    def _header(self, header: Header) -> Header:
+        """The header of everything that is published about an image: its stamp, and the frame's name as tf2
+        takes it."""
+        name, fault = camera_frame(header.frame_id, self._value('camera_frame'))
+        if fault is not None:
+            self._count(self._diagnostics.images, fault)
+        return Header(stamp=header.stamp, frame_id=name)
+
     def _camera(self, stamp, rgb):
         """The picture's Camera, or None: then hands have no metric place, and diagnostics say why."""
         height, width = rgb.shape[:2]
         try:
-            return camera_for(self._inputs.infos, stamp, width, height, self._value('image_rectified'))
+            return self._inputs.camera(stamp, width, height, self._value('image_rectified'))
         except BadInput as error:
             self._count(self._diagnostics.calibration, error)
             return None
 
-    def _depth(self, frame, frame_id):
+    def _depth(self, frame, frame_id, image_frame_id):
         """Depth of the Frame's picture, or None: then the scale comes from elsewhere, and diagnostics say
-        why. Without a camera it would be of no use."""
+        why. Without a camera it would be of no use. `image_frame_id`: as the image message has it."""
         if self._inputs.depth is None or frame.camera is None:
             return None
         try:
-            return self._inputs.depth.picture_for(frame, frame_id, self._value('max_image_pixels'))
+            return self._inputs.depth.picture_for(
+                frame, frame_id, self._value('max_image_pixels'), image_frame_id
+            )
         except BadInput as error:
             self._count(self._diagnostics.depth, error)
             return None

@@ -32,7 +32,7 @@ class Camera:
         self._images = graph.node.create_publisher(kind, f'{namespace}/{topic}', 5)
         self._encode = encode_compressed if compressed else encode_image
         self._infos = graph.node.create_publisher(CameraInfo, f'{namespace}/camera_info', 5)
-        self.stamp_ns = 1_000_000_000
+        self.stamp_ns, self.frame_id = 1_000_000_000, 'camera'
 
     def matched(self):
         return self._images.get_subscription_count() > 0 and self._infos.get_subscription_count() > 0
@@ -40,7 +40,7 @@ class Camera:
     def show(self, rgb=GREY, info=None, step_ns=33_000_000, **wrong):
         """Publishes one, `step_ns` after the last; returns its header."""
         self.stamp_ns += step_ns
-        header = Header(stamp=ns_to_stamp(self.stamp_ns), frame_id='camera')
+        header = Header(stamp=ns_to_stamp(self.stamp_ns), frame_id=self.frame_id)
         msg = self._encode(rgb, header)
         for name, value in wrong.items():
             setattr(msg, name, value)
@@ -139,7 +139,7 @@ class Watched:
     def show(self, *args, **kwargs):
         """The HandArray that answers a picture."""
         header = self.camera.show(*args, **kwargs)
-        self.graph.wait(lambda: self.heard and self.heard[-1].header == header)
+        self.graph.wait(lambda: self.heard and self.heard[-1].header.stamp == header.stamp)
         return self.heard[-1]
 
     def wait_level(self, part, level, says):

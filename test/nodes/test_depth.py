@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from geometry_msgs.msg import Transform, TransformStamped, Vector3
+from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
@@ -131,6 +132,17 @@ def test_depth_that_misses_the_picture(deep, clip):
     deep.watched.node._inputs.depth._tree.put(TFMessage(transforms=[beside]))
     assert not from_depth(show_with_depth(deep, clip, wall, K=DEPTH_K, frame_id='beside'))
     deep.watched.wait_told('depth', 'depth beside the picture')
+
+
+@pytest.mark.parametrize(
+    'image, depth, camera_frame', [('/camera', 'camera', ''), ('camera', 'camera', 'head')]
+)
+def test_depth_in_the_frame_of_the_image_under_another_name(deep, clip, image, depth, camera_frame):
+    info = clip[1]
+    deep.watched.node.set_parameters([Parameter('camera_frame', value=camera_frame)])
+    deep.watched.camera.frame_id = image
+    picture = depth_picture(clip[2], np.array(info.k).reshape(3, 3), info.width, info.height)
+    assert_from_depth(show_with_depth(deep, clip, picture, frame_id=depth), clip)
 
 
 def test_depth_of_an_uncalibrated_camera(deep, clip):

@@ -17,8 +17,9 @@ from rcl_interfaces.srv import SetParameters
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from tf2_msgs.msg import TFMessage
+from visualization_msgs.msg import MarkerArray
 
 from maskhand_ros.msg import Hand as HandMsg
 from maskhand_ros.msg import HandArray, HandTopology
@@ -279,6 +280,77 @@ def test_hands_and_frames_of_the_clip(graph, clip):
         np.testing.assert_allclose(
             [place.x, place.y, place.z], [getattr(hand.keypoints[0], a) for a in 'xyz'], atol=1e-6
         )
+
+
+OUTPUTS = {
+    '/tf': TFMessage,
+    'hands': HandArray,
+    'right/wrist': PoseWithCovarianceStamped,
+    'markers': MarkerArray,
+    'keypoints': PointCloud2,
+    'overlay': Image,
+    'overlay/compressed': CompressedImage,
+}
+PLACED = {'/tf', 'right/wrist', 'markers', 'keypoints'}
+"""Outputs that have a place in the camera's frame."""
+
+
+def frame_ids(msg):
+    """The frames that a message of OUTPUTS names as that of the camera."""
+    if isinstance(msg, TFMessage):
+        return {t.header.frame_id for t in msg.transforms if t.child_frame_id.endswith('/wrist')}
+    return {marker.header.frame_id for marker in getattr(msg, 'markers', [msg])}
+
+
+@pytest.fixture(scope='module')
+def framed(graph):
+    """A node whose outputs all have a subscriber: (Watched, {output: messages})."""
+    watched = graph.watch('framed', image_timeout=60.0)
+    heard = {
+        name: graph.hear(kind, name if name == '/tf' else f'/framed/hand_node/{name}')
+        for name, kind in OUTPUTS.items()
+    }
+    return watched, heard
+
+
+@pytest.mark.parametrize(
+    'given, camera_frame, expected, reason',
+    [
+        ('/camera', '', 'camera', 'frame_id with a leading slash'),
+        ('//camera', '', 'camera', 'frame_id with a leading slash'),
+        ('camera ', '', 'camera ', 'frame_id with white space or control characters'),
+        ('', '', '', 'empty frame_id'),
+        ('/', '', '', 'empty frame_id'),
+        (' ', '', '', 'empty frame_id'),
+        ('', 'head_optical', 'head_optical', None),
+        ('camera', 'head_optical', 'head_optical', None),
+        ('', '/head_optical', 'head_optical', 'frame_id with a leading slash'),
+    ],
+)
+def test_outputs_have_a_frame_that_tf2_takes_or_none(framed, clip, given, camera_frame, expected, reason):
+    watched, heard = framed
+    assert watched.node.set_parameters([Parameter('camera_frame', value=camera_frame)])[0].successful
+    watched.camera.frame_id = given
+    counted = dict(watched.node.diagnostics.images.values())
+    for _ in range(4):  # until the hands are the operator's and tracked
+        watched.show(*clip[:2])
+    for messages in heard.values():
+        messages.clear()
+    stamp = watched.show(*clip[:2]).header.stamp
+    watched.graph.wait(lambda: all(heard[name] for name in OUTPUTS if expected or name not in PLACED))
+    assert [hand.is_operator for hand in heard['hands'][-1].hands] == [True, True]
+    for name, messages in heard.items():
+        ours = [msg for msg in messages if name != '/tf' or 'framed/' in msg.transforms[0].child_frame_id]
+        assert {frame for msg in ours for frame in frame_ids(msg)} == (
+            {expected} if expected or name not in PLACED else set()
+        ), name
+    assert heard['hands'][-1].header.stamp == stamp
+    told = dict(watched.node.diagnostics.images.values())
+    new = {key for key in told if key.endswith(': count') and told[key] != counted.get(key)}
+    assert new == ({f'{reason}: count'} if reason else set())
+    if reason:
+        status = watched.wait_told('images', reason)
+        assert 'camera_frame' in status.message and status.level == DiagnosticStatus.WARN
 
 
 def test_a_hand_that_is_not_seen_is_predicted_if_asked_for_and_never_followed(graph, clip):

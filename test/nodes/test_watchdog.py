@@ -6,14 +6,17 @@ import time
 import pytest
 import rclpy
 from diagnostic_msgs.msg import DiagnosticStatus
+from rcl_interfaces.msg import Log
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
-from sensor_msgs.msg import CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Header
 
 from maskhand_ros.msg import Hand
-from maskhand_ros.nodes import diagnostics, hand_node
+from maskhand_ros.nodes import diagnostics, faults, hand_node, worker
 from maskhand_ros.nodes.faults import RECENT
+from maskhand_ros.nodes.images import encode_image
 from maskhand_ros.nodes.messages import ns_to_stamp
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
@@ -31,6 +34,17 @@ def stranger():
     context.try_shutdown()
 
 
+@pytest.fixture(scope='module')
+def logged(graph):
+    """A function that gives the lines that a Watched node has logged so far."""
+    heard = graph.hear(Log, '/rosout', 1000)
+
+    def lines(watched):
+        return [msg.msg for msg in heard if msg.name == f'{watched.name[1:]}.hand_node']
+
+    return lines
+
+
 def test_silence_is_an_error_ends_all_tracks_and_the_next_picture_is_answered(graph, clip):
     rgb, info, _ = clip
     watched = graph.watch('silent', image_timeout=1.5)
@@ -38,7 +52,7 @@ def test_silence_is_an_error_ends_all_tracks_and_the_next_picture_is_answered(gr
         ids = {hand.id for hand in watched.show(rgb, info).hands}
     assert len(ids) == 2
     watched.wait_level(
-        'images', DiagnosticStatus.ERROR, 'no images on /silent/image: its publisher is silent'
+        'images', DiagnosticStatus.ERROR, 'no images on /silent/image: its publisher is silent: /test; look'
     )
     graph.wait(lambda: not watched.node.diagnostics.hands)
     answer = watched.show(rgb, info)  # by its stamp 33 ms later: that alone would go on with the tracks
@@ -49,29 +63,91 @@ def test_silence_is_an_error_ends_all_tracks_and_the_next_picture_is_answered(gr
     assert not {hand.id for hand in answer.hands} & ids
 
 
-@pytest.mark.parametrize(
-    'kind, values, says',
-    [
-        (
-            Image,
-            {'image_qos': 'reliable'},
-            'offers best_effort, image_qos asks for reliable (Best effort',
-        ),
-        (
-            CompressedImage,
-            {},
-            'sends sensor_msgs/msg/CompressedImage, not sensor_msgs/msg/Image; set `compressed`',
-        ),
-        (None, {}, 'nobody publishes it; start the camera or remap `image`'),
-    ],
-    ids=('reliability', 'type', 'nobody'),
-)
-def test_a_camera_that_cannot_be_heard_is_named_with_the_reason(graph, stranger, kind, values, says, request):
-    watched = graph.watch(request.node.callspec.id, camera=False, image_timeout=0.2, **values)
-    if kind:
-        stranger.create_publisher(kind, f'{watched.name}/image', BEST_EFFORT)
-        says = f'stranger {says}'
-    watched.wait_level('images', DiagnosticStatus.ERROR, f'no images on {watched.name}/image: {says}')
+UNHEARD = {
+    'reliability': (
+        Image,
+        'image',
+        {'image_qos': 'reliable'},
+        'no images on /reliability/image: stranger offers best_effort, '
+        'image_qos asks for reliable (Best effort',
+    ),
+    'type': (
+        CompressedImage,
+        'image',
+        {},
+        'no images on /type/image: '
+        'stranger sends sensor_msgs/msg/CompressedImage, not sensor_msgs/msg/Image; '
+        'publish it as /type/image/compressed (a remapping in the camera driver) and set compressed:=true',
+    ),
+    'transport': (
+        CompressedImage,
+        'image/compressed',
+        {},
+        'no images on /transport/image: nobody publishes it, but /transport/image/compressed is there: '
+        'set compressed:=true and image:=/transport/image',
+    ),
+    'raw': (
+        Image,
+        'image',
+        {'compressed': True},
+        'no images on /raw/image/compressed: nobody publishes it, but /raw/image is there: '
+        'set compressed:=false and image:=/raw/image',
+    ),
+    'nobody': (
+        Image,
+        'imag',
+        {},
+        'no images on /nobody/image: nobody publishes it; Image topics here: /nobody/imag (by /stranger)',
+    ),
+}
+
+
+@pytest.mark.parametrize('case', UNHEARD)
+def test_a_camera_that_cannot_be_heard_is_named_with_the_reason(graph, stranger, logged, monkeypatch, case):
+    kind, topic, values, says = UNHEARD[case]
+    stranger.create_publisher(kind, f'/{case}/{topic}', BEST_EFFORT)
+    watched = graph.watch(case, camera=False, image_timeout=0.2, **values)
+    message = watched.wait_level('images', DiagnosticStatus.ERROR, says).message
+    assert 'hand_node/overlay' not in message.split('by /stranger')[0]
+    graph.wait(lambda: message in logged(watched))
+    count = len(watched._statuses)
+    graph.wait(lambda: len(watched._statuses) > count + 2)
+    assert logged(watched).count(message) == 1
+    monkeypatch.setattr(faults, 'REPEAT', 0.0)
+    graph.wait(lambda: logged(watched).count(message) > 1)
+
+
+def test_missing_camera_info_is_logged_with_the_topics_that_are_there(
+    graph, stranger, logged, monkeypatch, clip
+):
+    monkeypatch.setattr(worker, 'DISCOVERY', 0.0)
+    watched = graph.watch('no_info', camera=False)
+    stranger.create_publisher(CameraInfo, '/no_info/color/camera_info', BEST_EFFORT)
+    graph.wait(lambda: '/no_info/color/camera_info' in watched.node._inputs._why_no_info[1])
+    images = graph.node.create_publisher(Image, '/no_info/image', 5)
+    graph.wait(images.get_subscription_count)
+    for second in (1, 2):
+        images.publish(encode_image(clip[0], Header(stamp=ns_to_stamp(second * 10**9), frame_id='camera')))
+        graph.wait(lambda second=second: len(watched.heard) == second)
+    (line,) = [line for line in graph.wait(lambda: logged(watched)) if 'CameraInfo' in line]
+    assert line.startswith(
+        'no CameraInfo: nobody publishes /no_info/camera_info. Publish it beside the image'
+    )
+    assert 'CameraInfo topics here: /no_info/color/camera_info (by /stranger)' in line
+    status = watched.wait_told('calibration', 'no CameraInfo')
+    assert '/no_info/color/camera_info' in status.message
+
+
+def test_a_second_node_of_the_same_name_is_told(graph, stranger, logged):
+    watched = graph.watch('twins', camera=False)
+    assert not any('another node' in line for line in logged(watched))
+    twin = rclpy.create_node('hand_node', namespace='twins', context=stranger.context)
+    says = 'another node is named /twins/hand_node in ROS_DOMAIN_ID'
+    status = watched.wait_level('model', DiagnosticStatus.WARN, says)
+    assert 'namespace:=NAME' in status.message
+    graph.wait(lambda: status.message in logged(watched))
+    twin.destroy_node()
+    watched.wait_level('model', DiagnosticStatus.OK, 'active')
 
 
 def test_calibration_of_another_stamp_is_used_and_counted(graph, clip):
@@ -112,7 +188,9 @@ def test_simulated_time_that_starts_again_ends_all_tracks(graph, clip):
 
 
 @pytest.mark.parametrize('half_of_it', ['look', 'describe'])
-def test_a_worker_that_hangs_is_an_error_and_no_second_one_is_started(graph, clip, monkeypatch, half_of_it):
+def test_a_worker_that_hangs_is_an_error_and_no_second_one_is_started(
+    graph, clip, monkeypatch, logged, half_of_it
+):
     monkeypatch.setattr(diagnostics, 'STUCK', 0.3)
     watched = graph.watch(f'hanging_{half_of_it}')
     free, half = threading.Event(), getattr(watched.node.pipeline, half_of_it)
@@ -122,6 +200,7 @@ def test_a_worker_that_hangs_is_an_error_and_no_second_one_is_started(graph, cli
     try:
         watched.camera.show(*clip[:2])
         watched.wait_level('model', DiagnosticStatus.ERROR, 'stuck in one picture')
+        graph.wait(lambda: any('stuck in one picture' in line for line in logged(watched)))
         assert watched.node.trigger_deactivate() == SUCCESS
         assert watched.node.trigger_activate() == FAILURE
     finally:
