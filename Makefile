@@ -44,7 +44,7 @@ DEMO_VENV := .venv
 TEST_VENV := .venv-test-$(ROS_DISTRO)
 COLCON_VENV := .venv-colcon-$(ROS_DISTRO)
 SOURCES := CMakeLists.txt package.xml setup.py pyproject.toml \
-  $(shell find maskhand_ros msg srv launch config scripts cmake vendor -type f -not -name '*.pyc')
+  $(shell find maskhand_ros msg srv launch config examples scripts cmake vendor -type f -not -name '*.pyc')
 
 # $(call pip,VENV,arguments): pip, showing one line per package
 pip = $(1)/bin/python -m pip --disable-pip-version-check install --progress-bar off $(2) \
