@@ -7,9 +7,12 @@ Abduction of the fingers is positive towards the thumb, measured from the middle
 positive out of the palm and counts from rest.
 """
 
+from __future__ import annotations
+
 import numpy as np
 
 from maskhand_ros.geometry import cross_matrix, rotvec_to_matrix
+from maskhand_ros.hand_model.numpy_hand import HandModel
 from maskhand_ros.skeleton import TIP_KEYPOINTS
 
 FINGER_TIPS = (*TIP_KEYPOINTS[1:3], TIP_KEYPOINTS[4], TIP_KEYPOINTS[3], TIP_KEYPOINTS[0])
@@ -19,11 +22,11 @@ THUMB = 4
 _DORSAL, _FINGERS = np.array([0.0, 1, 0]), np.array([-1.0, 0, 0])
 
 
-def _unit(vector):
+def _unit(vector: np.ndarray) -> np.ndarray:
     return vector / np.linalg.norm(vector, axis=-1, keepdims=True)
 
 
-def _about(cross, angle):
+def _about(cross: np.ndarray, angle: np.ndarray) -> np.ndarray:
     """Rotations (..., 3, 3) by angle (...) about axes given as cross-product matrices (..., 3, 3)."""
     angle = angle[..., None, None]
     return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * (cross @ cross)
@@ -32,7 +35,7 @@ def _about(cross, angle):
 class Anatomy:
     """Axes and rest angles of the 15 finger joints of a hand model, measured at mean shape."""
 
-    def __init__(self, hand, thumb_dorsal):
+    def __init__(self, hand: HandModel, thumb_dorsal: np.ndarray) -> None:
         """`hand` is a HandModel; `thumb_dorsal` (3,) is the direction that the thumb nail faces at rest."""
         rest = hand(np.zeros((1, 10)), np.eye(3)[None], np.tile(np.eye(3), (1, 15, 1, 1)))
         self.palm = np.asarray(rest.joints[0][[1, 4, 7, 10]], float)
@@ -56,18 +59,18 @@ class Anatomy:
         self.rest[:4, 3] = np.arctan2(bones[:4, 0, 2], -bones[:4, 0, 0])
         self._axes = cross_matrix(np.concatenate([flexion, spread[:, None], bones[:, :1]], 1))
 
-    def finger_rotations(self, angles, finger=None):
+    def finger_rotations(self, angles: np.ndarray, finger: np.ndarray | None = None) -> np.ndarray:
         """Angles (B, 5, 5), or (B, 5) of `finger` (B,) each, to rotations of joints (B, [5,] 3, 3, 3)."""
         axes, rest = (self._axes, self.rest) if finger is None else (self._axes[finger], self.rest[finger])
         turn = _about(axes, angles - rest)
         first = turn[..., 3, :, :] @ turn[..., 0, :, :] @ turn[..., 4, :, :]
         return np.stack([first, turn[..., 1, :, :], turn[..., 2, :, :]], -3)
 
-    def rotations(self, angles):
+    def rotations(self, angles: np.ndarray) -> np.ndarray:
         """Angles (B, 5, 5) to hand_pose (B, 15, 3, 3), relative to the rest pose."""
         return self.finger_rotations(angles).reshape(len(angles), 15, 3, 3)
 
-    def points(self, angles, finger=None):
+    def points(self, angles: np.ndarray, finger: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Joints and tip (B, [5,] 4, 3) in metres from the wrist, global rotations (B, [5,] 3, 3, 3)."""
         local = self.finger_rotations(angles, finger)
         which = slice(None) if finger is None else finger
@@ -80,7 +83,16 @@ class Anatomy:
             chain.append(chain[-1] + (turn @ offsets[..., bone, :, None])[..., 0])
         return np.stack(chain, -2), np.stack(turns, -3)
 
-    def touch(self, angles, finger, place, gap, low, high, iterations=9):
+    def touch(
+        self,
+        angles: np.ndarray,
+        finger: np.ndarray,
+        place: np.ndarray,
+        gap: np.ndarray,
+        low: np.ndarray,
+        high: np.ndarray,
+        iterations: int = 9,
+    ) -> np.ndarray:
         """Bend thumb and finger until the thumb's tip is where it should be; angles (B, 5, 5) -> (B, 5, 5).
 
         `finger` (B,) 0..3 index; `place` (B,) 0: the finger's tip, pads facing; 1: across the back of its
@@ -96,7 +108,7 @@ class Anatomy:
         stiff = np.where((place == 0)[:, None], stiff, stiff * np.array([1] * 5 + [1000] * 5))
         thumb = np.full(len(rows), THUMB)
 
-        def residual(x):
+        def residual(x: np.ndarray) -> np.ndarray:
             tip, turn_t = self.points(x[:, :5], thumb)
             other, turn_f = self.points(x[:, 5:], finger)
             pad_t = (turn_t[:, 2] @ self.palmar[THUMB][:, None])[..., 0]
@@ -131,7 +143,7 @@ class Anatomy:
         return result
 
 
-def random_rotations(n, rng):
+def random_rotations(n: int, rng: np.random.Generator) -> np.ndarray:
     """Rotations (n, 3, 3), uniform over SO(3)."""
     quaternion = _unit(rng.standard_normal((n, 4)))
     angle = 2 * np.arccos(np.clip(quaternion[:, :1], -1, 1))

@@ -1,12 +1,14 @@
 """What is behind and in front of the hand: rooms, clutter, textures, 2D occluders; and the camera's flaws."""
 
+from __future__ import annotations
+
 import cv2
 import numpy as np
 
 BACKDROP_SIZE = 320
 
 
-def muted_colour(rng):
+def muted_colour(rng: np.random.Generator) -> np.ndarray:
     """A colour (3,) 0..255 as walls, wood, cloth and skin have them; now and then a vivid one."""
     kind = rng.random()
     if kind < 0.12:
@@ -18,7 +20,7 @@ def muted_colour(rng):
     return np.clip(grey * (1 + 0.16 * rng.standard_normal(3)), 0, 255)
 
 
-def _grain(rng, size, low, high):
+def _grain(rng: np.random.Generator, size: int, low: int, high: int) -> np.ndarray:
     """Smooth noise (size, size, 1) of unit spread with blobs of size / 2**low .. size / 2**high px."""
     cells = 2 ** int(rng.integers(low, high))
     return cv2.resize(
@@ -26,7 +28,7 @@ def _grain(rng, size, low, high):
     )[..., None]
 
 
-def _shape(rng, mask, centre, radius):
+def _shape(rng: np.random.Generator, mask: np.ndarray | None, centre: np.ndarray, radius: float) -> None:
     kind = rng.integers(4)
     if kind == 0:
         axes = np.maximum(radius * rng.uniform(0.4, 1, 2), 1).astype(int)
@@ -45,7 +47,7 @@ def _shape(rng, mask, centre, radius):
         cv2.line(mask, ends[0].tolist(), ends[1].tolist(), 255, max(int(radius * rng.uniform(0.08, 0.4)), 1))
 
 
-def backdrop(rng, size=BACKDROP_SIZE):
+def backdrop(rng: np.random.Generator, size: int = BACKDROP_SIZE) -> np.ndarray:
     """One background (size, size, 3) uint8: a wall or room lit unevenly, clutter, sometimes out of focus."""
     picture = np.empty((size, size, 3), np.float32)
     picture[:] = muted_colour(rng)
@@ -83,12 +85,12 @@ def backdrop(rng, size=BACKDROP_SIZE):
 class BackdropBank:
     """Many backgrounds and one sheet of noise, made once; pieces of them serve as new ones."""
 
-    def __init__(self, count, seed):
+    def __init__(self, count: int, seed: int) -> None:
         rng = np.random.default_rng(seed)
         self._pictures = [backdrop(rng) for _ in range(count)]
         self._noise = rng.standard_normal((512, 512, 3)).astype(np.float32)
 
-    def piece(self, rng, size):
+    def piece(self, rng: np.random.Generator, size: int) -> np.ndarray:
         """A background (size, size, 3) uint8: a cut, flipped or turned, its light changed."""
         picture = self._pictures[rng.integers(len(self._pictures))]
         side = int(BACKDROP_SIZE * rng.uniform(0.3, 1))
@@ -97,17 +99,17 @@ class BackdropBank:
         if rng.random() < 0.5:
             piece = piece[:, ::-1]
         if rng.random() < 0.4:
-            piece = np.rot90(piece, rng.integers(1, 4))
+            piece = np.rot90(piece, int(rng.integers(1, 4)))
         piece = cv2.resize(np.ascontiguousarray(piece), (size, size), interpolation=cv2.INTER_LINEAR)
         gain = rng.uniform(0.5, 1.15) * (1 + 0.06 * rng.standard_normal(3))
         return cv2.convertScaleAbs(cv2.multiply(piece, np.array([*gain, 1.0])))
 
-    def noise(self, rng, size):
+    def noise(self, rng: np.random.Generator, size: int) -> np.ndarray:
         """Unit normal noise (size, size, 3) float32, a piece of the sheet."""
         y, x = rng.integers(512 - size + 1, size=2)
         return self._noise[y : y + size, x : x + size]
 
-    def occlude(self, picture, rng):
+    def occlude(self, picture: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Flat things in front of the hand: one or two, textured, within picture (S, S, 3) uint8.
 
         Returns the picture, and (S, S) True where they cover it.
@@ -125,7 +127,9 @@ class BackdropBank:
         return picture, covered
 
 
-def camera_flaws(picture, bank, rng, strength=1.0):
+def camera_flaws(
+    picture: np.ndarray, bank: BackdropBank, rng: np.random.Generator, strength: float = 1.0
+) -> np.ndarray:
     """What lens, exposure, sensor and JPEG do to a picture (S, S, 3) uint8; returns the same shape, uint8."""
     size = len(picture)
     contrast, light = rng.uniform(0.75, 1.2), rng.uniform(-22, 18)

@@ -9,6 +9,7 @@ ours to license (Apache-2.0).
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -76,7 +77,7 @@ _WAYS = {
 _SWAY = (0.008, 0.008, 0.01)
 
 
-def render(frames=FPS * SECONDS):
+def render(frames: int = FPS * SECONDS) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yields pictures (480, 640, 3) uint8 RGB with keypoints (2, 21, 3) in metres, left hand first."""
     stage, times, rng = Stage(), np.arange(frames) / FPS, np.random.default_rng(7)
     actors = [
@@ -89,12 +90,12 @@ def render(frames=FPS * SECONDS):
         yield picture, np.stack([keypoints[frame] for _, keypoints in played])
 
 
-def demo_betas():
+def demo_betas() -> np.ndarray:
     """(10,) shape of the hands in the clip: a hand of ordinary size, not the mean hand."""
     return 0.5 * np.random.default_rng(11).standard_normal(10)
 
 
-def main():
+def main() -> None:
     """Write demo_clip.mp4 and demo_clip.npz."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--out', type=Path, default=DATA, help='folder of demo_clip.mp4 and demo_clip.npz')

@@ -19,11 +19,14 @@ other crops of the same pictures.
 
 from __future__ import annotations
 
+import argparse
 import io
 import itertools
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -33,13 +36,20 @@ from maskhand_ros.errors import CommandError
 from maskhand_ros.evaluation.datasets import DATASETS, read
 from maskhand_ros.perception.weights import SHIPPED
 
+if TYPE_CHECKING:
+    from maskhand_ros.data_engine.samples import Sample, SampleMaker
+    from maskhand_ros.perception.cues import CueNetwork
+
+
 JPEG_QUALITY = 95
 CUES = ('landmarks', 'presence')
 TRUTH = ('global_orient', 'hand_pose', 'betas', 'wrist', 'focal', 'keypoints', 'keypoints_px', 'visible')
 _BATCH, _CUE_BATCH = 50, 4
 
 
-def rendered_samples(maker, rng, count, mix):
+def rendered_samples(
+    maker: SampleMaker, rng: np.random.Generator, count: int, mix: float
+) -> Iterator[Sample]:
     """Yields `count` crops (224, 224, 3) RGB of a SampleMaker with their truth; `mix` is the share of
     `camera` samples."""
     from maskhand_ros.data_engine.scenes import KINDS
@@ -51,7 +61,7 @@ def rendered_samples(maker, rng, count, mix):
             yield crop, {name: values[i] for name, values in truth.items()}
 
 
-def write_image_shard(path, samples, cue_network, hand_name):
+def write_image_shard(path: Path, samples: Iterator[Sample], cue_network: CueNetwork, hand_name: str) -> int:
     """Write (crop, truth) pairs whole or not at all; the number of samples.
 
     `cue_network` is the CueNetwork that looks at the crops; `hand_name` is the hand model's.
@@ -70,23 +80,26 @@ def write_image_shard(path, samples, cue_network, hand_name):
     return count
 
 
-def _encoded(crop, truth, seen, hand_name):
+def _encoded(
+    crop: np.ndarray, truth: dict[str, np.ndarray], seen: dict[str, np.ndarray], hand_name: str
+) -> dict[str, bytes]:
     import cv2
 
     _, jpeg = cv2.imencode('.jpg', crop[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     arrays = io.BytesIO()
     values = {name: np.float32(truth[name]) for name in TRUTH if name != 'visible'}
-    np.savez(arrays, **values, visible=truth['visible'], **seen, hand=np.array(hand_name))
+    values |= {'visible': truth['visible'], **seen, 'hand': np.array(hand_name)}
+    np.savez(arrays, **values)  # type: ignore[arg-type]  # no array is called allow_pickle
     return {'jpg': jpeg.tobytes(), 'npz': arrays.getvalue()}
 
 
-def _is_for(purpose, split):
+def _is_for(purpose: str, split: str) -> bool:
     """Whether a data set's own split is by its name for 'train', 'val' or 'test...'."""
     words = split.lower().split('_')
     return purpose in words or (purpose == 'train' and 'training' in words)
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `maskhand train images`."""
     parser.add_argument('--out', type=Path, required=True, help='folder of the shards')
     parser.add_argument('--split', choices=SPLITS, default='train', help='what the shards are for')
@@ -107,7 +120,7 @@ def add_arguments(parser):
     group.add_argument('--hand-model', type=Path, help='your MANO, from `maskhand convert-mano`')
 
 
-def run(args):
+def run(args: argparse.Namespace) -> int:
     """Write the shards that are missing; returns an exit status."""
     import cv2
 
@@ -143,7 +156,7 @@ class _RenderSource:
 
     name, left_out, fix = 'render', None, 'render more'
 
-    def __init__(self, args):
+    def __init__(self, args: argparse.Namespace) -> None:
         from maskhand_ros.hand_model.numpy_hand import HandModel
 
         if args.root or args.hand_model or args.source_split:
@@ -151,10 +164,11 @@ class _RenderSource:
                 '--root, --hand-model and --source-split need --dataset',
                 f'choose one of {", ".join(DATASETS)}, or leave them out: renders show the open hand',
             )
-        self._args, self._hand, self._maker = args, HandModel.load(), None
+        self._args, self._hand = args, HandModel.load()
+        self._maker: SampleMaker | None = None
         self.hand_name = self._hand.name
 
-    def shard(self, index, rng, skip):
+    def shard(self, index: int, rng: np.random.Generator, skip: bool) -> tuple[Iterator[Sample], int]:
         """An iterator of samples and how many there are; none is made if `skip`."""
         from maskhand_ros.data_engine.samples import SampleMaker
 
@@ -172,7 +186,7 @@ class _LabelledSource:
 
     fix = 'check --hand-model and --root: the labels do not agree with each other'
 
-    def __init__(self, args):
+    def __init__(self, args: argparse.Namespace) -> None:
         from maskhand_ros.data_engine.labelled_crops import LabelledCrops
 
         if not args.root or not args.hand_model:
@@ -194,11 +208,11 @@ class _LabelledSource:
         self.hand_name, self.name = self._crops.hand_name, f'{args.dataset}_{split}'
 
     @property
-    def left_out(self):
+    def left_out(self) -> dict[str, int] | None:
         """{why: how many} so far; None if nothing was."""
         return dict(self._crops.left_out) or None
 
-    def shard(self, index, rng, skip):
+    def shard(self, index: int, rng: np.random.Generator, skip: bool) -> tuple[Iterator[Sample], int]:
         """An iterator of samples and how many labels there are; no picture is read if `skip`."""
         hands = list(itertools.islice(self._hands, self._size))
         return iter(()) if skip else self._crops(hands, rng), len(hands)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import numpy as np
 
-from maskhand_ros.data_engine.samples import jittered_roi
+from maskhand_ros.data_engine.samples import Sample, jittered_roi
 from maskhand_ros.evaluation.datasets.mano_mesh import ManoMesh
+from maskhand_ros.evaluation.datasets.record import LabelledHand
 from maskhand_ros.files import PictureError, read_picture
 from maskhand_ros.geometry import CROP_SIZE, MIRROR_X, Camera, mirror_rotation
 from maskhand_ros.perception.crop import crop_hand
@@ -24,13 +27,13 @@ class LabelledCrops:
     """LabelledHands to (crop, truth) pairs, by a user's MANO; `left_out` counts those that gave none, by
     reason."""
 
-    def __init__(self, hand_model):
+    def __init__(self, hand_model: Path) -> None:
         """`hand_model`: npz of `maskhand convert-mano`; CommandError or ValueError if it is none."""
         self._mesh = ManoMesh(hand_model)
         self.hand_name = self._mesh.hand.name
-        self.left_out = Counter()
+        self.left_out: Counter[str] = Counter()
 
-    def __call__(self, hands, rng):
+    def __call__(self, hands: Iterable[LabelledHand], rng: np.random.Generator) -> Iterator[Sample]:
         """Yields crops (224, 224, 3) RGB and truth as image_shards.py has it, of those of `hands` that have a
         label."""
         for hand in hands:
@@ -45,7 +48,7 @@ class LabelledCrops:
                 continue
             yield self._crop(picture, hand, *found, rng)
 
-    def _placed(self, hand):
+    def _placed(self, hand: LabelledHand) -> tuple[np.ndarray, np.ndarray, np.ndarray] | str:
         """(rotations (16, 3, 3) and keypoints (21, 3) from the wrist, both of a right hand, in a mirror for a
         left one; the wrist (3,) in the real camera's frame), or what is amiss."""
         rotations = self._mesh.right_rotations(hand)
@@ -66,7 +69,15 @@ class LabelledCrops:
             return 'behind the camera'
         return rotations, right, wrist
 
-    def _crop(self, picture, hand, rotations, right, wrist, rng):
+    def _crop(
+        self,
+        picture: np.ndarray,
+        hand: LabelledHand,
+        rotations: np.ndarray,
+        right: np.ndarray,
+        wrist: np.ndarray,
+        rng: np.random.Generator,
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         camera = Camera(hand.K, picture.shape[1], picture.shape[0])
         left = hand.side == 'left'
         points = (right * MIRROR_X if left else right) + wrist

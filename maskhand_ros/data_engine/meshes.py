@@ -9,10 +9,10 @@ import numpy as np
 from scipy import sparse
 
 from maskhand_ros.data_engine.anatomy import Anatomy
-from maskhand_ros.hand_model.numpy_hand import HandModel
+from maskhand_ros.data_engine.renderer import Uniforms
+from maskhand_ros.hand_model.numpy_hand import OPEN_HAND, HandModel
 from maskhand_ros.skeleton import KEYPOINT_EDGES
 
-_HAND_FILE = 'open_hand.npz'
 # Radii in metres of the capsules that darken what they face, in the order of KEYPOINT_EDGES.
 _BONE_RADIUS = np.array([0.014, 0.011, 0.010, 0.009] + [0.014, 0.0085, 0.0078, 0.007] * 4, np.float32)
 _STRETCH_FROM = 0.03
@@ -27,10 +27,10 @@ class Mesh:
     texture: np.ndarray  # (V, 3) place in the rest pose, where the skin's texture is looked up
     marks: np.ndarray  # (V, 3) nail 0..1, palm side 0..1, light that ambient occlusion leaves 0..1
     faces: np.ndarray  # (F, 3) int32
-    material: dict  # uniforms of the shader
+    material: Uniforms
 
 
-def vertex_normals(vertices, faces, incidence):
+def vertex_normals(vertices: np.ndarray, faces: np.ndarray, incidence: sparse.csr_matrix) -> np.ndarray:
     """Unit normals (V, 3) of vertices (V, 3); `incidence` (V, F) sparse says which faces meet at a vertex."""
     corner = vertices[faces]
     flat = np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0])
@@ -38,7 +38,7 @@ def vertex_normals(vertices, faces, incidence):
     return normals / (np.linalg.norm(normals, axis=1, keepdims=True) + 1e-12)
 
 
-def face_incidence(faces, count):
+def face_incidence(faces: np.ndarray, count: int) -> sparse.csr_matrix:
     """Sparse (V, F) matrix with a one where a face has the vertex."""
     columns = np.repeat(np.arange(len(faces)), 3)
     return sparse.csr_matrix(
@@ -46,7 +46,7 @@ def face_incidence(faces, count):
     )
 
 
-def bone_occlusion(vertices, normals, keypoints):
+def bone_occlusion(vertices: np.ndarray, normals: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
     """Light (V,) in 0..1 that a hand's own bones leave to its skin; `keypoints` (21, 3), same frame.
 
     Each bone is a capsule that hides the part of the sky that it fills, seen from the vertex.
@@ -74,7 +74,7 @@ def bone_occlusion(vertices, normals, keypoints):
 class HandMesh:
     """Skins the hand and its forearm for many poses at once."""
 
-    def __init__(self, hand, data):
+    def __init__(self, hand: HandModel, data: dict[str, np.ndarray]) -> None:
         """`hand` is a HandModel, `data` the arrays of the npz that also has the forearm."""
         self.hand = hand
         self.rest = np.concatenate([data['v_template'], data['forearm_v_template']]).astype(np.float32)
@@ -91,7 +91,14 @@ class HandMesh:
         self._joints = regressor @ self.rest[: regressor.shape[1]]
         self._joint_shapes = np.einsum('jv,vck->jck', regressor, self._shapes[: regressor.shape[1]])
 
-    def pose(self, betas, global_orient, hand_pose, forearm, stretch=1.0):
+    def pose(
+        self,
+        betas: np.ndarray,
+        global_orient: np.ndarray,
+        hand_pose: np.ndarray,
+        forearm: np.ndarray,
+        stretch: float = 1.0,
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Skinned vertices (B, V + Vf, 3), keypoints (B, 21, 3), from the wrist, in the frame of
         global_orient.
 
@@ -111,7 +118,9 @@ class HandMesh:
         vertices = (blend[..., :3] @ shaped[..., None])[..., 0] + blend[..., 3]
         return vertices, np.asarray(out.keypoints)
 
-    def mesh(self, vertices, keypoints, material, left=False):
+    def mesh(
+        self, vertices: np.ndarray, keypoints: np.ndarray, material: Uniforms, left: bool = False
+    ) -> Mesh:
         """The Mesh of posed vertices (V + Vf, 3) and keypoints (21, 3); `left` if they have been mirrored.
 
         Where the material says `sleeve_from` (metres behind the wrist), the skin there is lifted into a
@@ -128,16 +137,14 @@ class HandMesh:
 
 
 @lru_cache(maxsize=1)
-def open_hand_data():
+def open_hand_data() -> dict[str, np.ndarray]:
     """Arrays of the bundled open hand, those for rendering included."""
-    from importlib.resources import files
-
-    with np.load(files('maskhand_ros.hand_model') / _HAND_FILE, allow_pickle=False) as data:
+    with np.load(OPEN_HAND, allow_pickle=False) as data:
         return {name: data[name] for name in data.files}
 
 
 @lru_cache(maxsize=2)
-def anatomy_of(hand: HandModel):
+def anatomy_of(hand: HandModel) -> Anatomy:
     """The Anatomy of a HandModel; the thumb's back is where the open hand's thumb nail looks."""
     data = open_hand_data()
     rest = data['v_template'].astype(float)

@@ -1,9 +1,14 @@
 """Hand poses to train on: prototypes, mixtures, synergies, thumb contacts; none passes through itself."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 import numpy as np
 
-from maskhand_ros.data_engine.anatomy import THUMB
+from maskhand_ros.data_engine.anatomy import THUMB, Anatomy
 from maskhand_ros.data_engine.meshes import anatomy_of
+from maskhand_ros.hand_model.numpy_hand import HandModel
 
 _D = np.pi / 180
 _E, _C, _H = (0, 5, 3, 0), (82, 92, 38, 0), (45, 50, 30, 0)
@@ -76,7 +81,7 @@ CONTACTS = {
 }
 
 
-def _angles(prototype):
+def _angles(prototype: Sequence[Sequence[float]]) -> np.ndarray:
     angles = np.zeros((5, 5))
     for finger, values in enumerate(prototype):
         angles[finger, : len(values)] = values
@@ -86,7 +91,7 @@ def _angles(prototype):
 _PROTOTYPES = np.stack([_angles(p) for p in PROTOTYPES.values()])
 
 
-def _segment_distance(p, q, r, s):
+def _segment_distance(p: np.ndarray, q: np.ndarray, r: np.ndarray, s: np.ndarray) -> np.ndarray:
     """Distance (...) between the segments p-q and r-s, all (..., 3) (Ericson 2004)."""
     d1, d2, between = q - p, s - r, p - r
     a, e, b = (d1 * d1).sum(-1), (d2 * d2).sum(-1), (d1 * d2).sum(-1)
@@ -104,14 +109,15 @@ _PAIRS = np.array([(i, j) for i, j in _PAIRS if not (i % 3 == 0 and j % 3 == 0 a
 BONE_CLEARANCE, PALM_CLEARANCE = 0.0095, 0.011
 
 
-def clear(anatomy, angles):
+def clear(anatomy: Anatomy, angles: np.ndarray) -> np.ndarray:
     """Whether poses (B, 5, 5) keep fingers out of each other and out of the palm: (B,) bool."""
     points, _ = anatomy.points(angles)  # (B, 5, 4, 3)
     start, end = points[:, :, :-1].copy(), points[:, :, 1:].copy()
     end[:, :, 2] = start[:, :, 2] + 0.75 * (end[:, :, 2] - start[:, :, 2])
     start, end = start.reshape(-1, 15, 3), end.reshape(-1, 15, 3)
     i, j = _PAIRS.T
-    good = (_segment_distance(start[:, i], end[:, i], start[:, j], end[:, j]) > BONE_CLEARANCE).all(1)
+    distance = _segment_distance(start[:, i], end[:, i], start[:, j], end[:, j])
+    good = np.all(distance > BONE_CLEARANCE, 1)
     knuckles = anatomy.palm
     palm = [(np.zeros(3), knuckle) for knuckle in knuckles]
     palm += [(knuckles[a], knuckles[b]) for a, b in ((0, 1), (1, 3), (3, 2))]
@@ -122,7 +128,7 @@ def clear(anatomy, angles):
     return good
 
 
-def prototype_angles(anatomy, name):
+def prototype_angles(anatomy: Anatomy, name: str) -> np.ndarray:
     """One prototype (5, 5) in radians, its thumb brought into contact where the pose has one."""
     angles = _angles(PROTOTYPES[name])[None]
     if name in CONTACTS:
@@ -133,7 +139,7 @@ def prototype_angles(anatomy, name):
     return angles[0]
 
 
-def _synergies(n, rng):
+def _synergies(n: int, rng: np.random.Generator) -> np.ndarray:
     """Correlated noise (n, 5, 5) radians: a whole-hand closing, a spread, neighbours together, own noise."""
     noise = np.zeros((n, 5, 5))
     close = rng.standard_normal((n, 1)) * np.array([0.8, 1, 1.2, 1.1])
@@ -151,7 +157,7 @@ def _synergies(n, rng):
     return noise * _D
 
 
-def _draw(anatomy, n, rng):
+def _draw(anatomy: Anatomy, n: int, rng: np.random.Generator) -> np.ndarray:
     """n poses (n, 5, 5), not yet checked for penetration."""
     kinds = len(_PROTOTYPES)
     kind, to = rng.integers(kinds, size=(2, n))
@@ -186,7 +192,7 @@ def _draw(anatomy, n, rng):
     return angles
 
 
-def sample_angles(anatomy, n, rng):
+def sample_angles(anatomy: Anatomy, n: int, rng: np.random.Generator) -> np.ndarray:
     """n poses as angles (n, 5, 5), within the limits, none passing through itself."""
     kept, count = [], 0
     while count < n:
@@ -197,12 +203,12 @@ def sample_angles(anatomy, n, rng):
     return np.concatenate(kept)[:n]
 
 
-def sample_poses(hand, n, rng):
+def sample_poses(hand: HandModel, n: int, rng: np.random.Generator) -> np.ndarray:
     """n poses as hand_pose (n, 15, 3, 3) float64, relative to the rest pose of the HandModel `hand`."""
     anatomy = anatomy_of(hand)
     return anatomy.rotations(sample_angles(anatomy, n, rng))
 
 
-def sample_betas(n, rng):
+def sample_betas(n: int, rng: np.random.Generator) -> np.ndarray:
     """n hand shapes (n, 10): unit normal in the baked shape space, cut at 2.5."""
     return np.clip(rng.standard_normal((n, 10)), -2.5, 2.5)

@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import moderngl
+
+    from maskhand_ros.data_engine.meshes import Mesh
+
+Uniforms = Mapping[str, Any]
+"""Values of a shader's uniforms by name: numbers and vectors."""
+
 
 # One process per core draws its own pictures: more threads in the software renderer would only fight.
 os.environ.setdefault('LP_NUM_THREADS', '1')
@@ -78,7 +89,7 @@ _LAYOUT = '3f 3f 3f 3f'
 _ATTRIBUTES = ('place', 'normal', 'texture_place', 'marks')
 
 
-def tiling_noise(size, rng):
+def tiling_noise(size: int, rng: np.random.Generator) -> np.ndarray:
     """(size, size, 4) uint8 noise that tiles: four layers from coarse-and-fine to fine."""
     frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(size), np.fft.fftfreq(size)))
     layers = []
@@ -90,7 +101,7 @@ def tiling_noise(size, rng):
     return np.stack(layers, -1).astype(np.uint8)
 
 
-def _light_view(direction, centre, radius):
+def _light_view(direction: np.ndarray, centre: np.ndarray, radius: float) -> np.ndarray:
     """(4, 4) orthographic view along a light (unit `direction` towards it) that holds a sphere."""
     z = -np.asarray(direction)
     x = np.cross([0.0, 1, 0] if abs(z[1]) < 0.9 else [1.0, 0, 0], z)
@@ -107,7 +118,7 @@ class Renderer:
     Raises RuntimeError with the packages to install if there is no EGL.
     """
 
-    def __init__(self, width, height, seed=0):
+    def __init__(self, width: int, height: int, seed: int = 0) -> None:
         import moderngl
 
         try:
@@ -119,7 +130,8 @@ class Renderer:
         self.size = width, height
         self._program = self._gl.program(_VERTEX, _FRAGMENT)
         self._shadow_program = self._gl.program(_SHADOW_VERTEX, '#version 330\nvoid main() {}')
-        self._targets, self._buffers = {}, {}
+        self._targets: dict[int, moderngl.Framebuffer] = {}
+        self._buffers: dict[tuple[int, int, int], tuple] = {}
         self._shadow_map = self._gl.depth_texture((_SHADOW_SIZE, _SHADOW_SIZE))
         self._shadow_map.compare_func = '<='
         self._shadow_map.repeat_x = self._shadow_map.repeat_y = False
@@ -131,7 +143,7 @@ class Renderer:
         self._program['noise'], self._program['shadow'] = 0, 1
         self._gl.enable(moderngl.DEPTH_TEST)
 
-    def _target(self, scale):
+    def _target(self, scale: int) -> moderngl.Framebuffer:
         if scale not in self._targets:
             size = self.size[0] * scale, self.size[1] * scale
             self._targets[scale] = self._gl.framebuffer(
@@ -139,7 +151,7 @@ class Renderer:
             )
         return self._targets[scale]
 
-    def _upload(self, slot, mesh):
+    def _upload(self, slot: int, mesh: Mesh) -> list[moderngl.VertexArray]:
         """Vertex arrays of a mesh in buffers that are kept for its slot in the scene."""
         key = slot, len(mesh.vertices), len(mesh.faces)
         if key not in self._buffers:
@@ -157,7 +169,9 @@ class Renderer:
         faces.write(mesh.faces.astype(np.int32).tobytes())
         return arrays
 
-    def draw(self, meshes, K, light, supersample=1):
+    def draw(
+        self, meshes: Sequence[Mesh], K: np.ndarray, light: Uniforms, supersample: int = 1
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Colour (h, w, 3) uint8 with black where nothing is, and coverage (h, w) uint8.
 
         `meshes` list of Mesh in the camera's frame, `K` (3, 3) px of this picture, `light` uniforms (see
@@ -200,12 +214,12 @@ class Renderer:
             pixels = cv2.resize(pixels, self.size, interpolation=cv2.INTER_AREA)
         return pixels[..., :3], pixels[..., 3]
 
-    def depth(self, supersample=1):
+    def depth(self, supersample: int = 1) -> np.ndarray:
         """Distance along z (h, w) in metres of the nearest surface in the last picture, drawn with
         `supersample`: of one ray through each pixel; FAR where there is none."""
         return self._distances(supersample)[supersample // 2 :: supersample, supersample // 2 :: supersample]
 
-    def depth_at(self, pixels, supersample=1):
+    def depth_at(self, pixels: np.ndarray, supersample: int = 1) -> np.ndarray:
         """The same (N,) at pixels (N, 2), to the fraction of a pixel; FAR outside the picture too."""
         distances = self._distances(supersample)
         column, row = np.floor((np.asarray(pixels) + 0.5) * supersample).astype(int).T
@@ -214,13 +228,13 @@ class Renderer:
         depth[inside] = distances[row[inside], column[inside]]
         return depth
 
-    def _distances(self, supersample):
+    def _distances(self, supersample: int) -> np.ndarray:
         width, height = self.size[0] * supersample, self.size[1] * supersample
         buffer = self._target(supersample).read(attachment=-1, components=1, dtype='f4')
         depth = np.frombuffer(buffer, np.float32).reshape(height, width).astype(float)
         return 1 / (1 / _NEAR - depth * (1 / _NEAR - 1 / _FAR))
 
-    def _set(self, uniforms):
+    def _set(self, uniforms: Uniforms) -> None:
         for name, value in uniforms.items():
             if name in self._program:
                 self._program[name].value = value if np.isscalar(value) else tuple(np.asarray(value, float))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import cv2
@@ -9,12 +10,18 @@ import numpy as np
 
 from maskhand_ros.data_engine import scenes
 from maskhand_ros.data_engine.backdrops import BackdropBank, camera_flaws
-from maskhand_ros.data_engine.meshes import HandMesh, anatomy_of, open_hand_data
+from maskhand_ros.data_engine.meshes import HandMesh, Mesh, anatomy_of, open_hand_data
 from maskhand_ros.data_engine.poses import sample_angles, sample_betas
-from maskhand_ros.data_engine.renderer import Renderer
-from maskhand_ros.geometry import CROP_SIZE, crop_camera_for
+from maskhand_ros.data_engine.renderer import Renderer, Uniforms
+from maskhand_ros.geometry import CROP_SIZE, Camera, CropCamera, crop_camera_for
+from maskhand_ros.hand_model.numpy_hand import HandModel
 from maskhand_ros.perception.crop import roi_from_keypoints
-from maskhand_ros.skeleton import RIGHT
+from maskhand_ros.perception.types import HandRoi
+from maskhand_ros.skeleton import RIGHT, Handedness
+
+Sample = tuple[np.ndarray, dict[str, np.ndarray]]
+"""A crop (224, 224, 3) uint8 RGB and its truth."""
+
 
 # How the crop of a tracked hand strays from the rule around the true keypoints: scale, shift over side, roll
 # in radians.
@@ -30,7 +37,9 @@ _FLESH[[0, 1, 2, 5, 9, 13, 17]] = 0.032
 """A keypoint this far (m) or more behind the nearest surface is hidden: its own flesh is thinner there."""
 
 
-def jittered_roi(keypoints_px, kind, rng, side=RIGHT):
+def jittered_roi(
+    keypoints_px: np.ndarray, kind: str, rng: np.random.Generator, side: Handedness = RIGHT
+) -> HandRoi:
     """The HandRoi of a hand that is being tracked, keypoints (21, 2) px: the run time's rule around the true
     keypoints, and its errors in a sample of `kind`."""
     scale, shift, roll = _JITTER[kind]
@@ -43,7 +52,7 @@ def jittered_roi(keypoints_px, kind, rng, side=RIGHT):
 class SampleMaker:
     """Makes samples; owns a renderer and a bank of backgrounds, so one per process."""
 
-    def __init__(self, hand, backdrops=240, seed=12345):
+    def __init__(self, hand: HandModel, backdrops: int = 240, seed: int = 12345) -> None:
         """`hand` is the HandModel of the open hand; the bank depends on `seed` only."""
         self.hand = hand
         self.mesh = HandMesh(hand, open_hand_data())
@@ -51,7 +60,9 @@ class SampleMaker:
         self.renderer = Renderer(CROP_SIZE, CROP_SIZE)
         self.bank = BackdropBank(backdrops, seed)
 
-    def make(self, kinds, rng):
+    def make(
+        self, kinds: Sequence[str], rng: np.random.Generator
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Samples of the given kinds (n names, see scenes.KINDS).
 
         Returns crops (n, 224, 224, 3) uint8 RGB and truth as the shards hold it (see shards.py), all in crop
@@ -88,7 +99,14 @@ class SampleMaker:
             truth['keypoints_px'][i] = crop.project(keypoints[i] + wrist)
         return crops, {**truth, 'hand_pose': hand_pose.astype(np.float32), 'betas': betas.astype(np.float32)}
 
-    def _picture(self, kind, vertices, keypoints, other, rng):
+    def _picture(
+        self,
+        kind: str,
+        vertices: np.ndarray,
+        keypoints: np.ndarray,
+        other: tuple[np.ndarray, np.ndarray],
+        rng: np.random.Generator,
+    ) -> tuple[np.ndarray, CropCamera, np.ndarray, np.ndarray]:
         """One crop (224, 224, 3), its CropCamera, the wrist (3,) in the real camera's frame, and which
         keypoints (21,) can be seen."""
         second, held, flat, leaving = _EXTRAS[kind]
@@ -122,12 +140,20 @@ class SampleMaker:
             visible &= inside
         return picture, crop, wrist, visible
 
-    def _crop_camera(self, kind, camera, keypoints, rng):
+    def _crop_camera(
+        self, kind: str, camera: Camera, keypoints: np.ndarray, rng: np.random.Generator
+    ) -> CropCamera:
         """The CropCamera of a tracked hand: the run time's rule around keypoints (21, 3), and its errors."""
         roi = jittered_roi(camera.project(keypoints), kind, rng)
         return crop_camera_for(camera, roi.center_px, roi.size_px, roi.roll)
 
-    def _second_hand(self, other, place, material, rng):
+    def _second_hand(
+        self,
+        other: tuple[np.ndarray, np.ndarray],
+        place: np.ndarray,
+        material: Uniforms,
+        rng: np.random.Generator,
+    ) -> Mesh:
         """A left hand (Mesh) beside, before or behind the right one at `place` (21, 3), crop camera frame."""
         vertices, keypoints = (points * np.array([-1.0, 1, 1]) for points in other)
         towards = np.array(
@@ -137,7 +163,9 @@ class SampleMaker:
         return self.mesh.mesh(vertices + shift, keypoints + shift, material, left=True)
 
 
-def _leave(picture, camera, crop, pixels, rng):
+def _leave(
+    picture: np.ndarray, camera: Camera, crop: CropCamera, pixels: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """The crop of a hand that is partly outside the real picture: beyond its border the edge is repeated, as
     at run time. Also which of its keypoints, at `pixels` (21, 2) of the real picture, are inside."""
     to_crop = crop.homography(camera.K)

@@ -5,10 +5,13 @@ lens, 0.3 to 1.1 m away. `stress` turns the hand every way (uniform over SO(3)),
 hides a third of the hands.
 """
 
+from __future__ import annotations
+
 import numpy as np
 
 from maskhand_ros.data_engine.anatomy import random_rotations
 from maskhand_ros.data_engine.meshes import Mesh
+from maskhand_ros.data_engine.renderer import Uniforms
 from maskhand_ros.geometry import Camera, rotvec_to_matrix
 
 KINDS = ('camera', 'stress')
@@ -29,11 +32,11 @@ PALM_VIEW = np.stack([-UP, [0, 0, 1.0], np.cross(-UP, [0, 0, 1.0])], 1)
 """Model axes in the camera frame for a palm towards the lens, fingers up."""
 
 
-def _unit(vector):
+def _unit(vector: np.ndarray) -> np.ndarray:
     return vector / np.linalg.norm(vector, axis=-1, keepdims=True)
 
 
-def sample_orientation(kind, rng):
+def sample_orientation(kind: str, rng: np.random.Generator) -> np.ndarray:
     """global_orient (3, 3) in the camera's frame."""
     if kind == 'stress':
         return random_rotations(1, rng)[0]
@@ -53,7 +56,7 @@ def sample_orientation(kind, rng):
     return first @ second @ rotvec_to_matrix(UP * about * degrees) @ PALM_VIEW
 
 
-def sample_forearm(n, rng):
+def sample_forearm(n: int, rng: np.random.Generator) -> np.ndarray:
     """Rotations (n, 3, 3) of the forearm against the hand, within a wrist's range."""
     degrees = np.stack(
         [12 * rng.standard_normal(n), 10 * rng.standard_normal(n), 24 * rng.standard_normal(n)], 1
@@ -61,7 +64,7 @@ def sample_forearm(n, rng):
     return rotvec_to_matrix(np.clip(degrees, [-30, -25, -60], [30, 25, 60]) * np.pi / 180)
 
 
-def sample_camera(kind, rng):
+def sample_camera(kind: str, rng: np.random.Generator) -> tuple[Camera, np.ndarray]:
     """A Camera and the place (3,) in metres where the middle of the hand is."""
     width, height = ((640, 480), (1280, 720), (640, 360), (720, 720))[rng.integers(4)]
     focal = max(width, height) * rng.uniform(0.65, 1.3)
@@ -72,7 +75,7 @@ def sample_camera(kind, rng):
     return camera, depth * camera.unproject_rays(pixel[None])[0]
 
 
-def sample_material(rng):
+def sample_material(rng: np.random.Generator) -> Uniforms:
     """Skin, nails and sleeve as uniforms of the renderer."""
     tone = rng.random() * (len(_SKIN) - 1)
     low = min(int(tone), len(_SKIN) - 2)
@@ -98,7 +101,7 @@ def sample_material(rng):
     }
 
 
-def sample_light(rng):
+def sample_light(rng: np.random.Generator) -> Uniforms:
     """Key light with shadow, fill, sky, ground, exposure: uniforms of the renderer, camera frame."""
     key = _unit(np.array([0.8, 0.5, 0.6]) * rng.standard_normal(3) + np.array([0, -0.7, -0.5]))
     fill = _unit(rng.standard_normal(3) + np.array([0, 0, -0.8]))
@@ -117,7 +120,7 @@ def sample_light(rng):
     }
 
 
-def grid_solid(rings, sides, profile):
+def grid_solid(rings: int, sides: int, profile: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A closed solid of revolution: vertices, normals, faces. `profile` (rings, 2): x and radius."""
     turn = np.arange(sides) * 2 * np.pi / sides
     circle = np.stack([np.zeros(sides), np.cos(turn), np.sin(turn)], 1)
@@ -131,7 +134,7 @@ def grid_solid(rings, sides, profile):
     return vertices, normals, faces.astype(np.int32)
 
 
-def held_object(keypoints, rng):
+def held_object(keypoints: np.ndarray, rng: np.random.Generator) -> Mesh:
     """A bottle, stick, ball or box-like Mesh where the fingers close; keypoints (21, 3), camera frame."""
     tips, knuckles = keypoints[[8, 12, 16]].mean(0), keypoints[[5, 9, 13, 17]]
     place = 0.5 * knuckles.mean(0) + 0.3 * tips + 0.2 * keypoints[4]
@@ -152,7 +155,14 @@ def held_object(keypoints, rng):
     return thing(vertices, normals, faces, frame, place, rng)
 
 
-def thing(vertices, normals, faces, frame, place, rng):
+def thing(
+    vertices: np.ndarray,
+    normals: np.ndarray,
+    faces: np.ndarray,
+    frame: np.ndarray,
+    place: np.ndarray,
+    rng: np.random.Generator,
+) -> Mesh:
     """The Mesh of a solid as `grid_solid` gives it, turned by `frame` (3, 3) and put at `place` (3,), of a
     random material."""
     colour = rng.random(3) ** 1.4

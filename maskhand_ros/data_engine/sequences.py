@@ -16,7 +16,7 @@ import numpy as np
 from maskhand_ros.data_engine.meshes import Mesh
 from maskhand_ros.data_engine.poses import sample_betas
 from maskhand_ros.data_engine.scenes import held_object
-from maskhand_ros.data_engine.staging import MATERIAL, Actor, Stage
+from maskhand_ros.data_engine.staging import MATERIAL, Actor, Stage, Way
 from maskhand_ros.geometry import kabsch
 
 FPS = 30
@@ -51,16 +51,16 @@ class Shot:
     second: float
 
 
-def _betas(seed):
+def _betas(seed: int) -> np.ndarray:
     return sample_betas(1, np.random.default_rng(seed))[0]
 
 
-def _at(x, y=0.09, z=0.5, turn=0, tilt=5, roll=0):
+def _at(x: float, y: float = 0.09, z: float = 0.5, turn: float = 0, tilt: float = 5, roll: float = 0) -> Way:
     """A way that stays in one place."""
     return ((0, x, y, z, turn, tilt, roll),)
 
 
-def _wave(x, z, amplitude, seconds):
+def _wave(x: float, z: float, amplitude: float, seconds: float) -> Way:
     """A way from side to side at WAVE_HZ."""
     times = np.arange(0, seconds + 1e-9, 1 / (16 * WAVE_HZ))
     return tuple(
@@ -233,7 +233,7 @@ def _held_by(keypoints: np.ndarray) -> Callable[[int], Mesh]:
     with the palm."""
     first, palm = held_object(keypoints[0], np.random.default_rng(3)), [0, 5, 9, 13, 17]
 
-    def at(frame):
+    def at(frame: int) -> Mesh:
         source, target = keypoints[0][palm], keypoints[frame][palm]
         turn = kabsch(source - source.mean(0), target - target.mean(0))
         vertices = (first.vertices - source.mean(0)) @ turn + target.mean(0)

@@ -9,16 +9,22 @@ scenes.KINDS. Every shard depends on split, seed and index alone.
 
 from __future__ import annotations
 
+import argparse
 import os
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from maskhand_ros.cli_arguments import number, whole
 from maskhand_ros.data_engine.scenes import KINDS
-from maskhand_ros.perception.cues import MAPS
+from maskhand_ros.perception.cues import MAPS, CueNetwork
 from maskhand_ros.perception.weights import SHIPPED
+
+if TYPE_CHECKING:
+    from maskhand_ros.data_engine.samples import SampleMaker
+
 
 SPLITS = {
     'train': (0, None),
@@ -33,7 +39,7 @@ _BATCH, _CUE_BATCH = 50, 4
 """Samples posed at once, and crops shown to the cue network at once: more would not fit a core's cache."""
 
 
-def pack_map(values):
+def pack_map(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Feature map (N, C, H, W) as int8 and a scale (N, C) float16: four times smaller, to 1/127 of each
     channel's largest value."""
     scale = (np.abs(values).max((2, 3)) / 127 + 1e-6).astype(np.float16)
@@ -41,15 +47,17 @@ def pack_map(values):
     return np.clip(packed, -127, 127).astype(np.int8), scale
 
 
-def make_shard(maker, cue_network, split, seed, index, count, mix):
+def make_shard(
+    maker: SampleMaker, cue_network: CueNetwork, split: str, seed: int, index: int, count: int, mix: float
+) -> dict[str, np.ndarray]:
     """The arrays of one shard (dict); `mix` is the share of `camera` samples."""
     rng = np.random.default_rng([SPLITS[split][0], seed, index])
     parts = []
     for start in range(0, count, _BATCH):
         kind = (rng.random(min(_BATCH, count - start)) >= mix).astype(np.int8)
         crops, truth = maker.make([KINDS[k] for k in kind], rng)
-        cues = [cue_network(crops[i : i + _CUE_BATCH]) for i in range(0, len(crops), _CUE_BATCH)]
-        cues = {name: np.concatenate([cue[name] for cue in cues]) for name in cues[0]}
+        of_crops = [cue_network(crops[i : i + _CUE_BATCH]) for i in range(0, len(crops), _CUE_BATCH)]
+        cues = {name: np.concatenate([cue[name] for cue in of_crops]) for name in of_crops[0]}
         del cues['image']
         cues['global_feature'] = cues['global_feature'].astype(np.float16)
         for name in MAPS:
@@ -58,15 +66,15 @@ def make_shard(maker, cue_network, split, seed, index, count, mix):
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def write_shard(path, arrays):
+def write_shard(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """Write atomically: a shard that is there is whole."""
     partial = path.with_suffix('.part')
     with open(partial, 'wb') as file:
-        np.savez(file, **arrays)
+        np.savez(file, **arrays)  # type: ignore[arg-type]  # no array is called allow_pickle
     os.replace(partial, path)
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `maskhand train data`."""
     parser.add_argument('--out', type=Path, required=True, help='folder of the shards')
     parser.add_argument('--split', choices=SPLITS, default='train')
@@ -82,13 +90,12 @@ def add_arguments(parser):
     parser.add_argument('--shard-size', type=whole(1), default=2000)
 
 
-def run(args):
+def run(args: argparse.Namespace) -> int:
     """Write the shards that are missing; returns an exit status."""
     import cv2
 
     from maskhand_ros.data_engine.samples import SampleMaker
     from maskhand_ros.hand_model.numpy_hand import HandModel
-    from maskhand_ros.perception.cues import CueNetwork
 
     cv2.setNumThreads(1)
     args.out.mkdir(parents=True, exist_ok=True)
@@ -109,10 +116,8 @@ def run(args):
     return 0
 
 
-def main():
+def main() -> int:
     """`python -m maskhand_ros.data_engine.shards`, the same as `maskhand train data`."""
-    import argparse
-
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add_arguments(parser)
     return run(parser.parse_args())

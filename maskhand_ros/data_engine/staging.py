@@ -3,15 +3,17 @@ are made of."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
-from maskhand_ros.data_engine.meshes import HandMesh, anatomy_of, open_hand_data
+from maskhand_ros.data_engine.anatomy import Anatomy
+from maskhand_ros.data_engine.meshes import HandMesh, Mesh, anatomy_of, open_hand_data
 from maskhand_ros.data_engine.poses import prototype_angles
-from maskhand_ros.data_engine.renderer import Renderer
+from maskhand_ros.data_engine.renderer import Renderer, Uniforms
 from maskhand_ros.data_engine.scenes import PALM_VIEW, UP
 from maskhand_ros.geometry import MIRROR_X, rotvec_to_matrix
 from maskhand_ros.hand_model.numpy_hand import HandModel
@@ -48,6 +50,10 @@ _LIGHT = {
 }
 
 
+Way = tuple[tuple[float, ...], ...]
+"""Rows of (second, x, y, z, turn, tilt, roll): see Actor."""
+
+
 @dataclass(frozen=True)
 class Actor:
     """One hand over time.
@@ -58,15 +64,15 @@ class Actor:
     """
 
     side: str
-    poses: tuple
-    way: tuple
+    poses: tuple[tuple[float, str], ...]
+    way: Way
     betas: np.ndarray
     person: int = 0
-    sway: tuple = (0.0, 0.0, 0.0)
+    sway: tuple[float, float, float] = (0.0, 0.0, 0.0)
     phase: float = 0.0
-    material: dict = field(default_factory=lambda: MATERIAL)
+    material: Uniforms = field(default_factory=lambda: MATERIAL)
 
-    def motion(self, anatomy, times):
+    def motion(self, anatomy: Anatomy, times: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Angles (T, 5, 5), wrist (T, 3), global_orient (T, 3, 3) of the hand, a left one as the right hand
         that is its mirror image, at times (T,) in seconds."""
         at, names = zip(*self.poses, strict=True)
@@ -84,7 +90,7 @@ class Actor:
         return _between(np.array(at, float), angles, times), wrist, orient
 
 
-def _between(at, values, times):
+def _between(at: np.ndarray, values: np.ndarray, times: np.ndarray) -> np.ndarray:
     if len(at) == 1:
         return np.repeat(values, len(times), 0)
     return PchipInterpolator(at, values)(np.clip(times, at[0], at[-1]))
@@ -93,13 +99,13 @@ def _between(at, values, times):
 class Stage:
     """A room, a camera (WIDTH x HEIGHT, K) and a renderer."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         hand = HandModel.load()
         self._anatomy, self._mesh = anatomy_of(hand), HandMesh(hand, open_hand_data())
         self._renderer = Renderer(WIDTH, HEIGHT)
         self._room = room()
 
-    def act(self, actors, times):
+    def act(self, actors: Sequence[Actor], times: np.ndarray) -> list[list[np.ndarray]]:
         """Vertices (T, V, 3) and keypoints (T, 21, 3, set `mano`) of each Actor in the camera's frame."""
         played = []
         for actor in actors:
@@ -118,7 +124,15 @@ class Stage:
             played.append([(points + wrist[:, None]) * flip for points in (vertices, keypoints)])
         return played
 
-    def draw(self, actors, played, frame, second, rng, props=()):
+    def draw(
+        self,
+        actors: Sequence[Actor],
+        played: list[list[np.ndarray]],
+        frame: int,
+        second: float,
+        rng: np.random.Generator,
+        props: Sequence[Mesh] = (),
+    ) -> np.ndarray:
         """Picture (HEIGHT, WIDTH, 3) uint8 RGB of one frame of what was `played`, with Meshes `props`."""
         meshes = [
             self._mesh.mesh(vertices[frame], keypoints[frame], actor.material, left=actor.side == 'left')
@@ -130,13 +144,13 @@ class Stage:
         picture = picture + NOISE * rng.standard_normal(picture.shape, dtype=np.float32)
         return np.clip(picture, 0, 255).astype(np.uint8)
 
-    def depth(self):
+    def depth(self) -> np.ndarray:
         """Distance along z (HEIGHT, WIDTH) in metres of the last picture; the renderer's far end where
         nothing is."""
         return self._renderer.depth(supersample=2)
 
 
-def room():
+def room() -> np.ndarray:
     """A blurred room (HEIGHT + 80, WIDTH + 120, 3) uint8 RGB: wall, window, picture, books, desk."""
     rng = np.random.default_rng(3)
     height, width = HEIGHT + 80, WIDTH + 120
@@ -165,7 +179,7 @@ def room():
     return np.clip(cv2.GaussianBlur(picture, (0, 0), 2.6), 0, 255).astype(np.uint8)
 
 
-def _behind(picture, second):
+def _behind(picture: np.ndarray, second: float) -> np.ndarray:
     """The room at a moment: the camera sways a little, and somebody's ball rolls along the desk."""
     shift = np.array([60 + 24 * np.sin(0.9 * second), 40 + 10 * np.sin(1.3 * second + 1)])
     scene = picture.copy()

@@ -7,6 +7,8 @@ REQUEST: {"pictures": [path, ...], "max_hands": n, "threshold": palm detector's}
 picture) and world_landmarks (21 x 3, metres, along the picture's axes: x right, y down, z away).
 """
 
+from __future__ import annotations
+
 import json
 import sys
 
