@@ -7,12 +7,13 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
+from maskhand_ros.crop_camera import crop_camera_for
 from maskhand_ros.data_engine import scenes
 from maskhand_ros.data_engine.backdrops import BackdropBank, camera_flaws
 from maskhand_ros.data_engine.meshes import HandMesh, anatomy_of, open_hand_data
 from maskhand_ros.data_engine.poses import sample_angles, sample_betas
 from maskhand_ros.data_engine.renderer import Renderer
-from maskhand_ros.geometry import CROP_SIZE, crop_camera_for
+from maskhand_ros.geometry import CROP_SIZE
 from maskhand_ros.perception.crop import roi_from_keypoints
 from maskhand_ros.skeleton import RIGHT
 
