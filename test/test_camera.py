@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
+from maskhand_ros.camera_arguments import Calibration
 from maskhand_ros.camera_info import calibration_doubts, decode_camera_info
-from maskhand_ros.commands.camera_arguments import Calibration
 from maskhand_ros.errors import BadInput
 from maskhand_ros.geometry import Camera
 

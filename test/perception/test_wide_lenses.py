@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from maskhand_ros.commands.clip import read_clip
+from maskhand_ros.clip import read_clip
 from maskhand_ros.geometry import Camera, rotvec_to_matrix
 from maskhand_ros.perception.crop import roi_from_keypoints
 from maskhand_ros.perception.pipeline import HandPipeline, unmirrored
