@@ -2,30 +2,45 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from typing import Any
 
 import numpy as np
 
+from maskhand_ros.camera_checks import DISTORTION_SIZES, MAX_SKEW
 from maskhand_ros.errors import BadInput
 from maskhand_ros.geometry import Camera
+from maskhand_ros.lens import FISHEYE, PINHOLE
 
-DISTORTION_MODELS, DISTORTION_SIZES = ('plumb_bob', 'rational_polynomial'), (4, 5, 8, 12, 14)
-"""Of CameraInfo: those of OpenCV, by so many numbers."""
+LENSES = {
+    'plumb_bob': PINHOLE,
+    'rational_polynomial': PINHOLE,
+    'equidistant': FISHEYE,
+    'fisheye': FISHEYE,
+    'kannala_brandt4': FISHEYE,
+}
+"""Lens models by the distortion_model of CameraInfo (sensor_msgs/distortion_models, and what drivers say)."""
 
-VIEW_DEGREES, MAX_FOCAL_RATIO = (10, 170), 1.5
+VIEW_DEGREES, MAX_FOCAL_RATIO = {PINHOLE: (10, 170), FISHEYE: (10, 250)}, 1.5
 """Of a calibration that is believed: the view along the longer side, and fx over fy or fy over fx."""
 
-MAX_SLOPE, MAX_ASTRAY = math.tan(math.radians(VIEW_DEGREES[1] / 2)), 0.05
-"""Of a lens that is believed: how steep a ray may be, and how far from its pixel it may lead back into the
-picture, in parts of the longer side."""
+MAX_ASTRAY = 0.01
+"""Of a lens that is believed: how far from its pixel a ray may lead back, in parts of the longer side."""
 
-FIXED = [0, 1, 2, 2, 2], [1, 0, 0, 1, 2]
-"""Where a camera matrix holds 0, 0, 0, 0, 1."""
+FIXED = [1, 2, 2, 2], [0, 0, 1, 2]
+"""Where a camera matrix holds 0, 0, 0, 1; the skew at 0, 1 may be up to MAX_SKEW."""
+
+RECTIFIED = {'rect', 'rectified'}
+"""Words of a topic's name, between underscores, that say that the image is rectified (image_rect_color)."""
+
+TRANSPORTS = {'', 'compressed', 'raw'}
+"""What image_transport puts behind the name of an image topic."""
 
 RECALIBRATE = 'Calibrate the camera again at the size of its pictures, or look for the CameraInfo of another'
 
 
-def decode_camera_info(info, width, height, rectified=False):
+def decode_camera_info(info: Any, width: int, height: int, rectified: bool = False) -> Camera:
     """CameraInfo to the Camera of a picture of width x height px. Raises BadInput.
 
     Binning and region of interest are applied (REP-104), so that the matrix fits the picture as received.
@@ -45,20 +60,14 @@ def decode_camera_info(info, width, height, rectified=False):
         np.isfinite(matrix).all() and np.isfinite(distortion).all() and matrix[0, 0] > 0 and matrix[1, 1] > 0
     ):
         raise BadInput('invalid CameraInfo', 'negative or not finite numbers', 'Calibrate the camera again')
-    if not np.array_equal(matrix[FIXED], [0, 0, 0, 0, 1]):
+    skew = abs(matrix[0, 1]) / matrix[0, 0]
+    if not (np.array_equal(matrix[FIXED], [0, 0, 0, 1]) and skew <= MAX_SKEW):
         raise BadInput(
             'invalid CameraInfo',
             f'{"P" if rectified else "K"} is {np.array2string(matrix.ravel(), threshold=9, precision=1)}',
             'Give it the form fx 0 cx, 0 fy cy, 0 0 1',
         )
-    if np.any(distortion) and (
-        info.distortion_model not in DISTORTION_MODELS or distortion.size not in DISTORTION_SIZES
-    ):
-        raise BadInput(
-            'unsupported distortion',
-            f'{info.distortion_model!r} with {distortion.size} numbers',
-            'Rectify the picture first (image_proc) and set image_rectified: true',
-        )
+    lens = PINHOLE if rectified else _lens_of(info.distortion_model, distortion)
     binning = np.array([max(info.binning_x, 1), max(info.binning_y, 1)])
     roi = info.roi
     window = np.array([roi.width or info.width, roi.height or info.height])
@@ -76,21 +85,62 @@ def decode_camera_info(info, width, height, rectified=False):
             f'{info.width} x {info.height}',
             'The camera driver must set width and height to the whole sensor, roi to the part that is sent',
         )
-    _check_plausible(matrix, info.width, info.height)
+    _check_plausible(matrix, info.width, info.height, lens)
     matrix[:2, 2] -= [roi.x_offset, roi.y_offset]
     matrix[:2] /= binning[:, None]
-    camera = Camera(matrix, width, height, distortion if np.any(distortion) else np.zeros(0))
-    if camera.distortion.size:
-        _check_lens(camera)
+    keeps = lens == FISHEYE or np.any(distortion)
+    camera = Camera(matrix, width, height, distortion if keeps else np.zeros(0), lens)
+    _check_lens(camera)
     return camera
 
 
-def _check_plausible(matrix, width, height):
+def calibration_doubts(camera: Camera, topic: str) -> list[BadInput]:
+    """What is wrong with a Camera that is used nevertheless, for images on this topic: to be counted."""
+    doubts = []
+    words = next((part for part in reversed(topic.split('/')) if part not in TRANSPORTS), '').split('_')
+    if camera.is_distorted and RECTIFIED.intersection(words):
+        doubts.append(
+            BadInput(
+                'rectified image with distortion',
+                f'{topic} says that it is rectified, its CameraInfo has distortion, which is undone again',
+                'Set image_rectified: true, which uses P of CameraInfo; or publish the CameraInfo of the '
+                'rectified image (D of zeros)',
+            )
+        )
+    refused = _refused_share(camera) if camera.lens == PINHOLE else 0.0  # a fisheye may see more than 170 deg
+    if refused:
+        doubts.append(
+            BadInput(
+                'lens model without inverse',
+                f'in {refused:.0%} of the image, at its rim: hands there get no metric place',
+                'Calibrate with the board up to the corners, and with rational_polynomial or equidistant for '
+                'a wide lens',
+            )
+        )
+    return doubts
+
+
+def _lens_of(model: str, distortion: np.ndarray) -> str:
+    """The lens model of a distortion_model with coefficients (N,). Raises BadInput."""
+    lens = LENSES.get(model)
+    if lens != FISHEYE and not np.any(distortion):
+        return PINHOLE
+    if lens is None or distortion.size not in DISTORTION_SIZES[lens]:
+        raise BadInput(
+            'unsupported distortion',
+            f'{model!r} with {distortion.size} numbers',
+            'Rectify the picture first (image_proc) and set image_rectified: true',
+        )
+    return lens
+
+
+def _check_plausible(matrix: np.ndarray, width: int, height: int, lens: str) -> None:
     """Raises BadInput where no lens has the matrix (3, 3) for a sensor of width x height px. One that is
     wrong but possible goes through: nothing in a picture tells."""
     (fx, fy), (cx, cy) = np.diag(matrix)[:2], matrix[:2, 2]
-    views = [math.degrees(2 * math.atan2(size / 2, f)) for size, f in ((width, fx), (height, fy))]
-    if not VIEW_DEGREES[0] <= max(views) <= VIEW_DEGREES[1]:
+    views = [_view(lens, size / f) for size, f in ((width, fx), (height, fy))]
+    low, high = VIEW_DEGREES[lens]
+    if not low <= max(views) <= high:
         seen = f'a view of {views[0]:.0f} x {views[1]:.0f} degrees'
     elif max(fx, fy) > MAX_FOCAL_RATIO * min(fx, fy):
         seen = f'fx is {fx:.0f} and fy is {fy:.0f}'
@@ -101,13 +151,34 @@ def _check_plausible(matrix, width, height):
     raise BadInput('implausible CameraInfo', seen, RECALIBRATE)
 
 
-def _check_lens(camera):
-    """Raises BadInput where the distortion of a Camera is no lens's: it sends pixels nowhere, or those of the
-    inner half not back to where they came from. (Further out OpenCV's inverse is inexact for wide lenses.)"""
-    size = np.array([camera.width, camera.height])
-    spots = np.stack(np.meshgrid(*[np.linspace(0, 1, 9)] * 2), -1).reshape(-1, 2)
-    rays = camera.unproject_rays(spots * size)
+def _view(lens: str, sides: float) -> float:
+    """Degrees that an image `sides` focal lengths long covers, without distortion."""
+    return math.degrees(sides if lens == FISHEYE else 2 * math.atan(sides / 2))
+
+
+@functools.lru_cache(maxsize=16)
+def _check_lens(camera: Camera) -> None:
+    """Raises BadInput where the distortion of a Camera is no lens's: pixels of the inner half have no ray, or
+    not one that leads back to them, or all rays go nearly the same way."""
+    if not camera.is_distorted:
+        return
+    spots, pixels = _grid(camera)
     inner = np.abs(spots - 0.5).max(1) <= 0.25
-    astray = np.abs(camera.project(rays[inner]) - spots[inner] * size).max() / size.max()
-    if not (np.abs(rays[:, :2]).max() <= MAX_SLOPE and astray <= MAX_ASTRAY):
+    rays = camera.unproject_rays(pixels)
+    astray = np.abs(camera.project(rays[inner]) - pixels[inner]).max() / max(camera.width, camera.height)
+    given = rays[np.isfinite(rays).all(1), :2]
+    view = math.degrees(np.arctan(np.ptp(given, 0)).max()) if len(given) else 0.0
+    if not (astray <= MAX_ASTRAY and view >= VIEW_DEGREES[camera.lens][0]):
         raise BadInput('implausible CameraInfo', 'a distortion that no lens has', RECALIBRATE)
+
+
+@functools.lru_cache(maxsize=16)
+def _refused_share(camera: Camera) -> float:
+    """Share of the image through which the lens model sends no ray."""
+    return float(np.isnan(camera.unproject_rays(_grid(camera)[1])[:, 2]).mean())
+
+
+def _grid(camera: Camera) -> tuple[np.ndarray, np.ndarray]:
+    """Places (N, 2) all over the image of a Camera, in parts of its size and in pixels."""
+    spots = np.stack(np.meshgrid(*[np.linspace(0, 1, 17)] * 2), -1).reshape(-1, 2)
+    return spots, spots * [camera.width - 1, camera.height - 1]

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import cv2
 import numpy as np
 
+from maskhand_ros.camera_checks import checked_distortion, checked_matrix, checked_size
+from maskhand_ros.lens import PINHOLE, lens_model
 from maskhand_ros.skeleton import RIGHT
 
 CROP_SIZE = 224
@@ -155,15 +156,26 @@ def project(points, K):
     return points[..., :2] / points[..., 2:] * np.array([K[0][0], K[1][1]]) + np.array([K[0][2], K[1][2]])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Camera:
-    """A pinhole camera with OpenCV's distortion: matrix K (3, 3) px, picture size px, distortion (0, 4, 5, 8,
-    ...)."""
+    """A camera: matrix K (3, 3) px, image size px, distortion, and the lens model that this is of.
+
+    lens 'pinhole': OpenCV's main model with 0, 4, 5, 8, 12 or 14 coefficients (plumb_bob,
+    rational_polynomial). lens 'fisheye': that of cv2.fisheye with 4 (equidistant). Skew of up to 1 % of fx is
+    dropped. CameraError (a ValueError) says what is wrong. Cameras of the same numbers are equal.
+    """
 
     K: np.ndarray
     width: int
     height: int
     distortion: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    lens: str = PINHOLE
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, 'distortion', checked_distortion(self.distortion, self.lens))
+        object.__setattr__(self, 'K', checked_matrix(self.K))
+        for name in ('width', 'height'):
+            object.__setattr__(self, name, checked_size(name, getattr(self, name)))
 
     @staticmethod
     def default(width, height):
@@ -175,67 +187,57 @@ class Camera:
         )
 
     @property
-    def _distorted(self):
-        return self.distortion.size > 0 and np.any(self.distortion)
+    def is_distorted(self) -> bool:
+        """Whether straight lines are bent in the image."""
+        return self.lens != PINHOLE or bool(self.distortion.any())
 
-    def unproject_rays(self, pixels):
-        """Pixels (N, 2) to viewing rays (N, 3) with z = 1 in the camera frame, distortion undone."""
-        pixels = np.asarray(pixels, float).reshape(-1, 2)
-        if self._distorted:
-            flat = cv2.undistortPoints(pixels[:, None], self.K, self.distortion)[:, 0]
-        else:
-            flat = (pixels - self.K[:2, 2]) / self.K[[0, 1], [0, 1]]
-        return np.concatenate([flat, np.ones((len(flat), 1))], 1)
+    def unproject_rays(self, pixels: np.ndarray) -> np.ndarray:
+        """Pixels (N, 2) to viewing rays (N, 3) with z = 1 in the camera frame, distortion undone.
 
-    def project(self, points):
-        """Points (N, 3) in the camera frame to pixels (N, 2), distortion applied."""
+        NaN where the lens model has no inverse: beyond its fold, or over 85 degrees from the axis.
+        """
+        rays, exact = self._rays(pixels)
+        rays[~exact] = np.nan
+        return rays
+
+    def nearest_rays(self, pixels: np.ndarray) -> np.ndarray:
+        """Like `unproject_rays`, but with a guess in place of NaN: to look at a pixel, not to measure."""
+        return self._rays(pixels)[0]
+
+    def can_measure(self, points: np.ndarray) -> bool:
+        """Whether every one of points (N, 3) lies where the lens model has an inverse."""
+        if not self.is_distorted:
+            return True
+        return bool((np.hypot(points[:, 0], points[:, 1]) <= self._model.max_tangent * points[:, 2]).all())
+
+    def project(self, points: np.ndarray) -> np.ndarray:
+        """Points (N, 3) in the camera frame to pixels (N, 2), distortion applied; NaN where z is not
+        positive."""
         points = np.asarray(points, float).reshape(-1, 3)
-        if self._distorted:
-            return cv2.projectPoints(points, np.zeros(3), np.zeros(3), self.K, self.distortion)[0][:, 0]
+        if (points[:, 2] <= 0).any():
+            points = np.where(points[:, 2:] > 0, points, np.nan)
+        if self.is_distorted:
+            return self._model.distort(points) * self.K[[0, 1], [0, 1]] + self.K[:2, 2]
         return project(points, self.K)
 
-
-@dataclass(frozen=True)
-class CropCamera:
-    """A virtual pinhole camera at the real one's centre that looks at a hand: its picture is the crop.
-
-    `rotation` (3, 3) takes camera-frame vectors into the crop camera's frame; `focal` px; `size` px side of
-    the square.
-    """
-
-    rotation: np.ndarray
-    focal: float
-    size: int = CROP_SIZE
+    def _rays(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Rays (N, 3) of pixels (N, 2), and whether each is exact (N,)."""
+        pixels = np.asarray(pixels, float).reshape(-1, 2)
+        flat, exact = (pixels - self.K[:2, 2]) / self.K[[0, 1], [0, 1]], np.ones(len(pixels), bool)
+        if self.is_distorted:
+            flat, exact = self._model.undistort(flat)
+        return np.concatenate([flat, np.ones((len(flat), 1))], 1), exact
 
     @property
-    def matrix(self):
-        """(3, 3) pinhole matrix of the crop."""
-        centre = (self.size - 1) / 2
-        return np.array([[self.focal, 0, centre], [0, self.focal, centre], [0, 0, 1.0]])
+    def _model(self):
+        return lens_model(self.lens, tuple(self.distortion.tolist()))
 
-    def homography(self, K):
-        """(3, 3) map from pixels of an undistorted picture with matrix K (3, 3) to pixels of the crop."""
-        return self.matrix @ self.rotation @ np.linalg.inv(K)
+    @property
+    def _numbers(self) -> tuple:
+        return self.K.tobytes(), self.width, self.height, self.distortion.tobytes(), self.lens
 
-    def project(self, points):
-        """Points (..., 3) in the real camera's frame to crop pixels (..., 2)."""
-        return project(np.asarray(points) @ self.rotation.T, self.matrix)
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Camera) and self._numbers == other._numbers
 
-
-def crop_camera_for(camera, center_px, size_px, roll, size=CROP_SIZE):
-    """The CropCamera that looks at `center_px`, where a square of `size_px` fills the crop.
-
-    `roll` (radians, clockwise in the picture as seen) is the angle of the hand's direction from wrist to
-    fingers against "up" in the picture: 0 for fingers up, pi/2 for fingers to the right. In the crop the
-    fingers point up.
-    """
-    ray = camera.unproject_rays(center_px)[0]
-    distance = np.linalg.norm(ray)
-    z = ray / distance
-    cos, sin = np.cos(roll), np.sin(roll)
-    x = np.array([cos, sin, 0.0])  # picture direction that becomes "right" in the crop
-    x = x - (x @ z) * z
-    x /= np.linalg.norm(x)
-    rotation = np.stack([x, np.cross(z, x), z])
-    focal_real = (camera.K[0, 0] + camera.K[1, 1]) / 2
-    return CropCamera(rotation, float(focal_real * distance * size / size_px), size)
+    def __hash__(self) -> int:
+        return hash(self._numbers)

@@ -25,7 +25,8 @@ ABOUT = (
     'Fields of hands are those of maskhand_ros/msg/Hand; null stands for what is absent there. '
     'keypoint_names and joint_names give the orders of keypoints and joints, keypoint_edges pairs of '
     "keypoint indices, parents each joint's parent (-1: none). width, height: pixels. camera: null if "
-    "unknown; K in pixels, distortion in OpenCV's order (k1, k2, p1, p2, k3, ...)."
+    "unknown; K in pixels, distortion in OpenCV's order (k1, k2, p1, p2, k3, ...; lens fisheye: "
+    'k1 to k4 of cv2.fisheye).'
 )
 
 FRAMES = {
@@ -145,10 +146,11 @@ def _hypothesis(drawn: Hypothesis) -> dict[str, Any]:
 
 
 def _camera(camera: Camera) -> dict[str, Any]:
-    """K (3 x 3, pixels) and the distortion in OpenCV's order (k1, k2, p1, p2, k3, ...), empty for none."""
+    """K (3 x 3, pixels), the distortion in OpenCV's order, empty for none, and the lens model."""
     return {
-        'K': np.asarray(camera.K, float).tolist(),
-        'distortion': np.asarray(camera.distortion, float).ravel().tolist(),
+        'K': camera.K.tolist(),
+        'distortion': camera.distortion.tolist(),
+        'lens': camera.lens,
     }
 
 

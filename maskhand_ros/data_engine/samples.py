@@ -8,12 +8,13 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
+from maskhand_ros.crop_camera import CropCamera, crop_camera_for
 from maskhand_ros.data_engine import scenes
 from maskhand_ros.data_engine.backdrops import BackdropBank, camera_flaws
 from maskhand_ros.data_engine.meshes import HandMesh, Mesh, anatomy_of, open_hand_data
 from maskhand_ros.data_engine.poses import sample_angles, sample_betas
 from maskhand_ros.data_engine.renderer import Renderer, Uniforms
-from maskhand_ros.geometry import CROP_SIZE, Camera, CropCamera, crop_camera_for
+from maskhand_ros.geometry import CROP_SIZE, Camera
 from maskhand_ros.hand_model.numpy_hand import HandModel
 from maskhand_ros.perception.crop import roi_from_keypoints
 from maskhand_ros.perception.types import HandRoi

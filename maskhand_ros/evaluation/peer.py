@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
+from maskhand_ros.crop_camera import crop_camera_for
 from maskhand_ros.errors import CommandError
-from maskhand_ros.geometry import crop_camera_for
 from maskhand_ros.perception.crop import roi_from_keypoints
 from maskhand_ros.perception.placement import fit_pose
 from maskhand_ros.skeleton import LEFT, MIDDLE_CHAIN, Handedness

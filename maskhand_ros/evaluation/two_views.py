@@ -85,10 +85,11 @@ def common_unit(eyes, wrists):
 
 def triangulate(eyes, pixels):
     """Points (F, N, 3), world units, that are seen at `pixels` (F, 2, N, 2): linear triangulation on
-    undistorted pixels (cv2.triangulatePoints)."""
+    undistorted pixels (cv2.triangulatePoints). NaN where a lens model has no inverse."""
     flat = [eye.camera.unproject_rays(pixels[:, k])[:, :2].T for k, eye in enumerate(eyes)]
     matrices = [np.column_stack([eye.rotation, eye.translation]) for eye in eyes]
     points = cv2.triangulatePoints(*matrices, *flat)
+    points[:, ~np.isfinite(flat).all((0, 1))] = np.nan
     return (points[:3] / points[3]).T.reshape(len(pixels), -1, 3)
 
 

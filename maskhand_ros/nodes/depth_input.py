@@ -46,7 +46,7 @@ class DepthInput:
             node.create_subscription(TFMessage, '/tf_static', self._tree.put, latched),
         ]
         self._tf = self._astray_since = None
-        self._register = self._registered_numbers = None
+        self._register = self._registered_cameras = None
 
     def follow_publishers(self):
         """Subscribes anew where the publishers now offer another reliability; and to /tf, which is much to
@@ -124,13 +124,10 @@ class DepthInput:
     def _registration(self, depth_camera, camera):
         """The DepthRegistration from one Camera to another: the one at hand while they stay the same. Raises
         BadInput."""
-        numbers = [
-            (each.width, each.height, each.K.tobytes(), each.distortion.tobytes())
-            for each in (depth_camera, camera)
-        ]
-        if numbers != self._registered_numbers:
+        cameras = depth_camera, camera
+        if cameras != self._registered_cameras:
             try:
-                self._register, self._registered_numbers = DepthRegistration(depth_camera, camera), numbers
+                self._register, self._registered_cameras = DepthRegistration(*cameras), cameras
             except ValueError as error:
                 remedy = f'Raise the resolution of depth, or look at its CameraInfo. {REGISTER}'
                 raise BadInput('depth too coarse', str(error), remedy) from error

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import rclpy
 from std_msgs.msg import Header
 
+from maskhand_ros.camera_info import calibration_doubts
 from maskhand_ros.errors import BadInput, ModelError
 from maskhand_ros.nodes.by_stamp import BACKWARDS_NS
 from maskhand_ros.nodes.compressed import decode_compressed
@@ -264,10 +265,13 @@ class Worker:
         """The picture's Camera, or None: then hands have no metric place, and diagnostics say why."""
         height, width = rgb.shape[:2]
         try:
-            return self._inputs.camera(stamp, width, height, self._value('image_rectified'))
+            camera = self._inputs.camera(stamp, width, height, self._value('image_rectified'))
         except BadInput as error:
             self._count(self._diagnostics.calibration, error)
             return None
+        for doubt in calibration_doubts(camera, self._inputs.image.topic):
+            self._count(self._diagnostics.calibration, doubt)
+        return camera
 
     def _depth(self, frame, frame_id, image_frame_id):
         """Depth of the Frame's picture, or None: then the scale comes from elsewhere, and diagnostics say

@@ -11,7 +11,7 @@ from maskhand_ros.perception.types import TENTATIVE, TRACKED
 CONFIRM_FRAMES = 3
 """Frames in a row that make a tentative hand a tracked one."""
 _SAME_CAMERA = 0.02
-"""By how much a camera's matrix may change from frame to frame."""
+"""By how much a camera's matrix (relative) and its distortion (absolute) may change from frame to frame."""
 _SURE = 0.5
 """Confidence from which the length of a hand is learned."""
 
@@ -107,4 +107,9 @@ def _alike(one, other):
     """Whether two Cameras (or None) put a hand in the same place, but for what autofocus changes."""
     if one is None or other is None:
         return one is other
-    return np.allclose(one.K, other.K, rtol=_SAME_CAMERA)
+    return one == other or (
+        one.lens == other.lens
+        and one.distortion.shape == other.distortion.shape
+        and np.allclose(one.K, other.K, rtol=_SAME_CAMERA)
+        and np.allclose(one.distortion, other.distortion, rtol=0, atol=_SAME_CAMERA)
+    )

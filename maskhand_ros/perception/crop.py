@@ -5,13 +5,18 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from maskhand_ros.geometry import CROP_SIZE, crop_camera_for
+from maskhand_ros.crop_camera import crop_camera_for
+from maskhand_ros.geometry import CROP_SIZE
 from maskhand_ros.perception.types import HandRoi
 
 PALM = (0, 1, 2, 3, 5, 6, 9, 10, 13, 14, 17, 18)
 """The 12 landmarks that MediaPipe's rule boxes: fingers bend, these stay."""
 _ROI_SCALE, _ROI_SHIFT = 2.0, 0.1
 _MAP_STEP = 8
+_MAX_MAP = 30_000
+"""Pixels: OpenCV's resampling counts in 16 bits."""
+_RIM = 0.01
+"""Cosine of the angle from the axis."""
 _SAME_PLACE, _SAME_SIZE, _SAME_ROLL = 0.03, 0.03, 0.05
 """How far apart two squares may be that are taken for one: centres over the size, sizes over each other,
 radians."""
@@ -61,7 +66,7 @@ def crop_hand(rgb, camera, roi, mirror):
     factor = int(np.clip(roi.size_px / CROP_SIZE, 1, 3))
     size = factor * CROP_SIZE
     enlarge = np.array([[factor, 0, (factor - 1) / 2], [0, factor, (factor - 1) / 2], [0, 0, 1.0]])
-    if camera.distortion.size and np.any(camera.distortion):
+    if camera.is_distorted:
         crop = _warp_distorted(rgb, camera, crop_camera, enlarge, size)
     else:
         crop = cv2.warpPerspective(
@@ -82,7 +87,8 @@ def _warp_distorted(rgb, camera, crop_camera, enlarge, size):
     grid = np.arange(0, size + _MAP_STEP, _MAP_STEP, dtype=float)
     pixels = np.stack([*np.meshgrid(grid, grid), np.ones((len(grid), len(grid)))], -1).reshape(-1, 3)
     rays = pixels @ np.linalg.inv(enlarge @ crop_camera.matrix @ crop_camera.rotation).T
-    coarse = camera.project(rays).reshape(len(grid), len(grid), 2).astype(np.float32)
+    coarse = np.clip(camera.project(_in_front(rays)), -_MAX_MAP, _MAX_MAP)
+    coarse = coarse.reshape(len(grid), len(grid), 2).astype(np.float32)
     place = np.arange(size, dtype=np.float32) / _MAP_STEP
     column, row = np.meshgrid(place, place)
     fine = cv2.remap(coarse, column, row, cv2.INTER_LINEAR)
@@ -97,4 +103,11 @@ def crop_to_camera(landmarks, crop_camera, camera, mirror):
     rays = np.concatenate(
         [(pixels - crop_camera.matrix[:2, 2]) / crop_camera.focal, np.ones((len(pixels), 1))], 1
     )
-    return camera.project(rays @ crop_camera.rotation)
+    return camera.project(_in_front(rays @ crop_camera.rotation))
+
+
+def _in_front(rays: np.ndarray) -> np.ndarray:
+    """Rays (N, 3), those behind the camera or nearly so moved to the rim of what is in front of it: the crop
+    of a hand at the border of a wide view reaches there."""
+    rim = _RIM * np.linalg.norm(rays, axis=1)
+    return np.column_stack([rays[:, :2], np.maximum(rays[:, 2], rim)])

@@ -7,7 +7,7 @@ import math
 import cv2
 import numpy as np
 
-from maskhand_ros.geometry import project
+from maskhand_ros.geometry import Camera, project
 
 MAX_COVER = 32
 """Pixels, along a side, that one reading may cover. Beyond, depth says little of a hand, and takes long."""
@@ -66,12 +66,15 @@ class DepthRegistration:
         return nearest
 
 
-def same_camera(one, other):
+def same_camera(one: Camera, other: Camera) -> bool:
     """Whether two Cameras see every point in the same pixel, to within one."""
     if (one.width, one.height) != (other.width, other.height):
         return False
-    rim = np.array([[x, y] for x in (0, 0.5, 1) for y in (0, 0.5, 1)]) * [one.width - 1, one.height - 1]
-    return bool(np.abs(other.project(one.unproject_rays(rim)) - rim).max() < 1)
+    grid = np.stack(np.meshgrid(*[np.linspace(0, 1, 5)] * 2), -1).reshape(-1, 2)
+    pixels = grid * [one.width - 1, one.height - 1]
+    rays = one.unproject_rays(pixels)
+    given = np.isfinite(rays).all(1)
+    return bool(given.any() and np.abs(other.project(rays[given]) - pixels[given]).max() < 1)
 
 
 def _rays(camera):
@@ -85,11 +88,12 @@ def _without_lens(camera):
     it begins, and where in it each pixel of the camera's is (H, W, 2); None for the latter if it is the same.
 
     A lens may squeeze a wide view into the picture, so it may be larger: up to a picture's size on each side.
-    Pixels through which the lens model sends no ray lie beside it.
+    Pixels that look further out, or through which the lens model sends no ray, lie beside it: no depth.
     """
-    if not np.any(camera.distortion):
+    if not camera.is_distorted:
         return np.zeros(2), None
     size = np.array([camera.width, camera.height])
-    pixels = np.clip(project(_rays(camera), camera.K), -size, 2 * size)
+    pixels = project(_rays(camera), camera.K)
+    pixels[~((pixels >= -size) & (pixels <= 2 * size)).all(-1)] = np.nan
     origin = np.floor(np.nanmin(pixels, (0, 1)))
     return origin, np.nan_to_num(pixels - origin, nan=-1.0).astype(np.float32)

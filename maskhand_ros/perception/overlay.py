@@ -74,7 +74,7 @@ def _distance(hand):
 
 def _translation_that_fits(points, pixels, camera):
     """Translation (3,) that brings points (N, 3) nearest to the rays of pixels (N, 2), least squares."""
-    rays = camera.unproject_rays(pixels)[:, :2]
+    rays = camera.nearest_rays(pixels)[:, :2]
     # u (Z + tz) = X + tx and v (Z + tz) = Y + ty for every point
     rows = np.zeros((len(rays), 2, 3))
     rows[:, 0, 0] = rows[:, 1, 1] = 1

@@ -12,6 +12,7 @@ import numpy as np
 from maskhand_ros.errors import ModelError
 from maskhand_ros.geometry import CROP_SIZE, Camera
 from maskhand_ros.hand_model.numpy_hand import HandModel
+from maskhand_ros.lens import FISHEYE
 from maskhand_ros.perception.budget import reduced, savings
 from maskhand_ros.perception.config import PipelineConfig
 from maskhand_ros.perception.continuity import Continuity
@@ -201,12 +202,12 @@ def unmirrored(frame):
     """The Frame of a mirror image as the camera would have seen it without the mirror."""
     camera = frame.camera
     if camera is not None:
-        K, distortion = np.array(camera.K, float), np.array(camera.distortion, float)
+        K, distortion = camera.K.copy(), camera.distortion.copy()
         K[0, 2] = camera.width - 1 - K[0, 2]
-        # Tangential, thin prism and tilt terms that are odd in x, in OpenCV's order.
-        odd = [k for k in (3, 8, 9, 13) if k < distortion.size]
+        # Tangential, thin prism and tilt terms that are odd in x, in OpenCV's order; fisheye has none.
+        odd = [k for k in (3, 8, 9, 13) if k < distortion.size and camera.lens != FISHEYE]
         distortion[odd] *= -1
-        camera = Camera(K, camera.width, camera.height, distortion)
+        camera = dataclasses.replace(camera, K=K, distortion=distortion)
     depth = None if frame.depth is None else np.ascontiguousarray(frame.depth[:, ::-1])
     return Frame(np.ascontiguousarray(frame.rgb[:, ::-1]), frame.stamp_ns, camera, depth)
 

@@ -79,7 +79,7 @@ def to_scale(hand, palm, frame, camera):
     `palm` (6, 3) metres are its PALM keypoints, from the wrist.
     """
     ratio = None
-    if frame.camera is None:
+    if frame.camera is None or not camera.can_measure(palm + hand.position):
         hand = replace(hand, source=SCALE_NONE)
     elif frame.depth is not None:
         skin = _SKIN[_seen_side(palm, hand)]
@@ -113,7 +113,7 @@ def _seen_side(palm, hand):
 def _depth_ratio(depth, camera, points, skin, source):
     """Factor that brings `points` (N, 3) of a palm, `skin` metres under what is seen, to the depth picture;
     None if it is unsure."""
-    column, row = np.round(camera.project(points)).astype(int).T
+    column, row = np.round(np.nan_to_num(camera.project(points), nan=-1.0)).astype(int).T
     inside = (column >= 0) & (row >= 0) & (column < depth.shape[1]) & (row < depth.shape[0])
     seen = depth[row[inside], column[inside]].astype(float)
     good = np.isfinite(seen) & (seen > 0)

@@ -85,7 +85,8 @@ def _hypothesis(drawn, index, size, left, back, wrist):
 
 
 def _box(pixels, shape):
-    """Whole-pixel x, y, w, h around `pixels` (N, 2), cut to a picture of `shape`."""
+    """Whole-pixel x, y, w, h around `pixels` (N, 2), cut to a picture of `shape`; NaN is left out."""
+    pixels = np.nan_to_num(pixels[np.isfinite(pixels).all(1)])
     low = np.clip(np.floor(pixels.min(0)), 0, [shape[1] - 1, shape[0] - 1]).astype(int)
     high = np.clip(np.ceil(pixels.max(0)), low + 1, np.maximum([shape[1], shape[0]], low + 1)).astype(int)
     return (*low.tolist(), *(high - low).tolist())

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from maskhand_ros.geometry import CropCamera
+from maskhand_ros.crop_camera import CropCamera
 from maskhand_ros.perception.crop import nearly_same, roi_from_keypoints
 from maskhand_ros.perception.gates import JumpGate
 from maskhand_ros.perception.prediction import Forecast

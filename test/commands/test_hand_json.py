@@ -68,7 +68,11 @@ def test_header_says_versions_camera_and_orders(shown):
     assert shared >= {'width', 'height', 'network', 'hand_model', 'keypoint_names', 'joint_names', 'parents'}
     assert header['network'] == pipeline.model_name and header['hand_model'] == pipeline.hand_model.name
     assert len(header['keypoint_names']) == 21 and len(header['joint_names']) == len(header['parents']) == 16
-    assert header['camera'] == {'K': camera.K.tolist(), 'distortion': [0.1, 0, 0, 0.01]}
+    assert header['camera'] == {
+        'K': camera.K.tolist(),
+        'distortion': [0.1, 0, 0, 0.01],
+        'lens': 'pinhole',
+    }
     assert hand_json.header(pipeline, 640, 480, None)['camera'] is None
 
 

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from maskhand_ros.geometry import CROP_SIZE, CropCamera
+from maskhand_ros.crop_camera import CropCamera
+from maskhand_ros.geometry import CROP_SIZE
 from maskhand_ros.hand_model.numpy_hand import HandModel
 
 pytest.importorskip('scipy', reason='the data engine needs the extra `train`')

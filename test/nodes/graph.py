@@ -27,8 +27,8 @@ GREY = np.full((120, 160, 3), 128, np.uint8)
 class Camera:
     """Publishes pictures with ascending stamps."""
 
-    def __init__(self, graph, namespace, compressed=False):
-        kind, topic = (CompressedImage, 'image/compressed') if compressed else (Image, 'image')
+    def __init__(self, graph, namespace, compressed=False, topic='image'):
+        kind, topic = (CompressedImage, f'{topic}/compressed') if compressed else (Image, topic)
         self._images = graph.node.create_publisher(kind, f'{namespace}/{topic}', 5)
         self._encode = encode_compressed if compressed else encode_image
         self._infos = graph.node.create_publisher(CameraInfo, f'{namespace}/camera_info', 5)
@@ -77,8 +77,8 @@ class Graph:
         self._executor.add_node(node)
         return node
 
-    def camera(self, namespace, compressed=False):
-        return Camera(self, namespace, compressed)
+    def camera(self, namespace, compressed=False, topic='image'):
+        return Camera(self, namespace, compressed, topic)
 
     def watch(self, namespace, **values):
         return Watched(self, namespace, **values)
@@ -112,20 +112,24 @@ class Graph:
 class Watched:
     """An active hand_node, the camera before it, and what it says; its diagnostics are its own."""
 
-    def __init__(self, graph, name, camera=True, **values):
-        """`name` becomes the namespace, which takes letters, numbers and underscores."""
+    def __init__(self, graph, name, camera=True, topic='image', **values):
+        """`name` becomes the namespace, which takes letters, numbers and underscores; `topic` is the
+        camera's image topic in it."""
         namespace = re.sub('[^a-z0-9]+', '_', name.lower()).strip('_')
         self.graph, self.name = graph, f'/{namespace}'
         self.node = graph.add(
             HandNode(
                 namespace=namespace,
-                cli_args=['--ros-args', '-r', f'/diagnostics:={self.name}/diagnostics'],
+                cli_args=[
+                    *('--ros-args', '-r', f'/diagnostics:={self.name}/diagnostics'),
+                    *('-r', f'image:={topic}'),
+                ],
                 parameter_overrides=[Parameter(name, value=value) for name, value in values.items()],
             )
         )
         self.heard = graph.hear(HandArray, f'{self.name}/hand_node/hands')
         self._statuses = graph.hear(DiagnosticArray, f'{self.name}/diagnostics')
-        self.camera = graph.camera(self.name, values.get('compressed', False)) if camera else None
+        self.camera = graph.camera(self.name, values.get('compressed', False), topic) if camera else None
         assert self.node.trigger_configure() == TransitionCallbackReturn.SUCCESS
         self.activate()
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from diagnostic_msgs.msg import DiagnosticStatus
 from sensor_msgs.msg import CameraInfo
 
 from maskhand_ros.msg import Hand
@@ -40,7 +41,7 @@ CALIBRATION_FAULTS = {
     'numbers not finite': (lambda info: scaled(info, np.nan), 'invalid CameraInfo'),
     'another size': (lambda info: changed(info, width=2 * info.width), 'CameraInfo of another size'),
     'unknown lens': (
-        lambda info: changed(info, d=[0.1, 0.0, 0.0, 0.0], distortion_model='equidistant'),
+        lambda info: changed(info, d=[0.1, 0.0, 0.0, 0.0], distortion_model='double_sphere'),
         'unsupported distortion',
     ),
 }
@@ -69,6 +70,34 @@ def test_calibration_of_a_binned_window_of_the_sensor(plain, clip):
     window.roi.width, window.roi.height = 2 * info.width, 2 * info.height
     for one, two in zip(plain.show(rgb, info).hands, plain.show(rgb, window).hands, strict=True):
         assert one.wrist[0].pose.position.z == pytest.approx(two.wrist[0].pose.position.z, rel=0.02)
+
+
+def test_a_fisheye_calibration_gives_a_metric_place(plain, clip):
+    rgb, info, _ = clip
+    for hand in plain.show(rgb, changed(info, d=[0.3, 0.2, 0.0, 0.0], distortion_model='equidistant')).hands:
+        assert hand.scale_source == Hand.SCALE_POPULATION and len(hand.wrist) == 1
+
+
+@pytest.mark.parametrize('image_rectified', [False, True])
+def test_a_rectified_image_with_the_calibration_of_the_raw_one(graph, clip, image_rectified):
+    rgb, info, _ = clip
+    watched = graph.watch(
+        f'rectified {image_rectified}', topic='image_rect_color', image_rectified=image_rectified
+    )
+    p = [info.k[0], 0, info.k[2], 0, 0, info.k[4], info.k[5], 0, 0, 0, 1, 0]
+    hands = watched.show(rgb, changed(info, d=[-0.3, 0.1, 0.0, 0.0, 0.0], p=p)).hands
+    assert hands and all(hand.scale_source == Hand.SCALE_POPULATION for hand in hands)
+    if image_rectified:
+        watched.wait_level('calibration', DiagnosticStatus.OK, '')
+    else:
+        told = watched.wait_told('calibration', 'rectified image with distortion')
+        assert 'image_rectified: true' in str(told.values)
+
+
+def test_a_lens_model_that_folds_inside_the_image(plain, clip):
+    rgb, info, _ = clip
+    assert plain.show(rgb, changed(info, d=[-0.7, 0.0, 0.0, 0.0, 0.0])).hands
+    plain.wait_told('calibration', 'lens model without inverse')
 
 
 def test_calibration_that_is_wrong_but_possible_moves_the_hands(graph, clip):

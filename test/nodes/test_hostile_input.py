@@ -157,7 +157,8 @@ def test_camera_infos():
             assert (camera.width, camera.height) == size
             assert np.isfinite(np.linalg.inv(camera.K)).all()
             rays = camera.unproject_rays(picture * size)
-            assert np.isfinite(rays).all() and np.abs(rays).max() <= math.tan(math.radians(85)) + 1e-6
+            # A pixel beyond the fold of the lens model has none.
+            assert not np.nanmax(np.abs(rays), initial=0) > math.tan(math.radians(85)) + 1e-6
             middle = camera.project(camera.unproject_rays([[12.0, 8.0]]))
             assert np.abs(middle - [12, 8]).max() < 1.5
 

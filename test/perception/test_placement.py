@@ -5,10 +5,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from maskhand_ros.crop_camera import crop_camera_for
 from maskhand_ros.geometry import (
     CROP_SIZE,
     Camera,
-    crop_camera_for,
     mirror_rotation,
     project,
     rotvec_to_matrix,

@@ -1,0 +1,73 @@
+"""The virtual camera that looks at one hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from maskhand_ros.geometry import CROP_SIZE, Camera, project
+
+_SMALL_ANGLE = 1e-3
+"""Radians, over which a lens is taken to be linear."""
+
+
+@dataclass(frozen=True)
+class CropCamera:
+    """A virtual pinhole camera at the real one's centre that looks at a hand: its image is the crop.
+
+    `rotation` (3, 3) takes camera-frame vectors into the crop camera's frame; `focal` px; `size` px side of
+    the square.
+    """
+
+    rotation: np.ndarray
+    focal: float
+    size: int = CROP_SIZE
+
+    @property
+    def matrix(self):
+        """(3, 3) pinhole matrix of the crop."""
+        centre = (self.size - 1) / 2
+        return np.array([[self.focal, 0, centre], [0, self.focal, centre], [0, 0, 1.0]])
+
+    def homography(self, K):
+        """(3, 3) map from pixels of an undistorted image with matrix K (3, 3) to pixels of the crop."""
+        return self.matrix @ self.rotation @ np.linalg.inv(K)
+
+    def project(self, points):
+        """Points (..., 3) in the real camera's frame to crop pixels (..., 2)."""
+        return project(np.asarray(points) @ self.rotation.T, self.matrix)
+
+
+def crop_camera_for(
+    camera: Camera, center_px: np.ndarray, size_px: float, roll: float, size: int = CROP_SIZE
+) -> CropCamera:
+    """The CropCamera that looks at `center_px`, where a square of `size_px` fills the crop.
+
+    `roll` (radians, clockwise in the picture as seen) is the angle of the hand's direction from wrist to
+    fingers against "up" in the picture: 0 for fingers up, pi/2 for fingers to the right. In the crop the
+    fingers point up.
+    """
+    ray = camera.nearest_rays(center_px)[0]
+    distance = np.linalg.norm(ray)
+    z = ray / distance
+    cos, sin = np.cos(roll), np.sin(roll)
+    x = np.array([cos, sin, 0.0])  # picture direction that becomes "right" in the crop
+    x = x - (x @ z) * z
+    x /= np.linalg.norm(x)
+    rotation = np.stack([x, np.cross(z, x), z])
+    if camera.is_distorted:
+        pixels_per_radian = _pixels_per_radian(camera, z)
+    else:
+        pixels_per_radian = (camera.K[0, 0] + camera.K[1, 1]) / 2 * distance
+    return CropCamera(rotation, float(pixels_per_radian * size / size_px), size)
+
+
+def _pixels_per_radian(camera: Camera, direction: np.ndarray) -> float:
+    """How large things in a unit `direction` (3,) are in the image of a Camera, across its radius: without
+    distortion that is the focal length over the cosine of the angle from the axis."""
+    across = np.cross([0.0, 0, 1], direction)
+    length = np.linalg.norm(across)
+    across = across / length if length > 1e-6 else np.array([1.0, 0, 0])
+    pixels = camera.project(direction + _SMALL_ANGLE * np.outer([-1, 1], across))
+    return float(np.linalg.norm(pixels[1] - pixels[0])) / (2 * _SMALL_ANGLE)
