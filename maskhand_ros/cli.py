@@ -11,9 +11,13 @@ import argparse
 import importlib
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
-COMMANDS = {
+Table = Mapping[str, tuple[str, str]]
+"""{command: (summary, module)}."""
+
+COMMANDS: Table = {
     'demo': ('a whole ROS 2 graph on the bundled clip, a video or a webcam', 'maskhand_ros.nodes.demo_graph'),
     'image': ('pictures to overlay PNG, JSON and PLY meshes', 'maskhand_ros.commands.image'),
     'video': ('a video to an overlay video and JSON lines', 'maskhand_ros.commands.video'),
@@ -29,12 +33,12 @@ COMMANDS = {
         'maskhand_ros.evaluation.evaluate_stereo',
     ),
     'benchmark': ('a public benchmark with its own metrics', 'maskhand_ros.evaluation.benchmark'),
-    'train': ('make data, train, measure: `maskhand train --help`', None),
+    'train': ('make data, train, measure: `maskhand train --help`', ''),
     'export': ('trained checkpoints to ONNX', 'maskhand_ros.model.export'),
     'convert-mano': ("a user's own MANO_RIGHT.pkl to npz", 'maskhand_ros.commands.convert_mano'),
 }
 
-TRAIN_COMMANDS = {
+TRAIN_COMMANDS: Table = {
     'data': ('render synthetic hands into shards', 'maskhand_ros.data_engine.shards'),
     'images': (
         'crops of renders or of a public data set into shards, for `paper`',
@@ -72,7 +76,7 @@ INSTALL = {
 """What to type when a package is missing, by the name that Python misses."""
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command line; returns the exit status."""
     words = list(sys.argv[1:] if argv is None else argv)
     table, name = COMMANDS, 'maskhand'
@@ -108,7 +112,7 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f'{self.prog}: {message} (see `{self.prog} --help`)\n')
 
 
-def _run(entry, program, words):
+def _run(entry: tuple[str, str], program: str, words: Sequence[str]) -> int:
     summary, module_name = entry
     module = importlib.import_module(module_name)
     parser = _Parser(
@@ -120,23 +124,23 @@ def _run(entry, program, words):
     try:
         args = parser.parse_args(words)
     except SystemExit as stop:  # argparse has printed what is wrong, or the help
-        return stop.code
+        return stop.code if isinstance(stop.code, int) else 0
     return module.run(args) or 0
 
 
-def _user_errors():
+def _user_errors() -> tuple[type[Exception], ...]:
     """Errors whose message is meant for the user; read late, so that `--help` imports nothing."""
     from maskhand_ros.errors import CommandError, ModelError
 
     return CommandError, ModelError, OSError
 
 
-def _fail(name, command, message):
+def _fail(name: str, command: str, message: str) -> int:
     print(f'{name} {command}: {message}', file=sys.stderr)
     return 1
 
 
-def _usage(table, name):
+def _usage(table: Table, name: str) -> str:
     width = max(map(len, table))
     lines = [f'usage: {name} COMMAND ...', '', f'`{name} COMMAND --help` says what a command takes.', '']
     return '\n'.join(lines + [f'  {command:<{width}}  {summary}' for command, (summary, _) in table.items()])

@@ -51,7 +51,7 @@ ALLOWED = {
     'commands': LIBRARY | {'cli_arguments', 'camera_arguments', 'clip', 'nodes'},
     # data, training, evaluation
     'model.config': {'base'},
-    'model': {'base', 'perception', 'model.config', 'torch'},
+    'model': {'base', 'perception', 'hand_model.torch_hand', 'model.config', 'torch'},
     'evaluation.metrics': {'base'},
     'evaluation.datasets': {'base', 'hand_model', 'cli_arguments', 'evaluation.metrics'},
     'data_engine': LIBRARY | {'cli_arguments', 'evaluation.datasets', 'model.config', 'torch'},

@@ -16,6 +16,8 @@ import itertools
 import resource
 import sys
 import time
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -25,12 +27,13 @@ from maskhand_ros.errors import CommandError
 from maskhand_ros.option import short
 from maskhand_ros.options import default
 from maskhand_ros.perception.frame_checks import MAX_SIDE
+from maskhand_ros.perception.pipeline import HandPipeline
 
 WARM_UP_FRAMES = 10
 """The tracker has found its hands when the clock starts."""
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--hands', type=int, choices=(1, 2), default=2, help='hands in the picture (default 2)'
     )
@@ -66,7 +69,7 @@ def add_arguments(parser):
     cli_arguments.add_pipeline_arguments(parser)
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     width, height = args.size
     if args.ros:
         from maskhand_ros.nodes import bench_graph
@@ -84,7 +87,8 @@ def run(args):
     frames = clip_frames(clip, width, height, args.hands)
     for frame in itertools.islice(frames, WARM_UP_FRAMES):
         pipeline.process(frame)
-    stages, hands = {}, []
+    stages: dict[str, list[float]] = {}
+    hands = []
     for frame in itertools.islice(frames, args.frames):
         begun = time.perf_counter()
         hands.append(len(pipeline.process(frame)))
@@ -93,7 +97,13 @@ def run(args):
     _tell(summarise(stages, hands, start_up, args, pipeline), table, args.json)
 
 
-def summarise(stages, hands, start_up, args, pipeline):
+def summarise(
+    stages: dict[str, list[float]],
+    hands: list[int],
+    start_up: float,
+    args: argparse.Namespace,
+    pipeline: HandPipeline,
+) -> dict[str, Any]:
     """The figures of a run: times in milliseconds, memory in MiB."""
     total = np.array(stages['total'])
     unit = 1024 if sys.platform != 'darwin' else 1024**2  # ru_maxrss is in KiB, on macOS in bytes
@@ -116,7 +126,7 @@ def summarise(stages, hands, start_up, args, pipeline):
     }
 
 
-def table(report):
+def table(report: dict[str, Any]) -> str:
     lines = [
         f'{report["frames"]} frames of {report["size"]}, {report["mean_hands"]:.2f} hands found on average, '
         f'{report["device"]}, {report["threads"]} threads',
@@ -135,7 +145,7 @@ def table(report):
     )
 
 
-def _tell(report, as_table, path):
+def _tell(report: dict[str, Any], as_table: Callable[[dict[str, Any]], str], path: str | None) -> None:
     print(as_table(report))
     if path:
         files.write_json(path, report)

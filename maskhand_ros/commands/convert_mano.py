@@ -5,17 +5,18 @@ Use the result with `--hand-model FILE` or the node's parameter `hand_model`.
 
 from __future__ import annotations
 
+import argparse
 import pathlib
 
 from maskhand_ros.errors import CommandError
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('pickle', metavar='MANO_RIGHT.pkl')
     parser.add_argument('output', nargs='?', default='mano_right.npz', metavar='OUT.npz')
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     if not pathlib.Path(args.pickle).is_file():
         raise CommandError(
             f'no file {args.pickle}', 'download it from mano.is.tue.mpg.de with your own licence'

@@ -12,19 +12,32 @@ The hands of a picture that cannot be read count as missed; such pictures are na
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import math
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from maskhand_ros import cli_arguments, files
 from maskhand_ros.errors import CommandError
-from maskhand_ros.evaluation.datasets import read
+from maskhand_ros.evaluation.datasets import LabelledHand, read
 from maskhand_ros.evaluation.datasets.mano_mesh import ManoMesh
 from maskhand_ros.evaluation.evaluate import report_unreadable
 from maskhand_ros.evaluation.labels import label_from, match
-from maskhand_ros.evaluation.protocols import PROTOCOLS, figures, measure, prediction_from
+from maskhand_ros.evaluation.protocols import (
+    PROTOCOLS,
+    Prediction,
+    Protocol,
+    figures,
+    measure,
+    prediction_from,
+)
 from maskhand_ros.geometry import Camera
-from maskhand_ros.perception.types import Frame, HandRoi
+from maskhand_ros.perception.pipeline import HandPipeline
+from maskhand_ros.perception.types import Frame, Hand, HandRoi
 from maskhand_ros.progress import progress
 from maskhand_ros.skeleton import Handedness
 
@@ -32,7 +45,7 @@ _BOX_MARGIN = 1.3
 """Side of the square that is looked at over the longer side of a box that is tight around the keypoints."""
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `maskhand benchmark`."""
     parser.add_argument('name', choices=PROTOCOLS)
     parser.add_argument(
@@ -48,7 +61,7 @@ def add_arguments(parser):
     parser.set_defaults(max_hands=4, keypoint_set=None)
 
 
-def run(args):
+def run(args: argparse.Namespace) -> int:
     """Prints the figures of each split as it is done; writes all of them to --json."""
     protocol = PROTOCOLS[args.name]
     args.keypoint_set = args.keypoint_set or protocol.keypoints
@@ -92,11 +105,13 @@ def run(args):
     return report_unreadable(predictor.unreadable) if report else 1
 
 
-def measure_split(hands, predictor, protocol, mesh):
+def measure_split(
+    hands: Iterable[LabelledHand], predictor: Predictor, protocol: Protocol, mesh: ManoMesh | None
+) -> dict[str, Any]:
     """{hands, found, figures: {name: value}} of LabelledHand; `mesh`: ManoMesh if the hand model is MANO."""
     results = []
     for hand, prediction in progress(predictor(hands), None, 'hands'):
-        results.append(measure(hand, prediction, protocol, mesh and mesh.vertices(hand)))
+        results.append(measure(hand, prediction, protocol, mesh.vertices(hand) if mesh else None))
     found = sum(result.prediction is not None for result in results)
     measured = figures(results, protocol, predictor.has_mesh)
     return {'hands': len(results), 'found': found, 'figures': measured}
@@ -109,18 +124,18 @@ class Predictor:
     {path: why} are the pictures whose hands count as missed.
     """
 
-    def __init__(self, pipeline, protocol, boxes):
+    def __init__(self, pipeline: HandPipeline, protocol: Protocol, boxes: str) -> None:
         self._pipeline, self._protocol, self._boxes = pipeline, protocol, boxes
-        self._known = {}
+        self._known: dict[tuple, Prediction | None] = {}
         self.model_name = pipeline.model_name
         self.hand_model_name = pipeline.hand_model.name
         self.has_mesh = self.hand_model_name == 'mano'
-        self.unreadable = {}
+        self.unreadable: dict[str, str] = {}
 
-    def __call__(self, hands):
+    def __call__(self, hands: Iterable[LabelledHand]) -> Iterator[tuple[LabelledHand, Prediction | None]]:
         """Yields (LabelledHand, Prediction or None) of LabelledHand whose pictures come one after another."""
-        for image, group in itertools.groupby(hands, key=lambda hand: hand.image):
-            group = list(group)
+        for image, of_image in itertools.groupby(hands, key=lambda hand: hand.image):
+            group = list(of_image)
             keys = [(image, hand.side, *hand.box.tolist()) for hand in group]
             if not all(key in self._known for key in keys):
                 self._known.update(zip(keys, self._predict(image, group), strict=True))
@@ -128,7 +143,7 @@ class Predictor:
             if len(self._protocol.splits) == 1:
                 self._known.clear()
 
-    def _predict(self, image, group):
+    def _predict(self, image: Path, group: list[LabelledHand]) -> list[Prediction | None]:
         try:
             rgb = files.read_picture(image)
         except files.PictureError as error:
@@ -144,17 +159,17 @@ class Predictor:
             for hand in found
         ]
 
-    def _hands(self, rgb, K, rois):
+    def _hands(self, rgb: np.ndarray, K: np.ndarray | None, rois: list[HandRoi] | None) -> list[Hand]:
         height, width = rgb.shape[:2]
         self._pipeline.reset()
         frame = Frame(rgb=rgb, camera=None if K is None else Camera(K, width, height))
         return self._pipeline.process(frame, rois=rois)
 
 
-def _roi(hand):
+def _roi(hand: LabelledHand) -> HandRoi:
     box, side = hand.box, Handedness.named(hand.side)
     return HandRoi(box[:2] + box[2:] / 2, float(_BOX_MARGIN * box[2:].max()), 0.0, side)
 
 
-def _text(value):
+def _text(value: float | str) -> str:
     return value if isinstance(value, str) else '-' if math.isnan(value) else f'{value:.3f}'

@@ -19,21 +19,31 @@ its own a second time, with them moved by what the sets differ by on our hand mo
 
 from __future__ import annotations
 
-import pathlib
+import argparse
 import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from maskhand_ros import cli_arguments, files
-from maskhand_ros.evaluation.evaluate_scores import FIGURES, differences, score_hand, summarise
-from maskhand_ros.evaluation.labels import match, read_index, roi_of
+from maskhand_ros.evaluation.evaluate_scores import FIGURES, Case, Score, differences, score_hand, summarise
+from maskhand_ros.evaluation.labels import Label, Pictures, match, read_index, roi_of
+from maskhand_ros.evaluation.peer import PeerHand
 from maskhand_ros.geometry import Camera
-from maskhand_ros.perception.types import Frame
+from maskhand_ros.perception.pipeline import HandPipeline
+from maskhand_ros.perception.types import Frame, Hand
 from maskhand_ros.progress import progress
+
+Report = dict[str, dict[str, Any]]
+"""Figures of each source, as `summarise` gives them, and those of its peers."""
+
 
 _MOST_LINES = 20
 """Unreadable pictures that are named on the console."""
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('index', metavar='INDEX.json')
     parser.add_argument(
         '--json', metavar='OUT', help='write the figures, and those of every hand, to this file'
@@ -54,9 +64,9 @@ def add_arguments(parser):
     parser.set_defaults(max_hands=4, keypoint_set='mediapipe')
 
 
-def run(args):
+def run(args: argparse.Namespace) -> int:
     """Prints the figures; returns 1 if a picture could not be read."""
-    index = pathlib.Path(args.index)
+    index = Path(args.index)
     pictures = read_index(index)
     pipeline = cli_arguments.build_pipeline(args)
     cases, unreadable = _ours(pipeline, pictures, index.parent, args.boxes)
@@ -78,7 +88,9 @@ def run(args):
     return report_unreadable(unreadable)
 
 
-def _ours(pipeline, pictures, folder, boxes):
+def _ours(
+    pipeline: HandPipeline, pictures: Pictures, folder: Path, boxes: str
+) -> tuple[list[Case], dict[str, str]]:
     """Our answers: [(picture, Label, Hand or None, Score)], and {picture: why it cannot be read}."""
     cases, unreadable = [], {}
     for (_, name), labels in progress(pictures.items(), len(pictures), 'pictures'):
@@ -92,10 +104,12 @@ def _ours(pipeline, pictures, folder, boxes):
     return cases, unreadable
 
 
-def _theirs(args, pictures, folder, unreadable):
+def _theirs(
+    args: argparse.Namespace, pictures: Pictures, folder: Path, unreadable: dict[str, str]
+) -> dict[str, list[tuple[Label, Score]]]:
     """The peer's answers: {row of the table: [(Label, Score)]}, in the order of ours."""
     answers = _peer_answers(args, folder, [name for _, name in pictures if name not in unreadable])
-    peers = {}
+    peers: dict[str, list[tuple[Label, Score]]] = {}
     for peer, found in answers.items():
         peers[peer] = []
         for (_, name), labels in pictures.items():
@@ -118,7 +132,7 @@ def report_unreadable(unreadable: dict[str, str]) -> int:
     return 1
 
 
-def predict(pipeline, rgb, labels, boxes):
+def predict(pipeline: HandPipeline, rgb: np.ndarray, labels: list[Label], boxes: str) -> list[Hand]:
     """Hands in one picture, nothing remembered from the one before; from the labelled boxes if `boxes` is
     'given' and there are any."""
     height, width = rgb.shape[:2]
@@ -129,7 +143,9 @@ def predict(pipeline, rgb, labels, boxes):
     return pipeline.process(frame, rois=rois or None)
 
 
-def _peer_answers(args, folder, names):
+def _peer_answers(
+    args: argparse.Namespace, folder: Path, names: list[str]
+) -> dict[str, dict[str, list[PeerHand]]]:
     """{row of the table: {picture: [PeerHand, ...]}}: the peer as it is, and where another keypoint set is
     chosen, moved to that."""
     from maskhand_ros.evaluation.peer import ask_mediapipe, redefined
@@ -145,7 +161,14 @@ def _peer_answers(args, folder, names):
     return {f'mediapipe {version} raw': raw, f'mediapipe {version} redefined': moved}
 
 
-def _write_report(args, pipeline, report, cases, peers, unreadable):
+def _write_report(
+    args: argparse.Namespace,
+    pipeline: HandPipeline,
+    report: Report,
+    cases: list[Case],
+    peers: dict[str, list[tuple[Label, Score]]],
+    unreadable: dict[str, str],
+) -> None:
     entries = [
         {'image': name, 'source': label.source, 'side': label.side, **_figures_of(score)}
         for name, label, _, score in cases
@@ -165,7 +188,7 @@ def _write_report(args, pipeline, report, cases, peers, unreadable):
     )
 
 
-def _figures_of(score):
+def _figures_of(score: Score) -> dict[str, Any]:
     return {k: v for k, v in vars(score).items() if k not in ('relative', 'standardised')}
 
 
@@ -184,9 +207,9 @@ HEAD = (
 )
 
 
-def table(report):
+def table(report: Report) -> str:
     """The report as text: a row a source, one below for each peer and one for ours - the peer's."""
-    rows = [HEAD]
+    rows: list[tuple[str, ...]] = [HEAD]
     for source, entry in report.items():
         rows.append(_row(source, entry))
         for peer, figures in entry.get('peer', {}).items():
@@ -202,7 +225,7 @@ def table(report):
     return '\n'.join(lines + notes)
 
 
-def _row(name, entry):
+def _row(name: str, entry: dict[str, Any]) -> tuple[str, ...]:
     intervals = entry['interval95'] or {}
     return (
         name,
@@ -212,11 +235,11 @@ def _row(name, entry):
     )
 
 
-def _of_gap(gap):
+def _of_gap(gap: dict[str, Any] | None) -> tuple[float | None, tuple[float, float] | None]:
     return (gap['mean'], gap['interval95']) if gap else (None, None)
 
 
-def _cell(figure, value, interval, sign=''):
+def _cell(figure: str, value: float | None, interval: tuple[float, float] | None, sign: str = '') -> str:
     """A figure with its interval; 2D errors as percentages."""
     if value is None:
         return '-'
@@ -225,7 +248,7 @@ def _cell(figure, value, interval, sign=''):
     return f'{numbers[0]}{unit}' + (f' [{numbers[1]}, {numbers[2]}]' if interval else '')
 
 
-def _uncertainty_line(source, uncertainty):
+def _uncertainty_line(source: str, uncertainty: dict[str, Any]) -> str:
     shares = ', '.join(
         f'{axis} {100 * part["68"]:.0f} % and {100 * part["95"]:.0f} %'
         for axis, part in uncertainty['coverage'].items()

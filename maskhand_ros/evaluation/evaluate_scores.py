@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from maskhand_ros.evaluation import metrics
+from maskhand_ros.evaluation.labels import Label
+from maskhand_ros.evaluation.peer import PeerHand
 from maskhand_ros.evaluation.uncertainty import Z68, Z95, coverage, distance_stddev, spearman
 from maskhand_ros.perception.calibration import CONFIDENCE_BELOW
+from maskhand_ros.perception.types import Hand
 from maskhand_ros.skeleton import CONVENTION_LIGHT
 
 FIGURES = ('pa_mpjpe_mm', 'pa15_mpjpe_mm', 'mpjpe_mm', 'err2d_over_box')
@@ -35,7 +40,11 @@ class Score:
     """The hand's mean keypoint error as its standard deviations state it."""
 
 
-def score_hand(label, hand):
+Case = tuple[str, Label, Hand | None, Score]
+"""A picture, a label in it, our hand for it or None, and how good that is."""
+
+
+def score_hand(label: Label, hand: Hand | PeerHand | None) -> Score:
     """The Score of one label against its hand (a Hand or a PeerHand), or against nothing."""
     seen = None if label.points_px is None else np.isfinite(label.points_px).all(1)
     if hand is None:
@@ -54,7 +63,7 @@ def score_hand(label, hand):
             score.pa15_mpjpe_mm = 1000 * metrics.pa_mpjpe(predicted[light], label.points[light])
         if known[0]:
             score.mpjpe_mm = 1000 * metrics.mpjpe(predicted[known], label.points[known])
-            if getattr(hand, 'keypoint_stddev', None) is not None:
+            if isinstance(hand, Hand):
                 score.standardised = standardised_errors(predicted, label.points, hand)
                 score.confidence = hand.confidence
                 stddev = np.stack([hand.keypoint_stddev, hand.keypoint_stddev_depth], 1)
@@ -62,7 +71,7 @@ def score_hand(label, hand):
     return score
 
 
-def standardised_errors(predicted, truth, hand):
+def standardised_errors(predicted: np.ndarray, truth: np.ndarray, hand: Hand) -> np.ndarray:
     """Score.standardised of predicted and true points (21, 3), camera axes, against the Hand's deviations."""
     ray = np.nanmean(truth, 0)
     z = ray / np.linalg.norm(ray)
@@ -73,7 +82,7 @@ def standardised_errors(predicted, truth, hand):
     return (error / stddev)[1:]
 
 
-def blocks_of(labels):
+def blocks_of(labels: Iterable[Label]) -> list[str]:
     """Names of the motions (N,) that labels belong to; a picture in no sequence stands alone."""
     return [
         f'sequence {label.sequence}' if label.sequence is not None else f'alone {number}'
@@ -81,7 +90,7 @@ def blocks_of(labels):
     ]
 
 
-def summarise(scored):
+def summarise(scored: Sequence[tuple[Label, Score]]) -> dict[str, dict[str, Any]]:
     """Figures of each source of (Label, Score) pairs: {source: {hands, found, missed, wrong_side, ..., pck,
     interval95, uncertainty}}."""
     return {
@@ -90,7 +99,7 @@ def summarise(scored):
     }
 
 
-def _figures(rows):
+def _figures(rows: Sequence[tuple[Label, Score]]) -> dict[str, Any]:
     labels, scores = zip(*rows, strict=True)
     found = sum(score.found for score in scores)
     entry = {
@@ -108,13 +117,13 @@ def _figures(rows):
         if interval:
             intervals[figure] = interval
     relative = [score.relative for score in scores if score.relative is not None]
-    entry['pck'] = {f'{t:.2f}': v for t, v in metrics.pck(relative).items()} if relative else None
+    entry['pck'] = {f'{t:.2f}': v for t, v in metrics.pck(np.stack(relative)).items()} if relative else None
     entry['interval95'] = intervals or None
     entry['uncertainty'] = _uncertainty([score for score in scores if score.standardised is not None])
     return entry
 
 
-def _uncertainty(scores):
+def _uncertainty(scores: Sequence[Score]) -> dict[str, Any] | None:
     """What the stated uncertainty is worth: shares of the true keypoints inside the stated 68 and 95 %
     intervals by axis, rank correlation with the error hand by hand, mean confidence beside the share of hands
     that it speaks of (error below 20 mm). None without any."""
@@ -137,13 +146,15 @@ def _uncertainty(scores):
     }
 
 
-def differences(ours, peers):
+def differences(
+    ours: Sequence[tuple[Label, Score]], peers: Sequence[tuple[Label, Score]]
+) -> dict[str, dict[str, dict[str, Any]]]:
     """Paired differences, ours - the peer's, over the hands that both found: {source: {figure: {mean,
     interval95, hands}}}. `ours` and `peers` are (Label, Score) pairs of the same labels in the same order.
 
     The interval is a block bootstrap of the differences themselves: what both find hard cancels.
     """
-    report = {}
+    report: dict[str, dict[str, dict[str, Any]]] = {}
     for source in dict.fromkeys(label.source for label, _ in ours):
         pairs = [
             (label, score, peer)

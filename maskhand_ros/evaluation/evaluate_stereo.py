@@ -23,27 +23,34 @@ placed by the same fit as ours; its wrist is its landmark.
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from maskhand_ros import cli_arguments, files
 from maskhand_ros.evaluation.evaluate_video import Figure
 from maskhand_ros.evaluation.metrics import block_bootstrap
-from maskhand_ros.evaluation.peer import ask_mediapipe, placed
+from maskhand_ros.evaluation.peer import PeerHand, ask_mediapipe, placed
 from maskhand_ros.evaluation.two_views import Eye, Pair, Sight, read_eyes
+from maskhand_ros.geometry import Camera
 from maskhand_ros.hand_model.numpy_hand import HandModel
 from maskhand_ros.perception.types import Frame
 from maskhand_ros.video_reader import VideoReader
+
+Gaps = dict[str, dict[str, Any]]
+"""{figure: {mean, interval95}} of paired differences."""
+
 
 LIMIT = 6
 """Per cent of the depth that the wrist of one view may be from the other's, in the median."""
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('folder', metavar='FOLDER', type=Path)
     parser.add_argument('--json', metavar='OUT', help='write the figures to this file')
     parser.add_argument('--peer', choices=('mediapipe',), help='measure this system in the same run')
@@ -58,7 +65,7 @@ def add_arguments(parser):
     parser.set_defaults(max_hands=1)
 
 
-def run(args):
+def run(args: argparse.Namespace) -> int:
     """Watch both views, print, and say by the exit code whether every limit is held."""
     eyes = read_eyes(args.folder)
     systems = {
@@ -86,7 +93,7 @@ def pictures(eye: Eye, every: int) -> Iterator[tuple[float, np.ndarray]]:
             yield time_ns * 1e-9, rgb
 
 
-def watch(args, eye, **changes):
+def watch(args: argparse.Namespace, eye: Eye, **changes: Any) -> list[Sight | None]:
     """[Sight or None] of each picture of an Eye, by a pipeline of its own."""
     pipeline, sights = cli_arguments.build_pipeline(args, **changes), []
     for second, rgb in pictures(eye, args.every):
@@ -97,9 +104,9 @@ def watch(args, eye, **changes):
     return sights
 
 
-def ask_peer(args, eyes):
+def ask_peer(args: argparse.Namespace, eyes: list[Eye]) -> Pair:
     """MediaPipe's Pair."""
-    length = HandModel.load(args.hand_model, 'mediapipe').length(np.zeros(10))
+    length = float(HandModel.load(args.hand_model, 'mediapipe').length(np.zeros(10)))
     views = []
     for eye in eyes:
         with tempfile.TemporaryDirectory() as folder:
@@ -112,7 +119,7 @@ def ask_peer(args, eyes):
     return Pair(eyes, views)
 
 
-def peer_sight(hands, camera, length):
+def peer_sight(hands: list[PeerHand], camera: Camera, length: float) -> Sight | None:
     """The Sight of the first of PeerHands, or None."""
     if not hands:
         return None
@@ -120,7 +127,7 @@ def peer_sight(hands, camera, length):
     return Sight(points[0], points, hands[0].keypoints_px, hands[0].side)
 
 
-def measure(pair, truths):
+def measure(pair: Pair, truths: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """{figure: (T,)} of a Pair, against each of the triangulated `truths` {system: (T, 21, 3)} too."""
     figures = pair.between()
     for name, points in truths.items():
@@ -128,7 +135,7 @@ def measure(pair, truths):
     return figures
 
 
-def differences(ours, theirs):
+def differences(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> Gaps:
     """{figure: {mean, interval95}} of ours - the peer's, over the pictures in which both have both views."""
     gaps = {name: ours[name] - theirs[name] for name in ours}
     return {
@@ -138,7 +145,7 @@ def differences(ours, theirs):
     }
 
 
-def limits(figures, gaps, peer):
+def limits(figures: dict[str, np.ndarray], gaps: Gaps, peer: str | None) -> list[Figure]:
     """What is asked for: [Figure]. Better than the `peer` (None: not asked) is an interval that ends below
     0."""
     apart = 100 * np.nanmedian(figures['wrist'])
@@ -150,12 +157,12 @@ def limits(figures, gaps, peer):
     return found
 
 
-def _unit(name):
+def _unit(name: str) -> tuple[float, str]:
     """The factor by which a figure is printed, and its unit."""
     return (1, 'mm') if '_mm' in name else (100, '%')
 
 
-def summary(values):
+def summary(values: np.ndarray) -> dict[str, float]:
     """Mean, median and 90th percentile of a figure (T,), by name."""
     return {
         'mean': np.nanmean(values),
@@ -164,7 +171,7 @@ def summary(values):
     }
 
 
-def report(systems, figures, gaps):
+def report(systems: dict[str, Pair], figures: dict[str, dict[str, np.ndarray]], gaps: Gaps) -> dict[str, Any]:
     """All that is measured, for JSON."""
     return {
         'systems': {
@@ -191,7 +198,7 @@ TEXTS = {
 }
 
 
-def table(systems, figures, gaps):
+def table(systems: dict[str, Pair], figures: dict[str, dict[str, np.ndarray]], gaps: Gaps) -> str:
     """The report as text: a column a system, and one of the paired differences."""
     rows = [['', *systems, *(['ours - peer, paired'] if gaps else [])]]
     counts = [pair.counts() for pair in systems.values()]
@@ -220,7 +227,7 @@ def table(systems, figures, gaps):
     )
 
 
-def _cell(name, values, sign=''):
+def _cell(name: str, values: Iterable[float], sign: str = '') -> str:
     """Numbers of a figure, in its unit."""
     factor, _ = _unit(name)
     return ', '.join(f'{factor * value:{sign}.1f}' for value in values)

@@ -12,14 +12,16 @@ in data_engine/sequences.py.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from maskhand_ros import cli_arguments, files
 from maskhand_ros.evaluation.metrics import tight_box
-from maskhand_ros.evaluation.still_stretches import still_stretches
+from maskhand_ros.evaluation.still_stretches import Stretches, still_stretches
 from maskhand_ros.evaluation.video_measures import (
     Record,
     between_hands,
@@ -32,7 +34,13 @@ from maskhand_ros.evaluation.video_measures import (
 )
 from maskhand_ros.geometry import Camera
 from maskhand_ros.hand_model.numpy_hand import HandModel
-from maskhand_ros.perception.types import SCALE_LEARNED, Frame
+from maskhand_ros.perception.pipeline import HandPipeline
+from maskhand_ros.perception.types import SCALE_LEARNED, Frame, Hand
+
+if TYPE_CHECKING:
+    from maskhand_ros.data_engine.sequences import Sequence, Shot
+    from maskhand_ros.data_engine.staging import Actor
+
 
 NEAR = 0.35
 """Share of a hand's box within which the mean keypoint must lie to be its own."""
@@ -70,7 +78,9 @@ def stage_camera() -> Camera:
     return Camera(K, WIDTH, HEIGHT)
 
 
-def watch(pipeline, actors, shots, depth_until=0.0) -> Record:
+def watch(
+    pipeline: HandPipeline, actors: tuple[Actor, ...], shots: Iterable[Shot], depth_until: float = 0.0
+) -> Record:
     """Run a pipeline over Shots at their own times, with their depth pictures in the first `depth_until`
     seconds."""
     camera, record = stage_camera(), Record(actors)
@@ -87,14 +97,15 @@ def watch(pipeline, actors, shots, depth_until=0.0) -> Record:
     return record
 
 
-def match(hands, pixels):
+def match(hands: list[Hand], pixels: list[np.ndarray]) -> list[int | None]:
     """For each actor's true pixels (A, 21, 2) the index of its Hand, or None: nearest first, one to one."""
     gaps = [
         (np.linalg.norm(hand.keypoints_px - truth, axis=1).mean() / max(tight_box(truth)[2:]), i, j)
         for i, truth in enumerate(pixels)
         for j, hand in enumerate(hands)
     ]
-    owners, taken = [None] * len(pixels), set()
+    owners: list[int | None] = [None] * len(pixels)
+    taken = set()
     for gap, i, j in sorted(gaps):
         if gap < NEAR and owners[i] is None and j not in taken:
             owners[i] = j
@@ -193,7 +204,7 @@ def figures(watched: Watched) -> list[Figure]:
     return found
 
 
-def figures_of_video(stretches) -> list[Figure]:
+def figures_of_video(stretches: Stretches) -> list[Figure]:
     """Jitter over the still stretches of a real video: medians; infinite where there are none."""
     print(f'still stretches of the video: {len(stretches.range)}, {stretches.frames} frames')
     middle = {
@@ -207,7 +218,7 @@ def figures_of_video(stretches) -> list[Figure]:
     ]
 
 
-def pooled(records, source=None):
+def pooled(records: dict[str, list[Record]], source: int | None = None) -> dict[str, np.ndarray]:
     """wrist_errors of all Records {sequence: [Record]}, of hands whose scale comes from `source` only, if it
     is given."""
     every = [record for casts in records.values() for record in casts]
@@ -215,13 +226,13 @@ def pooled(records, source=None):
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def watch_all(args) -> Watched:
+def watch_all(args: argparse.Namespace) -> Watched:
     """Play every sequence with every cast."""
     from maskhand_ros.data_engine.sequences import play, with_cast
 
     pipeline, hand, watched = cli_arguments.build_pipeline(args), HandModel.load(), Watched()
 
-    def runs(sequence):
+    def runs(sequence: Sequence) -> Iterator[tuple[dict[str, list[Record]], HandPipeline, float]]:
         yield watched.plain, pipeline, 0.0
         if len({actor.person for actor in sequence.actors}) == 1:
             length = hand.length(sequence.actors[0].betas)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import pathlib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -13,6 +16,16 @@ from maskhand_ros.evaluation import metrics
 from maskhand_ros.perception.crop import roi_from_keypoints
 from maskhand_ros.perception.types import HandRoi
 from maskhand_ros.skeleton import Handedness
+
+
+class Located(Protocol):
+    """A hand with keypoints (21, 2) px: a Hand or a PeerHand."""
+
+    keypoints_px: np.ndarray
+
+
+Found = TypeVar('Found', bound=Located)
+
 
 MATCH_IOU = 0.15
 """Least overlap of the keypoint boxes for a prediction to count as the labelled hand."""
@@ -33,7 +46,11 @@ class Label:
     K: np.ndarray | None
 
 
-def read_index(path):
+Pictures = dict[tuple[str, str], list[Label]]
+"""Labels by source and picture."""
+
+
+def read_index(path: Path) -> Pictures:
     """Labels by source and picture, in the file's order: {(source, image path): [Label, ...]}."""
     try:
         entries = json.loads(pathlib.Path(path).read_text())
@@ -45,7 +62,7 @@ def read_index(path):
         raise CommandError(
             f'{path} is not a list of objects with an `image`', 'see `maskhand evaluate --help`'
         )
-    pictures = {}
+    pictures: Pictures = {}
     for number, entry in enumerate(entries):
         try:
             label = label_from(entry)
@@ -57,7 +74,7 @@ def read_index(path):
     return pictures
 
 
-def label_from(entry):
+def label_from(entry: dict[str, Any]) -> Label:
     points_px = _array(entry, 'keypoints_2d', (21, 2))
     points = _array(entry, 'keypoints_3d_mm', (21, 3))
     valid = (
@@ -82,7 +99,7 @@ def label_from(entry):
     )
 
 
-def _array(entry, key, shape):
+def _array(entry: dict[str, Any], key: str, shape: tuple[int, ...]) -> np.ndarray | None:
     if entry.get(key) is None:
         return None
     array = np.array(entry[key], float)  # null inside becomes NaN
@@ -91,7 +108,7 @@ def _array(entry, key, shape):
     return array
 
 
-def roi_of(label):
+def roi_of(label: Label) -> HandRoi | None:
     """The square around a labelled hand: upright unless all keypoints are labelled, None without any."""
     if label.points_px is not None and np.isfinite(label.points_px).all():
         return roi_from_keypoints(label.points_px, Handedness.named(label.side))
@@ -101,7 +118,7 @@ def roi_of(label):
     return HandRoi(box[:2] + box[2:] / 2, float(1.3 * box[2:].max()), 0.0, Handedness.named(label.side))
 
 
-def match(labels, hands):
+def match(labels: Sequence[Label], hands: Sequence[Found]) -> list[Found | None]:
     """For each label its hand or None: one to one, best overlap first.
 
     A label without keypoints and box takes any hand that is left over.
@@ -116,7 +133,8 @@ def match(labels, hands):
             overlap = metrics.box_iou(metrics.tight_box(hand.keypoints_px), box)
             if overlap >= MATCH_IOU:
                 pairs.append((overlap * (1 if label.points_px is None else _closeness(label, hand)), i, j))
-    chosen, taken = [None] * len(labels), set()
+    chosen: list[Found | None] = [None] * len(labels)
+    taken = set()
     for _, i, j in sorted(pairs, key=lambda pair: -pair[0]):
         if chosen[i] is None and j not in taken:
             chosen[i] = hands[j]
@@ -124,13 +142,13 @@ def match(labels, hands):
     return chosen
 
 
-def _label_box(label):
+def _label_box(label: Label) -> np.ndarray:
     if label.points_px is not None and np.isfinite(label.points_px[:, 0]).sum() >= 2:
         return metrics.tight_box(label.points_px[np.isfinite(label.points_px[:, 0])])
     return label.box
 
 
-def _closeness(label, hand):
+def _closeness(label: Label, hand: Located) -> float:
     """1 for the very hand, falling with the 2D error: tells two hands that overlap apart."""
     errors = metrics.relative_errors_2d(
         hand.keypoints_px, label.points_px, np.isfinite(label.points_px[:, 0])

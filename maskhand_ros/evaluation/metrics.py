@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from maskhand_ros.geometry import procrustes_align
@@ -10,7 +12,7 @@ PCK_THRESHOLDS = (0.05, 0.10, 0.15)
 """Fractions of the longer side of the hand's box (HInt, Pavlakos et al. 2024)."""
 
 
-def keypoint_errors(predicted, truth, root=None):
+def keypoint_errors(predicted: np.ndarray, truth: np.ndarray, root: int | None = None) -> np.ndarray:
     """Distances (N,) between points (N, 3); both are moved first so that their `root` is the origin."""
     predicted, truth = np.asarray(predicted, float), np.asarray(truth, float)
     if root is not None:
@@ -18,17 +20,17 @@ def keypoint_errors(predicted, truth, root=None):
     return np.linalg.norm(predicted - truth, axis=-1)
 
 
-def mpjpe(predicted, truth, root=0):
+def mpjpe(predicted: np.ndarray, truth: np.ndarray, root: int = 0) -> float:
     """Mean distance of points (N, 3) after the roots coincide; no rotation or scale is taken out."""
     return float(keypoint_errors(predicted, truth, root).mean())
 
 
-def pa_mpjpe(predicted, truth):
+def pa_mpjpe(predicted: np.ndarray, truth: np.ndarray) -> float:
     """Mean distance of points (N, 3) after the similarity (det +1) that brings them nearest; needs N >= 3."""
     return float(keypoint_errors(procrustes_align(predicted, truth), truth).mean())
 
 
-def freihand_align(source, target):
+def freihand_align(source: np.ndarray, target: np.ndarray) -> np.ndarray:
     """The similarity of source (N, 3) that is nearest to target (N, 3), as FreiHAND's eval.py has it.
 
     HO-3D and DexYCB use the same script. Unlike `procrustes_align` it may mirror, so that its errors are
@@ -40,7 +42,9 @@ def freihand_align(source, target):
     return s.sum() / max((centred**2).sum(), 1e-12) * centred @ u @ vt + target.mean(0)
 
 
-def scale_translation_align(source, target, root=0, end=9):
+def scale_translation_align(
+    source: np.ndarray, target: np.ndarray, root: int = 0, end: int = 9
+) -> np.ndarray:
     """Source (N, 3) moved and scaled so that `root` and its distance to `end` are target's (HO-3D's eval.py:
     wrist and middle MCP)."""
     source, target = np.asarray(source, float), np.asarray(target, float)
@@ -49,26 +53,34 @@ def scale_translation_align(source, target, root=0, end=9):
     return scale * (source - source[root]) + target[root]
 
 
-def known_root_and_scale(predicted, pixels, K, root_depth, bone_length, root=0, bone=(9, 10)):
+def known_root_and_scale(
+    predicted: np.ndarray,
+    pixels: np.ndarray,
+    K: np.ndarray,
+    root_depth: float,
+    bone_length: float,
+    root: int = 0,
+    bone: tuple[int, int] = (9, 10),
+) -> np.ndarray:
     """Points (N, 3) in the camera frame of a prediction that is told the root's depth and one bone's length.
 
     So Ge et al. (2019) measure: `predicted` (N, 3) gives depths relative to the root, scaled so that `bone`
     has `bone_length`; `pixels` (N, 2) and K (3, 3) give the rest.
     """
     predicted, pixels, K = (np.asarray(part, float) for part in (predicted, pixels, K))
-    scale = bone_length / max(np.linalg.norm(predicted[bone[1]] - predicted[bone[0]]), 1e-12)
+    scale = bone_length / max(float(np.linalg.norm(predicted[bone[1]] - predicted[bone[0]])), 1e-12)
     depths = root_depth + scale * (predicted[:, 2] - predicted[root, 2])
     return np.column_stack([(pixels - K[:2, 2]) / K[[0, 1], [0, 1]] * depths[:, None], depths])
 
 
-def tight_box(points):
+def tight_box(points: np.ndarray) -> np.ndarray:
     """The box (x, y, w, h) around points (N, 2)."""
     points = np.asarray(points, float)
     low, high = points.min(0), points.max(0)
     return np.array([*low, *(high - low)])
 
 
-def box_iou(a, b):
+def box_iou(a: np.ndarray, b: np.ndarray) -> float:
     """Intersection over union of two boxes (x, y, w, h); 0 where they do not meet."""
     low = np.maximum(a[:2], b[:2])
     high = np.minimum(np.add(a[:2], a[2:]), np.add(b[:2], b[2:]))
@@ -76,7 +88,9 @@ def box_iou(a, b):
     return float(overlap / max(a[2] * a[3] + b[2] * b[3] - overlap, 1e-9))
 
 
-def relative_errors_2d(predicted_px, truth_px, valid=None, side=None):
+def relative_errors_2d(
+    predicted_px: np.ndarray, truth_px: np.ndarray, valid: np.ndarray | None = None, side: float | None = None
+) -> np.ndarray:
     """Pixel errors (N,) over `side` px, by default the longer side of the box around the valid true points;
     NaN where not valid.
 
@@ -91,7 +105,7 @@ def relative_errors_2d(predicted_px, truth_px, valid=None, side=None):
     return np.where(valid, errors, np.nan)
 
 
-def pck(relative_errors, thresholds=PCK_THRESHOLDS):
+def pck(relative_errors: np.ndarray, thresholds: Sequence[float] = PCK_THRESHOLDS) -> dict[float, float]:
     """Share of keypoints within each threshold: per keypoint over all hands, then the mean over keypoints.
 
     relative_errors: (H, 21), NaN = not labelled, inf = labelled but the hand was missed (counts as wrong).
@@ -108,7 +122,7 @@ def pck(relative_errors, thresholds=PCK_THRESHOLDS):
     }
 
 
-def f_score(predicted, truth, distance):
+def f_score(predicted: np.ndarray, truth: np.ndarray, distance: float) -> float:
     """Harmonic mean of the shares of each point set (N, 3), (M, 3) nearer than `distance` to the other."""
     predicted, truth = np.asarray(predicted, float), np.asarray(truth, float)
     centre = truth.mean(0)  # small numbers keep the expanded square exact
@@ -119,28 +133,35 @@ def f_score(predicted, truth, distance):
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
-def auc(errors, limit, steps=100):
+def auc(errors: np.ndarray, limit: float, steps: int = 100) -> float:
     """Area under the share-within-threshold curve of errors (N,) from 0 to `limit`, as a share: 1 is best."""
     thresholds = np.linspace(0, limit, steps)
     curve = (np.asarray(errors, float).ravel()[:, None] <= thresholds).mean(0)
     return float((curve[1:] + curve[:-1]).sum() / 2 / (steps - 1))
 
 
-def mean_over_points(errors):
+def mean_over_points(errors: np.ndarray) -> float:
     """Mean of the points' means of errors (H, N), NaN = not labelled; points that never are stay out."""
     errors = np.asarray(errors, float)
     errors = errors[:, ~np.isnan(errors).all(0)]
     return float(np.nanmean(errors, 0).mean()) if errors.size else float('nan')
 
 
-def mean_auc(errors, limit, steps=100):
+def mean_auc(errors: np.ndarray, limit: float, steps: int = 100) -> float:
     """Mean over points of `auc` of errors (H, N), NaN = not labelled, as FreiHAND's EvalUtil has it."""
     columns = np.asarray(errors, float).T
     areas = [auc(column[~np.isnan(column)], limit, steps) for column in columns if not np.isnan(column).all()]
     return float(np.mean(areas)) if areas else float('nan')
 
 
-def block_bootstrap(values, sequences, block=None, rounds=2000, seed=0, level=0.95):
+def block_bootstrap(
+    values: np.ndarray,
+    sequences: Sequence[str] | np.ndarray,
+    block: int | None = None,
+    rounds: int = 2000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> tuple[float, float] | None:
     """Interval (low, high) of the mean of values (N,), where neighbours in a sequence resemble each other.
 
     values are in motion order within each of `sequences` (N,) names. Whole blocks of consecutive values are
@@ -148,12 +169,12 @@ def block_bootstrap(values, sequences, block=None, rounds=2000, seed=0, level=0.
     interval that is too narrow. block: length, default ceil(sqrt(N)) but at most the longest sequence; NaN
     values are left out. None if N < 2.
     """
-    values, sequences = np.asarray(values, float), np.asarray(sequences)
+    values, names = np.asarray(values, float), np.asarray(sequences)
     keep = np.isfinite(values)
-    values, sequences = values[keep], sequences[keep]
+    values, names = values[keep], names[keep]
     if len(values) < 2:
         return None
-    runs = [values[sequences == name] for name in dict.fromkeys(sequences.tolist())]
+    runs = [values[names == name] for name in dict.fromkeys(names.tolist())]
     length = block or int(np.ceil(np.sqrt(len(values))))
     length = min(length, max(len(run) for run in runs))
     # Circular within a sequence, so that its ends are drawn as often as its middle; short ones are a block
@@ -169,4 +190,5 @@ def block_bootstrap(values, sequences, block=None, rounds=2000, seed=0, level=0.
         len(blocks), size=(rounds, int(np.ceil(len(values) / sizes.mean())))
     )
     means = sums[draws].sum(1) / sizes[draws].sum(1)
-    return tuple(float(q) for q in np.quantile(means, [(1 - level) / 2, (1 + level) / 2]))
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)

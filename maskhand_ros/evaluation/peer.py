@@ -12,16 +12,25 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from maskhand_ros.crop_camera import crop_camera_for
 from maskhand_ros.errors import CommandError
+from maskhand_ros.geometry import Camera
 from maskhand_ros.perception.crop import roi_from_keypoints
 from maskhand_ros.perception.placement import fit_pose
 from maskhand_ros.skeleton import LEFT, MIDDLE_CHAIN, Handedness
+
+if TYPE_CHECKING:
+    from maskhand_ros.evaluation.peer_keypoints import Redefinition
+
+Picture = TypeVar('Picture', str, Path)
+
 
 VERSION = '0.10.14'
 """The last MediaPipe whose models are those that ours was built on."""
@@ -56,7 +65,7 @@ class PeerHand:
     wrist_rotation: np.ndarray = field(default_factory=lambda: np.eye(3))
 
 
-def environment_folder():
+def environment_folder() -> Path:
     """Where the peer's virtual environment lies: XDG_CACHE_HOME or ~/.cache."""
     cache = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
     return (
@@ -64,7 +73,7 @@ def environment_folder():
     )
 
 
-def environment_python():
+def environment_python() -> Path:
     """The Python of the peer's environment, which is made if it is not there or not complete.
 
     CommandError if this Python is too new or old for MediaPipe's wheels, or pip fails.
@@ -94,21 +103,24 @@ def environment_python():
     return python
 
 
-def _call(command, name, fix):
+def _call(command: Sequence[str], name: str, fix: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         last = (done.stderr.strip() or done.stdout.strip() or 'no message').splitlines()[-1]
         raise CommandError(f'{name} failed for the peer: {last}', fix)
 
 
-def ask_mediapipe(pictures, max_hands=4, threshold=0.3, python=None):
+def ask_mediapipe(
+    pictures: Sequence[Picture], max_hands: int = 4, threshold: float = 0.3, python: Path | None = None
+) -> tuple[dict[Picture, list[PeerHand]], str]:
     """{path: [PeerHand, ...]} for the `pictures` (paths), and MediaPipe's version, in one subprocess.
 
     `threshold` is its palm detector's. `python` is the interpreter of an environment that has mediapipe; by
     default the one in the cache folder.
     """
     python = python or environment_python()
-    request = {'pictures': [str(path) for path in pictures], 'max_hands': max_hands, 'threshold': threshold}
+    names = [str(path) for path in pictures]
+    request = {'pictures': names, 'max_hands': max_hands, 'threshold': threshold}
     with tempfile.TemporaryDirectory() as folder:
         asked, answered = Path(folder) / 'request.json', Path(folder) / 'reply.json'
         asked.write_text(json.dumps(request))
@@ -119,22 +131,21 @@ def ask_mediapipe(pictures, max_hands=4, threshold=0.3, python=None):
             f'remove {environment_folder()} and run the command again',
         )
         reply = json.loads(answered.read_text())
-    lacking = [path for path in request['pictures'] if path not in reply['hands']]
+    lacking = [name for name in names if name not in reply['hands']]
     if lacking:
         raise CommandError(f'MediaPipe gave no answer for {lacking[0]}', 'check that the picture can be read')
-    return {path: [_hand(entry) for entry in reply['hands'][str(path)]] for path in pictures}, reply[
-        'version'
-    ]
+    hands = {path: [_hand(entry) for entry in reply['hands'][str(path)]] for path in pictures}
+    return hands, reply['version']
 
 
-def _hand(entry):
+def _hand(entry: dict[str, Any]) -> PeerHand:
     points, pixels = np.array(entry['world_landmarks'], float), np.array(entry['keypoints_px'], float)
     if points.shape != (21, 3) or pixels.shape != (21, 2):
         raise CommandError(f'MediaPipe answered with points of shape {points.shape}', 'report this')
     return PeerHand(Handedness.named(entry['side']), pixels, points - points[0])
 
 
-def redefined(hand, redefinition):
+def redefined(hand: PeerHand, redefinition: Redefinition) -> PeerHand:
     """The PeerHand with its points where `redefinition` (peer_keypoints.Redefinition) puts them."""
     left = hand.side == LEFT
     points = redefinition(hand.keypoints_wrist, left)
@@ -142,7 +153,7 @@ def redefined(hand, redefinition):
     return PeerHand(hand.side, pixels, points - points[0])
 
 
-def placed(hand, camera, length):
+def placed(hand: PeerHand, camera: Camera, length: float) -> np.ndarray:
     """Keypoints (21, 3) of a PeerHand in the frame of a Camera, metres, by the rigid fit that places ours,
     the hand scaled to `length` metres from wrist to middle fingertip along the bones.
 

@@ -8,6 +8,8 @@ the palm's length, the mean over sampled poses. Nothing of an evaluation set ent
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from maskhand_ros.hand_model.numpy_hand import HandModel
@@ -19,18 +21,18 @@ _ON_PALM = (0, *(tip - 3 for tip in TIP_KEYPOINTS))
 _INDEX, _MIDDLE, _LITTLE = (4 * FINGERS.index(finger) + 1 for finger in ('index', 'middle', 'little'))
 
 
-def _unit(vectors):
+def _unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)
 
 
-def _frame(first, second):
+def _frame(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Frames (..., 3, 3), axes as columns: x along `first`, z across both (..., 3)."""
     x = _unit(first)
     z = _unit(np.cross(x, second))
     return np.stack([x, np.cross(z, x), z], -1)
 
 
-def bone_frames(points):
+def bone_frames(points: np.ndarray) -> np.ndarray:
     """A frame (N, 21, 3, 3) at each keypoint of right hands (N, 21, 3), made from the keypoints alone.
 
     Wrist and the fingers' first joints: the palm's, x from the wrist to the middle MCP joint. The others: x
@@ -47,14 +49,14 @@ def bone_frames(points):
     return frames
 
 
-def _palm_length(points):
+def _palm_length(points: np.ndarray) -> np.ndarray:
     return np.linalg.norm(points[:, _MIDDLE] - points[:, 0], axis=-1)[:, None, None]
 
 
 class Redefinition:
     """Moves points of the set `mediapipe` to `keypoint_set` of the hand model at `path` (None: open hand)."""
 
-    def __init__(self, keypoint_set, path=None):
+    def __init__(self, keypoint_set: str, path: Path | str | None = None) -> None:
         from maskhand_ros.data_engine.poses import sample_poses
 
         start, goal = (HandModel.load(path, name) for name in ('mediapipe', keypoint_set))
@@ -67,14 +69,14 @@ class Redefinition:
         self.offsets = offsets.mean(0)
         """(21, 3) in the bones' frames, in palm lengths."""
 
-    def __call__(self, points, left=False):
+    def __call__(self, points: np.ndarray, left: bool = False) -> np.ndarray:
         """Points (21, 3), any unit and rotation, of a hand of either side, moved."""
         mirror = _MIRROR if left else np.ones(3)
         right = np.asarray(points, float)[None] * mirror
         shift = np.einsum('nkij,kj->nki', bone_frames(right), self.offsets) * _palm_length(right)
         return (right + shift)[0] * mirror
 
-    def in_picture(self, pixels, points, left=False):
+    def in_picture(self, pixels: np.ndarray, points: np.ndarray, left: bool = False) -> np.ndarray:
         """Pixels (21, 2) moved likewise, by the weak perspective that maps `points` (21, 3) onto them."""
         flat, pixels = np.asarray(points, float)[:, :2], np.asarray(pixels, float)
         centred = flat - flat.mean(0)

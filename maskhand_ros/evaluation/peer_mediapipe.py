@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import sys
+from typing import Any
 
 SMALL = 400
 """A picture whose longer side is at most this many pixels is taken for a crop of a hand: it is framed and
@@ -20,7 +21,7 @@ SIDES = {'Left': 'right', 'Right': 'left'}
 """MediaPipe's Python solution names sides as in a mirror image."""
 
 
-def framed(cv2, rgb):
+def framed(cv2: Any, rgb: Any) -> tuple[Any, int, tuple[int, int]]:
     """The picture as the detector gets it, its enlargement, and the (x, y) at which the original starts."""
     height, width = rgb.shape[:2]
     if max(height, width) > SMALL:
@@ -30,7 +31,9 @@ def framed(cv2, rgb):
     return cv2.resize(large, None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR), 2, (x, y)
 
 
-def describe(result, shape, enlargement, start):
+def describe(
+    result: Any, shape: tuple[int, ...], enlargement: int, start: tuple[int, int]
+) -> list[dict[str, Any]]:
     """The hands of a MediaPipe result on a framed picture of `shape`."""
     hands = []
     for handedness, landmarks, world in zip(
@@ -54,7 +57,7 @@ def describe(result, shape, enlargement, start):
     return hands
 
 
-def main(request_path, reply_path):
+def main(request_path: str, reply_path: str) -> None:
     import cv2
     import mediapipe
 

@@ -14,13 +14,17 @@ hand-graph-cnn  Ge et al. 2019: joints of a prediction that is told the wrist's 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from maskhand_ros.evaluation import metrics
 from maskhand_ros.evaluation.datasets import LabelledHand
 from maskhand_ros.evaluation.datasets.record import FROM_MANO_21
+from maskhand_ros.hand_model.numpy_hand import HandModel
+from maskhand_ros.perception.types import Hand
 from maskhand_ros.skeleton import LEFT
 
 AUC_LIMIT = 0.05
@@ -28,18 +32,21 @@ AUC_LIMIT = 0.05
 NO_MESH = 'not with this mesh'
 
 
+Statistic = Callable[[Sequence['Result']], float]
+
+
 @dataclass(frozen=True)
 class Protocol:
     """A benchmark: its splits, the points that it takes from MANO, and its figures."""
 
-    splits: tuple
+    splits: tuple[str, ...]
     keypoints: str
     """Our keypoint set for a hand model that is not MANO."""
-    tips: tuple
+    tips: tuple[int, ...]
     """MANO vertices that are the tips of thumb to little finger."""
-    figures: tuple
+    figures: tuple[tuple[str, bool, Statistic], ...]
     """(name, whether it needs MANO's mesh, function of Result[])."""
-    tips_left: tuple | None = None
+    tips_left: tuple[int, ...] | None = None
     regressed: bool = False
     """Whether joints are regressed from the posed mesh, instead of those that it turns about."""
     bone_length: float | None = None
@@ -66,10 +73,10 @@ class Result:
 
     hand: LabelledHand
     prediction: Prediction | None
-    errors: dict
+    errors: dict[str, np.ndarray]
 
 
-def prediction_from(hand, hand_model, protocol):
+def prediction_from(hand: Hand, hand_model: HandModel, protocol: Protocol) -> Prediction:
     """The Prediction of a perception.types.Hand; with MANO its joints and tips are the protocol's own."""
     offset = np.zeros(3) if hand.wrist_position is None else hand.wrist_position
     keypoints, joints, vertices = (
@@ -85,7 +92,9 @@ def prediction_from(hand, hand_model, protocol):
     return Prediction(keypoints, hand.keypoints_px, vertices, hand.wrist_position is not None)
 
 
-def measure(hand, prediction, protocol, vertices=None):
+def measure(
+    hand: LabelledHand, prediction: Prediction | None, protocol: Protocol, vertices: np.ndarray | None = None
+) -> Result:
     """The Result of a LabelledHand; `vertices` (778, 3) are its mesh where that is known."""
     if prediction is None:
         return Result(hand, None, {'relative_2d': np.where(hand.valid, np.inf, np.nan)})
@@ -107,7 +116,7 @@ def measure(hand, prediction, protocol, vertices=None):
     return Result(hand, prediction, errors)
 
 
-def _joint_errors(hand, prediction, protocol):
+def _joint_errors(hand: LabelledHand, prediction: Prediction, protocol: Protocol) -> dict[str, np.ndarray]:
     valid, truth = hand.valid, hand.keypoints
     variants = {'joints_st': metrics.scale_translation_align(prediction.keypoints, truth)}
     variants['joints_root'] = prediction.keypoints - prediction.keypoints[0] + truth[0]
@@ -122,31 +131,31 @@ def _joint_errors(hand, prediction, protocol):
     return {name: metrics.keypoint_errors(points, truth) for name, points in variants.items()}
 
 
-def _stack(results, name):
+def _stack(results: Sequence[Result], name: str) -> np.ndarray:
     rows = [result.errors[name] for result in results if name in result.errors]
     return np.stack(rows) if rows else np.empty((0, 1))
 
 
-def _millimetres(name):
+def _millimetres(name: str) -> Statistic:
     return lambda results: 1000 * metrics.mean_over_points(_stack(results, name))
 
 
-def _area(name):
+def _area(name: str) -> Statistic:
     return lambda results: metrics.mean_auc(_stack(results, name), AUC_LIMIT)
 
 
-def _share(name):
+def _share(name: str) -> Statistic:
     return lambda results: metrics.mean_over_points(_stack(results, name))
 
 
-def _pck(threshold):
+def _pck(threshold: float) -> Statistic:
     return lambda results: metrics.pck(_stack(results, 'relative_2d'), (threshold,))[threshold]
 
 
-def _interhand_mpjpe(which):
+def _interhand_mpjpe(which: str) -> Statistic:
     """MPJPE over the 42 joints of 'single' or 'interacting' hands (which share a box), or of both."""
 
-    def figure(results):
+    def figure(results: Sequence[Result]) -> float:
         rows = []
         for result in results:
             kind = 'single' if result.hand.bbox is not None else 'interacting'
@@ -159,8 +168,9 @@ def _interhand_mpjpe(which):
     return figure
 
 
-def _mrrpe(results):
-    pairs, errors = {}, []
+def _mrrpe(results: Sequence[Result]) -> float:
+    pairs: dict[Path, dict[str, Result]] = {}
+    errors = []
     for result in results:
         if result.prediction is not None and result.prediction.metric and result.hand.valid[0]:
             pairs.setdefault(result.hand.image, {})[result.hand.side] = result
@@ -248,7 +258,7 @@ PROTOCOLS = {
 }
 
 
-def figures(results, protocol, has_mesh):
+def figures(results: Sequence[Result], protocol: Protocol, has_mesh: bool) -> dict[str, float | str]:
     """{name: value}; NaN where nothing was measured, NO_MESH where that needs MANO's mesh."""
     return {
         name: NO_MESH if needs_mesh and not has_mesh else function(results)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import cv2
 import numpy as np
 
 from maskhand_ros import files
+from maskhand_ros.evaluation.evaluate_scores import Case, Score
+from maskhand_ros.evaluation.labels import Label
 from maskhand_ros.evaluation.metrics import tight_box
 from maskhand_ros.geometry import Camera
 from maskhand_ros.perception.overlay import draw_hands
+from maskhand_ros.perception.types import Hand
 
 COUNT, COLUMNS = 20, 4
 TILE = 224
@@ -16,7 +22,7 @@ TILE = 224
 _BAR = 22
 
 
-def contact_sheet(tiles, columns=COLUMNS):
+def contact_sheet(tiles: Sequence[np.ndarray], columns: int = COLUMNS) -> np.ndarray:
     """One picture (H, W, 3) of equal tiles (h, w, 3), row by row; the rest of the last row is black."""
     height, width = tiles[0].shape[:2]
     sheet = np.zeros((-(-len(tiles) // columns) * height, columns * width, 3), np.uint8)
@@ -26,7 +32,7 @@ def contact_sheet(tiles, columns=COLUMNS):
     return sheet
 
 
-def tile(before, after, box, text):
+def tile(before: np.ndarray, after: np.ndarray, box: Sequence[float] | np.ndarray, text: str) -> np.ndarray:
     """The square around `box` (x, y, w, h) in two pictures side by side, above a line of text."""
     height, width = before.shape[:2]
     side = int(np.ceil(1.5 * max(box[2], box[3], 8)))
@@ -40,7 +46,9 @@ def tile(before, after, box, text):
     return np.concatenate([np.concatenate(halves, 1), bar])
 
 
-def choose(badness, count=COUNT, seed=0):
+def choose(
+    badness: Sequence[float] | np.ndarray, count: int = COUNT, seed: int = 0
+) -> tuple[list[int], list[int]]:
     """Indices of the `count` worst of badness (N,), worst first, and of `count` random others that are not
     worse than the median; NaN is left out, infinity is a miss."""
     badness = np.asarray(badness, float)
@@ -51,7 +59,7 @@ def choose(badness, count=COUNT, seed=0):
     return worst, [good[i] for i in drawn]
 
 
-def write_real_sheets(folder, cases, root, faces):
+def write_real_sheets(folder: Path, cases: Sequence[Case], root: Path, faces: np.ndarray) -> None:
     """SOURCE_worst.png and SOURCE_random.png into `folder` for each source of evaluate's cases (picture,
     Label, Hand or None, Score); pictures lie below `root`, `faces` (F, 3) are a right hand's."""
     for source in dict.fromkeys(label.source for _, label, _, _ in cases):
@@ -64,20 +72,22 @@ def write_real_sheets(folder, cases, root, faces):
                 print(f'written {path}')
 
 
-def _badness(score):
+def _badness(score: Score) -> float:
     """What sheets sort by: a miss, then PA-MPJPE in mm, or the 2D error in % where there is no 3D label."""
     if not score.found:
         return np.inf
     return 100 * score.err2d_over_box if np.isnan(score.pa_mpjpe_mm) else score.pa_mpjpe_mm
 
 
-def _real_tile(name, label, hand, score, root, faces):
+def _real_tile(
+    name: str, label: Label, hand: Hand | None, score: Score, root: Path, faces: np.ndarray
+) -> np.ndarray:
     rgb = files.read_picture(root / name)
     height, width = rgb.shape[:2]
     camera = Camera.default(width, height) if label.K is None else Camera(label.K, width, height)
     pixels = label.points_px
     if pixels is not None and np.isfinite(pixels).any():
-        box = tight_box(pixels[np.isfinite(pixels).all(1)])
+        box: Sequence[float] | np.ndarray = tight_box(pixels[np.isfinite(pixels).all(1)])
     elif hand is not None:
         box = tight_box(hand.keypoints_px)
     else:

@@ -10,9 +10,10 @@ from maskhand_ros import files
 from maskhand_ros.evaluation.metrics import mpjpe, pa_mpjpe
 from maskhand_ros.evaluation.sheets import choose, contact_sheet, tile
 from maskhand_ros.geometry import CROP_SIZE, Camera
+from maskhand_ros.hand_model.numpy_hand import HandModel
 from maskhand_ros.perception.cues import CueNetwork
 from maskhand_ros.perception.overlay import MESH_COLOURS, draw_mesh
-from maskhand_ros.perception.reconstructor import Reconstructor
+from maskhand_ros.perception.reconstructor import HandPrediction, Reconstructor
 from maskhand_ros.perception.weights import SHIPPED
 from maskhand_ros.skeleton import RIGHT
 
@@ -45,7 +46,15 @@ def write_synthetic_sheets(folder: Path, reconstructor: Reconstructor, count: in
                 print(f'written {path}')
 
 
-def _tile(kind, crop, prediction, truth, i, pa_mm, hand):
+def _tile(
+    kind: str,
+    crop: np.ndarray,
+    prediction: HandPrediction,
+    truth: dict[str, np.ndarray],
+    i: int,
+    pa_mm: float,
+    hand: HandModel,
+) -> np.ndarray:
     mesh = hand(
         prediction.betas[i : i + 1], prediction.global_orient[i : i + 1], prediction.hand_pose[i : i + 1]
     )

@@ -7,14 +7,17 @@ is left of each stretch beside a straight line.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import cv2
 import numpy as np
 
 from maskhand_ros.evaluation.video_measures import about_the_ray
 from maskhand_ros.geometry import Camera
-from maskhand_ros.perception.types import Frame
+from maskhand_ros.perception.pipeline import HandPipeline
+from maskhand_ros.perception.types import Frame, Hand
 from maskhand_ros.video_reader import VideoReader
 
 FLOW = 1.0
@@ -38,7 +41,7 @@ class Stretches:
     """Of the wrist along it, over its distance."""
 
 
-def still_stretches(pipeline, path) -> Stretches:
+def still_stretches(pipeline: HandPipeline, path: Path | str) -> Stretches:
     """Run a pipeline for one hand over a video file; CommandError if it cannot be read."""
     found = Stretches()
     stretch: list = []
@@ -52,7 +55,7 @@ def still_stretches(pipeline, path) -> Stretches:
     return found
 
 
-def _hands_with_flow(pipeline, path):
+def _hands_with_flow(pipeline: HandPipeline, path: Path | str) -> Iterator[tuple[Hand | None, float]]:
     flow_of, before = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST), None
     pipeline.reset()
     for rgb, time_ns in VideoReader(path):
@@ -71,7 +74,7 @@ def _hands_with_flow(pipeline, path):
         yield hand, flow
 
 
-def _add(found, hands):
+def _add(found: Stretches, hands: list[Hand]) -> None:
     count = len(hands)
     if count < LEAST:
         return
@@ -82,7 +85,7 @@ def _add(found, hands):
     found.range.append(float(beside_line(along[:, None]) / along.mean()))
 
 
-def beside_line(points):
+def beside_line(points: np.ndarray) -> np.ndarray:
     """Standard deviation (...) of `points` (T, ..., D) beside the straight line, over T, that fits them
     best."""
     count = len(points)

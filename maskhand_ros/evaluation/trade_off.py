@@ -7,7 +7,9 @@ by one factor.
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -15,9 +17,10 @@ import numpy as np
 from maskhand_ros import cli_arguments, files
 from maskhand_ros.evaluation import evaluate_video as video
 from maskhand_ros.evaluation import video_measures as measures
+from maskhand_ros.evaluation.video_measures import Record
 from maskhand_ros.geometry import rotvec_to_matrix
 from maskhand_ros.perception.smoothing import DIRECTION, RANGE, HandFilter
-from maskhand_ros.perception.types import PlacedHand
+from maskhand_ros.perception.types import Hand, PlacedHand
 
 FACTORS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Of the cutoffs; 1 is the default."""
@@ -25,7 +28,7 @@ _INK, _LINE, _GRID, _MARK = (40, 40, 46), (40, 110, 160), (225, 225, 225), (214,
 _WIDTH, _HEIGHT, _LEFT, _TOP, _RIGHT, _BOTTOM = 460, 330, 62, 44, 18, 52
 
 
-def run(args):
+def run(args: argparse.Namespace) -> int:
     """`maskhand evaluate-video --trade-off`: watch `wave` and `still` without smoothing, print and draw."""
     from maskhand_ros.data_engine.sequences import SEQUENCES, play
 
@@ -37,14 +40,15 @@ def run(args):
     return 0
 
 
-def smoothed(record, factor):
+def smoothed(record: Record, factor: float) -> Record:
     """A Record of unsmoothed hands with the wrists where a filter with `factor` times the default's cutoffs
     leaves them."""
     direction, distance = (
         dataclasses.replace(filter_, rest=factor * filter_.rest, slope=factor * filter_.slope)
         for filter_ in (DIRECTION, RANGE)
     )
-    filters, rows = {}, []
+    filters: dict[int, HandFilter] = {}
+    rows = []
     for second, hands in zip(record.seconds, record.hands, strict=True):
         row = []
         for hand in hands:
@@ -57,7 +61,7 @@ def smoothed(record, factor):
     return dataclasses.replace(record, hands=rows)
 
 
-def as_placed(hand):
+def as_placed(hand: Hand) -> PlacedHand:
     """The PlacedHand that a Hand was made of, but for its size and shift, which no filter of the wrist
     needs."""
     rotations = rotvec_to_matrix(hand.mano_pose.reshape(16, 3))
@@ -74,7 +78,7 @@ def as_placed(hand):
     )
 
 
-def points(wave, still, span):
+def points(wave: Record, still: Record, span: tuple[float, float]) -> dict[str, tuple[float, float, float]]:
     """{name: (lag in ms, jitter across the ray in mm, along it in % of the range)} of the unsmoothed Records
     `wave` and `still`, at rest for `span` seconds: of every factor, then 'off'."""
     cases = {f'{factor:g}': [smoothed(record, factor) for record in (wave, still)] for factor in FACTORS}
@@ -86,7 +90,7 @@ def points(wave, still, span):
     return found
 
 
-def text(found):
+def text(found: dict[str, tuple[float, float, float]]) -> str:
     """`points` as lines of text."""
     head = f'{"cutoffs":>8}{"lag ms":>10}{"across mm":>12}{"along %":>10}'
     rows = [
@@ -95,7 +99,7 @@ def text(found):
     return '\n'.join([head, *rows])
 
 
-def picture(found):
+def picture(found: dict[str, tuple[float, float, float]]) -> np.ndarray:
     """`points` drawn: (H, W, 3) uint8 RGB."""
     lags, across, along = np.array(list(found.values())).T
     return np.concatenate(
@@ -107,14 +111,14 @@ def picture(found):
     )
 
 
-def _panel(title, lags, jitters, names):
+def _panel(title: str, lags: np.ndarray, jitters: np.ndarray, names: Sequence[str]) -> np.ndarray:
     """One curve: jitter over lag (P,), each point with its name; a dashed line at the lag's limit."""
     canvas = np.full((_HEIGHT, _WIDTH, 3), 255, np.uint8)
     x_step, y_step = 10, _step(jitters.max())
     x_top = x_step * np.ceil(max(lags.max(), 40) / x_step + 0.2)
     y_top = y_step * np.ceil(jitters.max() / y_step + 0.2)
 
-    def at(lag, jitter):
+    def at(lag: float, jitter: float) -> tuple[int, int]:
         x = _LEFT + (_WIDTH - _LEFT - _RIGHT) * lag / x_top
         y = _HEIGHT - _BOTTOM - (_HEIGHT - _TOP - _BOTTOM) * jitter / y_top
         return round(float(x)), round(float(y))
@@ -140,12 +144,18 @@ def _panel(title, lags, jitters, names):
     return canvas
 
 
-def _step(largest):
+def _step(largest: float) -> float:
     """A round step of which `largest` has four to eight."""
     power = 10.0 ** np.floor(np.log10(largest))
     return power * next(part for part in (0.2, 0.5, 1, 2) if largest <= 8 * part * power)
 
 
-def _write(canvas, words, place, colour=_INK, scale=0.42):
+def _write(
+    canvas: np.ndarray,
+    words: str,
+    place: Sequence[int] | np.ndarray,
+    colour: tuple[int, int, int] = _INK,
+    scale: float = 0.42,
+) -> None:
     where = tuple(int(v) for v in place)
     cv2.putText(canvas, words, where, cv2.FONT_HERSHEY_SIMPLEX, scale, colour, 1, cv2.LINE_AA)

@@ -27,12 +27,12 @@ class Eye:
     translation: np.ndarray
     video: Path | None = None
 
-    def to_world(self, points, unit):
+    def to_world(self, points: np.ndarray, unit: float) -> np.ndarray:
         """Points (..., 3) of the camera's frame, metres, in the world, units."""
         return (points / unit - self.translation) @ self.rotation
 
     @property
-    def place(self):
+    def place(self) -> np.ndarray:
         """(3,) of the camera in the world, units."""
         return -self.rotation.T @ self.translation
 
@@ -48,7 +48,7 @@ class Sight:
     side: int
 
 
-def read_eyes(folder):
+def read_eyes(folder: Path) -> list[Eye]:
     """The two Eyes of a folder's calibration.json; CommandError if it is not as `maskhand evaluate-stereo
     --help` says."""
     path = Path(folder) / 'calibration.json'
@@ -58,7 +58,12 @@ def read_eyes(folder):
     try:
         return [
             Eye(
-                Camera(np.array(entry['camera_K']), *entry['image_size'], np.array(entry['distortion'])),
+                Camera(
+                    np.array(entry['camera_K']),
+                    entry['image_size'][0],
+                    entry['image_size'][1],
+                    np.array(entry['distortion']),
+                ),
                 np.array(entry['world_to_cam_R'], float),
                 np.array(entry['world_to_cam_t'], float),
                 Path(folder) / Path(entry['video']).name,
@@ -71,7 +76,7 @@ def read_eyes(folder):
         ) from error
 
 
-def common_unit(eyes, wrists):
+def common_unit(eyes: list[Eye], wrists: np.ndarray) -> float:
     """Metres in a world unit, by the wrists (F, 2, 3) in the cameras' frames, metres.
 
     Seen from the same point, the cameras lie apart by the difference of the two wrists along the world's
@@ -83,7 +88,7 @@ def common_unit(eyes, wrists):
     return float(np.median((first - second) @ baseline) / (baseline @ baseline))
 
 
-def triangulate(eyes, pixels):
+def triangulate(eyes: list[Eye], pixels: np.ndarray) -> np.ndarray:
     """Points (F, N, 3), world units, that are seen at `pixels` (F, 2, N, 2): linear triangulation on
     undistorted pixels (cv2.triangulatePoints). NaN where a lens model has no inverse."""
     flat = [eye.camera.unproject_rays(pixels[:, k])[:, :2].T for k, eye in enumerate(eyes)]
@@ -99,7 +104,7 @@ class Pair:
     F of them show the hand in both views; figures are (T,), NaN in the others.
     """
 
-    def __init__(self, eyes, sights):
+    def __init__(self, eyes: list[Eye], sights: list[list[Sight | None]]) -> None:
         if len(sights[0]) != len(sights[1]):
             raise CommandError(
                 f'the views have {len(sights[0])} and {len(sights[1])} pictures', 'give synchronised videos'
@@ -117,19 +122,19 @@ class Pair:
         self._depth = wrists[..., 2].mean(1)
         self._wrists, self._hands = self._in_world(wrists), self._in_world(keypoints)
 
-    def _in_world(self, points):
+    def _in_world(self, points: np.ndarray) -> np.ndarray:
         """Points (F, 2, ..., 3) of the cameras' frames, metres, along the world's axes, metres."""
         return self.unit * np.stack(
             [eye.to_world(points[:, k], self.unit) for k, eye in enumerate(self._eyes)], 1
         )
 
-    def _figure(self, values, frames=slice(None)):
+    def _figure(self, values: np.ndarray, frames: slice | np.ndarray = slice(None)) -> np.ndarray:
         """(T,) of values (F,), or of those of some of the F `frames`."""
         figure = np.full(len(self._sights[0]), np.nan)
         figure[np.array(self._frames)[frames]] = values
         return figure
 
-    def counts(self):
+    def counts(self) -> dict[str, int]:
         """In how many pictures both, one and none of the views have the hand, and in how many of the first
         they tell different sides."""
         seen = np.array([[sight is not None for sight in view] for view in self._sights]).sum(0)
@@ -139,7 +144,7 @@ class Pair:
         }
         return {**counts, 'sides_differ': int((sides[:, 0] != sides[:, 1]).sum())}
 
-    def between(self):
+    def between(self) -> dict[str, np.ndarray]:
         """{figure: (T,)} of one view from the other: wrist and mean keypoint as shares of the mean depth;
         millimetres after the best similarity, and from keypoint 0 along the world's axes."""
         first, second = self._hands[:, 0], self._hands[:, 1]
@@ -152,17 +157,17 @@ class Pair:
         }
         return {name: self._figure(values) for name, values in figures.items()}
 
-    def triangulated(self):
+    def triangulated(self) -> np.ndarray:
         """(T, 21, 3) world units: where both views' 2D keypoints meet."""
         points = np.full((len(self._sights[0]), 21, 3), np.nan)
         points[self._frames] = triangulate(self._eyes, self._pixels)
         return points
 
-    def against(self, points):
+    def against(self, points: np.ndarray) -> dict[str, np.ndarray]:
         """{figure: (T,)} of each view from triangulated `points` (T, 21, 3), world units: mean keypoint as a
         share of the depth, millimetres after the best similarity."""
         truth = self.unit * points[self._frames]
-        known = np.isfinite(truth).all((1, 2))
+        known = np.all(np.isfinite(truth), (1, 2))
         truth, figures = truth[known], {}
         for view in (0, 1):
             hands = self._hands[known, view]
@@ -173,6 +178,6 @@ class Pair:
         return figures
 
 
-def _mean_length(vectors):
+def _mean_length(vectors: np.ndarray) -> np.ndarray:
     """(F,) of vectors (F, N, 3)."""
     return np.linalg.norm(vectors, axis=-1).mean(1)

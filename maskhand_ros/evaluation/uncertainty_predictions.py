@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +18,9 @@ TRUTH = (*POSE, 'wrist', 'focal', 'keypoints', 'keypoints_px', 'visible', 'kind'
 """What a shard holds besides cues."""
 
 
-def shard_batches(folder: Path, split: str, limit: int, batch: int = BATCH):
+def shard_batches(
+    folder: Path, split: str, limit: int, batch: int = BATCH
+) -> Iterator[tuple[dict[str, np.ndarray], dict[str, np.ndarray]]]:
     """Yields cues and truth (two dicts of arrays (B, ...)) of at most `limit` samples of
     `<folder>/<split>-*.npz`, one shard in memory at a time.
 
@@ -43,7 +46,7 @@ def shard_batches(folder: Path, split: str, limit: int, batch: int = BATCH):
             yield {name: _unpacked(part, name) for name in part if not name.endswith('_scale')}, truth
 
 
-def _unpacked(part, name):
+def _unpacked(part: dict[str, np.ndarray], name: str) -> np.ndarray:
     values = part[name].astype(np.float32)
     scale = part.get(f'{name}_scale')
     if scale is not None:
@@ -95,7 +98,7 @@ class Predictions:
             visible=all_of('visible') if told else None,
         )
 
-    def rows(self, chosen) -> Predictions:
+    def rows(self, chosen: np.ndarray | slice) -> Predictions:
         """The hands that an index into N picks."""
         parts = {
             name: None if value is None else value[:, chosen] if name == 'samples' else value[chosen]
@@ -106,7 +109,12 @@ class Predictions:
 
 
 def collect(
-    reconstructor: Reconstructor, data: Path, split: str, limit: int, iterations=(), vertices=False
+    reconstructor: Reconstructor,
+    data: Path,
+    split: str,
+    limit: int,
+    iterations: Sequence[int] = (),
+    vertices: bool = False,
 ) -> Predictions:
     """Run the model on a split; `iterations` are further numbers of decoding steps to measure beside the
     reconstructor's own, `vertices` measures PA-MPVPE too."""
@@ -140,7 +148,9 @@ def collect(
     )
 
 
-def _arrays(prediction: HandPrediction, truth, cues):
+def _arrays(
+    prediction: HandPrediction, truth: dict[str, np.ndarray], cues: dict[str, np.ndarray]
+) -> dict[str, np.ndarray]:
     samples = [hypothesis.keypoints for hypothesis in prediction.hypotheses or ()]
     return {
         'truth': truth['keypoints'].astype(float),
@@ -153,12 +163,17 @@ def _arrays(prediction: HandPrediction, truth, cues):
     }
 
 
-def _meshes(reconstructor, hands):
+def _meshes(reconstructor: Reconstructor, hands: dict[str, np.ndarray]) -> np.ndarray:
     """Vertices (B, V, 3) of hands given as a dict of POSE."""
     return reconstructor.hand_model(*(hands[name] for name in POSE)).vertices
 
 
-def _shape_errors(reconstructor, prediction, truth, meshes):
+def _shape_errors(
+    reconstructor: Reconstructor,
+    prediction: HandPrediction,
+    truth: dict[str, np.ndarray],
+    meshes: np.ndarray | None,
+) -> dict[str, np.ndarray]:
     keypoints = truth['keypoints']
     errors = {
         'pa_mpjpe_mm': [pa_mpjpe(*pair) for pair in zip(prediction.keypoints, keypoints, strict=True)],
@@ -170,7 +185,9 @@ def _shape_errors(reconstructor, prediction, truth, meshes):
     return {name: 1e3 * np.array(values) for name, values in errors.items()}
 
 
-def _other_errors(prediction, truth, cues):
+def _other_errors(
+    prediction: HandPrediction, truth: dict[str, np.ndarray], cues: dict[str, np.ndarray]
+) -> dict[str, np.ndarray]:
     camera = prediction.camera[:, None]
     pixels = 224 * (camera[..., :1] * (prediction.keypoints[..., :2] + camera[..., 1:]) + 0.5)
     trace = np.einsum('nij,nij->n', prediction.global_orient, truth['global_orient'])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from maskhand_ros.evaluation.metrics import block_bootstrap
@@ -117,13 +119,13 @@ def hypotheses_against_gaussian(hands: Predictions, mask: np.ndarray, seed: int 
     return report
 
 
-def _hand_means(values, mask):
+def _hand_means(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Mean (N,) of values (N, K) over mask; NaN for a hand without."""
     counts = mask.sum(1)
     return np.where(counts > 0, np.where(mask, values, 0).sum(1) / np.maximum(counts, 1), np.nan)
 
 
-def iteration_differences(hands: Predictions, measure: str, iterations) -> dict:
+def iteration_differences(hands: Predictions, measure: str, iterations: Sequence[int]) -> dict:
     """Errors of decoding in T steps less those in one, of the same estimator on the same hands."""
     report: dict[str, float | list[float]] = {}
     for steps in iterations:
@@ -143,7 +145,7 @@ def keypoint_groups(hands: Predictions) -> dict[str, np.ndarray]:
     return {name: mask for name, mask in groups.items() if mask.any()}
 
 
-def report_on(hands: Predictions, iterations=()) -> dict:
+def report_on(hands: Predictions, iterations: Sequence[int] = ()) -> dict:
     """{figure: number or interval} of a split; those of a group of keypoints start with its name."""
     report = {'samples': len(hands.truth), **hand_level(hands), **attainable(hands)}
     for name, mask in keypoint_groups(hands).items():

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from maskhand_ros.geometry import Camera
 from maskhand_ros.perception.types import Hand
 from maskhand_ros.skeleton import Handedness
 
@@ -23,7 +24,7 @@ class Record:
     hands: list[list[Hand | None]] = field(default_factory=list)
     strangers: int = 0
 
-    def pairs(self, actor):
+    def pairs(self, actor: int) -> list[tuple[int, np.ndarray, Hand]]:
         """(frame, truth (21, 3), Hand) of an actor where it was found."""
         return [
             (frame, truth[actor], hands[actor])
@@ -31,14 +32,14 @@ class Record:
             if hands[actor] is not None
         ]
 
-    def with_source(self, source):
+    def with_source(self, source: int) -> Record:
         """The Record with the hands alone whose scale comes from `source` (SCALE_*)."""
         hands = [
             [hand if hand and hand.scale_source == source else None for hand in frame] for frame in self.hands
         ]
         return dataclasses.replace(self, hands=hands)
 
-    def visible(self, camera):
+    def visible(self, camera: Camera) -> np.ndarray:
         """(T, A) whether a hand is in the picture as a whole."""
         truth = np.stack(self.truth)
         pixels = camera.project(truth.reshape(-1, 3)).reshape(*truth.shape[:3], 2)
@@ -104,7 +105,7 @@ def between_hands(record: Record) -> np.ndarray:
     return np.array(errors)
 
 
-def jitter(record: Record, span) -> dict[str, float]:
+def jitter(record: Record, span: tuple[float, float]) -> dict[str, float]:
     """Spread while nothing moves, `span` seconds: keypoints about the wrist and the wrist across the ray in
     mm, along it as a share of the range; the largest over hands."""
     worst = {'keypoints_mm': 0.0, 'lateral_mm': 0.0, 'range': 0.0}
@@ -132,7 +133,7 @@ def about_the_ray(hands: list[Hand]) -> tuple[np.ndarray, np.ndarray, np.ndarray
     return keypoints, along, wrists - along[:, None] * ray
 
 
-def delay(seconds, signal, true_seconds, truth) -> float:
+def delay(seconds: np.ndarray, signal: np.ndarray, true_seconds: np.ndarray, truth: np.ndarray) -> float:
     """Seconds by which the truth (S,) at `true_seconds` is to be delayed to be most like a signal (T,) at
     `seconds`."""
     shifts = np.arange(-0.05, 0.2, 0.001)

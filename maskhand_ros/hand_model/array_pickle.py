@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import pickle
 import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,28 +20,28 @@ UnpicklingError = pickle.UnpicklingError
 class _Inert:
     """Stands for an object of chumpy or scipy.sparse: keeps the pickled fields, does nothing."""
 
-    def __init__(self, *_):
-        self.fields = {}
+    def __init__(self, *_: Any) -> None:
+        self.fields: dict[str, Any] = {}
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: Any) -> None:
         self.fields = dict(state) if isinstance(state, dict) else {}
 
 
-def _new_inert(kind, base, _state):
+def _new_inert(kind: type, base: type, _state: Any) -> _Inert:
     """What `copyreg._reconstructor` does for these files, and no more."""
     if kind is not _Inert or base is not object:
         raise UnpicklingError('the file builds an object that is no array')
     return _Inert()
 
 
-def _to_bytes(text, encoding):
+def _to_bytes(text: str, encoding: str) -> bytes:
     """What `_codecs.encode` does for the bytes of an array, and no more."""
     if encoding not in ('latin1', 'latin-1'):
         raise UnpicklingError(f"the file uses the encoding '{encoding}'")
     return text.encode('latin1')
 
 
-def _allowed():
+def _allowed() -> dict[tuple[str, str], Any]:
     # numpy has moved its internals; the functions are taken from an array's own pickle, whatever this numpy
     # calls them.
     rebuild = np.zeros(1).__reduce__()[0]
@@ -56,7 +59,7 @@ def _allowed():
 class _ArrayUnpickler(pickle.Unpickler):
     _names = _allowed()
 
-    def find_class(self, module, name):
+    def find_class(self, module: str, name: str) -> Any:
         if module.split('.')[0] == 'chumpy' or (
             module.startswith('scipy.sparse') and name.startswith('csc_')
         ):
@@ -66,7 +69,7 @@ class _ArrayUnpickler(pickle.Unpickler):
         return self._names[module, name]
 
 
-def load_arrays(path):
+def load_arrays(path: Path | str) -> Any:
     """What the pickle at `path` holds (also one written by Python 2); UnpicklingError if it asks for more.
 
     Objects of chumpy and scipy.sparse come out inert: give them to `dense`.
@@ -75,7 +78,7 @@ def load_arrays(path):
         return _ArrayUnpickler(file, encoding='latin1').load()
 
 
-def load_npz(path, names):
+def load_npz(path: Path | str, names: Sequence[str]) -> dict[str, np.ndarray]:
     """The arrays `names` of an npz file as {name: array}, those it holds; arrays of strings that numpy stored
     as objects come out too. UnpicklingError if one of them asks for anything but arrays."""
     arrays = {}
@@ -92,14 +95,14 @@ def load_npz(path, names):
     return arrays
 
 
-def dense(value):
+def dense(value: Any) -> np.ndarray:
     """A numpy array from an array, a sparse matrix or a chumpy expression (a leaf, or a selection from
     one)."""
     if not isinstance(value, _Inert):
         return np.asarray(value)
     fields = value.fields
     if 'indptr' in fields:
-        shape = fields.get('_shape', fields.get('shape'))
+        shape = fields['_shape'] if '_shape' in fields else fields['shape']
         matrix = np.zeros(tuple(int(n) for n in shape))
         columns = np.repeat(np.arange(matrix.shape[1]), np.diff(fields['indptr']))
         np.add.at(matrix, (np.asarray(fields['indices']), columns), np.asarray(fields['data']))

@@ -4,6 +4,7 @@ scipy, and runs no code from the file."""
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +27,7 @@ _SHAPES = {
 }
 
 
-def load_mano_pickle(path):
+def load_mano_pickle(path: Path | str) -> dict[str, np.ndarray]:
     """The arrays of a MANO pickle as {name: array}, in MANO's own shapes.
 
     Raises UnpicklingError if the file asks for anything but arrays, ValueError if it is no right MANO
@@ -53,7 +54,7 @@ def load_mano_pickle(path):
     return arrays
 
 
-def convert(pkl_path, npz_path):
+def convert(pkl_path: Path | str, npz_path: Path | str) -> None:
     """Writes the npz that the parameter `hand_model` takes, from the user's own MANO_RIGHT.pkl.
 
     The joints are MANO's; the tips are vertices; the set `mediapipe` is the same points as `mano`, since
@@ -69,7 +70,7 @@ def convert(pkl_path, npz_path):
     rules = {name: regressor for name in KEYPOINT_SETS} | {
         'anatomical': anatomical_rule(regressor, joints, keypoints)
     }
-    stored = {
+    stored: dict[str, Any] = {
         name: array.astype(np.int64 if name in ('f', 'kintree_table') else np.float32)
         for name, array in arrays.items()
     }

@@ -21,7 +21,7 @@ PHALANGES_MM = {
 Kotiuk, "Proportions of Hand Segments", Int. J. Morphol. 28(3), 2010). Only their ratios are used."""
 
 
-def anatomical_rule(mano_rule, joints, keypoints):
+def anatomical_rule(mano_rule: np.ndarray, joints: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
     """Rule (21, 16 + V) from [posed joints; posed vertices] to keypoints, with PHALANGES_MM's proportions.
 
     `mano_rule` (21, 16 + V), `joints` (16, 3) and `keypoints` (21, 3) are those of the set `mano` on the rest
@@ -44,14 +44,14 @@ def anatomical_rule(mano_rule, joints, keypoints):
     return rule
 
 
-def _between(rule, start, end, share):
+def _between(rule: np.ndarray, start: int, end: int, share: float) -> np.ndarray:
     """The row of a point that lies at `share` of the way from joint `start` to joint `end`."""
     row = np.zeros_like(rule[0])
     row[start], row[end] = 1 - share, share
     return row
 
 
-def _reach(start, end, centre, distance):
+def _reach(start: np.ndarray, end: np.ndarray, centre: np.ndarray, distance: float) -> float:
     """Share of the way from `start` to `end` (3,) at which the line leaves the sphere around `centre`."""
     along, off = end - start, start - centre
     a, b, c = along @ along, along @ off, off @ off - distance**2

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ import numpy as np
 from maskhand_ros.skeleton import JOINT_LEVELS, KEYPOINT_SETS, MIDDLE_CHAIN
 
 OPEN_HAND = Path(__file__).with_name('open_hand.npz')
+_Parts = tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray]
 _REQUIRED = ('v_template', 'shapedirs', 'posedirs', 'J_regressor', 'weights', 'f')
 
 
@@ -31,7 +33,7 @@ class HandModel:
     """A right hand: `hand(betas, global_orient, hand_pose)`. For a left hand, mirror what goes in and what
     comes out."""
 
-    def __init__(self, arrays, keypoint_set='mano'):
+    def __init__(self, arrays: Mapping[str, np.ndarray], keypoint_set: str = 'mano') -> None:
         """`arrays` holds MANO's fields plus `keypoint_regressor_<set>` (21, 16 + V); see `load` for files."""
         missing = [name for name in (*_REQUIRED, f'keypoint_regressor_{keypoint_set}') if name not in arrays]
         if missing:
@@ -60,7 +62,7 @@ class HandModel:
         self._middle = self._middle_finger()
 
     @classmethod
-    def load(cls, path=None, keypoint_set='mano'):
+    def load(cls, path: Path | str | None = None, keypoint_set: str = 'mano') -> HandModel:
         """The hand in an npz file, by default the open hand. Raises FileNotFoundError or ValueError with the
         fix."""
         path = Path(path) if path else OPEN_HAND
@@ -73,46 +75,47 @@ class HandModel:
             return cls({name: file[name] for name in file.files}, keypoint_set)
 
     @property
-    def n_vertices(self):
+    def n_vertices(self) -> int:
         return len(self.v_template)
 
     @property
-    def faces_left(self):
+    def faces_left(self) -> np.ndarray:
         """(F, 3) triangles of the mirrored hand, wound so that they still face outwards."""
         return self.faces[:, ::-1]
 
-    def length(self, betas):
+    def length(self, betas: np.ndarray) -> np.ndarray:
         """Wrist to middle fingertip along the bones of the flat hand with `betas` (..., 10): (...) metres."""
         bones, by_beta = self._middle
         bones = bones + np.einsum('bck,...k->...bc', by_beta, betas)
         return np.sqrt(np.square(bones).sum(-1)).sum(-1)
 
-    def _parts(self, chosen):
+    def _parts(self, chosen: slice | np.ndarray) -> _Parts:
         """Template (V, 3), shapes (10, 3 V), pose correctives (135, 3 V) or None, skinning weights (V, 16) of
         the chosen vertices, as one product each reads them."""
         template, weights = self.v_template[chosen], self.weights[chosen]
-        directions = (self.shapedirs, self.posedirs)
-        flat = [
-            None
-            if part is None
-            else np.ascontiguousarray(part[chosen].reshape(3 * len(template), part.shape[2]).T)
-            for part in directions
-        ]
-        return template, *flat, weights
 
-    def flat_hands(self):
+        def flat(directions: np.ndarray) -> np.ndarray:
+            part = directions[chosen].reshape(3 * len(template), directions.shape[2])
+            return np.ascontiguousarray(part.T)
+
+        poses = None if self.posedirs is None else flat(self.posedirs)
+        return template, flat(self.shapedirs), poses, weights
+
+    def flat_hands(self) -> HandOutput:
         """HandOutput, without vertices, of 11 hands in the rest pose: the mean one, then one for each of the
         betas at 1. Joints and keypoints are linear in betas there."""
         flat = np.tile(np.eye(3), (11, 1, 1)), np.tile(np.eye(3), (11, 15, 1, 1))
         return self(np.concatenate([np.zeros((1, 10)), np.eye(10)]), *flat, vertices=False)
 
-    def _middle_finger(self):
+    def _middle_finger(self) -> tuple[np.ndarray, np.ndarray]:
         """Bones (4, 3) from the wrist to the middle fingertip of the flat mean hand, and how they grow with
         each of the betas (4, 3, 10)."""
         bones = np.diff(self.flat_hands().keypoints[:, MIDDLE_CHAIN].astype(float), axis=1)
         return bones[0], np.moveaxis(bones[1:] - bones[0], 0, -1)
 
-    def __call__(self, betas, global_orient, hand_pose, vertices=True):
+    def __call__(
+        self, betas: np.ndarray, global_orient: np.ndarray, hand_pose: np.ndarray, vertices: bool = True
+    ) -> HandOutput:
         """Skin hands.
 
         betas (B, 10); global_orient (B, 3, 3); hand_pose (B, 15, 3, 3) relative to the parent joint. With
@@ -138,7 +141,7 @@ class HandModel:
         return HandOutput(skinned if vertices else None, joints, keypoints, rotations)
 
 
-def forward_kinematics(local, rest_joints):
+def forward_kinematics(local: np.ndarray, rest_joints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Chain local rotations (B, 16, 3, 3) along the skeleton with rest joints (B, 16, 3).
 
     Returns rotations (B, 16, 3, 3) and joint positions (B, 16, 3), wrist at the origin.

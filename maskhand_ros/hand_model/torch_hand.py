@@ -12,7 +12,7 @@ from maskhand_ros.skeleton import JOINT_PARENTS
 class TorchHand(nn.Module):
     """A right hand as a module without parameters; `hand` is a `HandModel` (default: the open hand)."""
 
-    def __init__(self, hand=None):
+    def __init__(self, hand: HandModel | None = None) -> None:
         super().__init__()
         hand = hand or HandModel.load()
         self.faces = hand.faces
@@ -32,7 +32,9 @@ class TorchHand(nn.Module):
             'joint_shapedirs', torch.einsum('jv,vck->jck', regressor, self.shapedirs), persistent=False
         )
 
-    def forward(self, betas, global_orient, hand_pose, vertices=True):
+    def forward(
+        self, betas: torch.Tensor, global_orient: torch.Tensor, hand_pose: torch.Tensor, vertices: bool = True
+    ) -> HandOutput:
         """betas (B, 10), global_orient (B, 3, 3), hand_pose (B, 15, 3, 3) -> HandOutput of tensors, wrist at
         origin."""
         local = torch.cat([global_orient[:, None], hand_pose], 1)
@@ -54,12 +56,14 @@ class TorchHand(nn.Module):
         )
         return HandOutput(skinned if vertices else None, joints, keypoints, rotations)
 
-    def keypoints(self, betas, global_orient, hand_pose):
+    def keypoints(
+        self, betas: torch.Tensor, global_orient: torch.Tensor, hand_pose: torch.Tensor
+    ) -> torch.Tensor:
         """(B, 21, 3) keypoints, wrist pivot at the origin; skins only the vertices they need."""
         return self(betas, global_orient, hand_pose, vertices=False).keypoints
 
     @staticmethod
-    def _chain(local, rest_joints):
+    def _chain(local: torch.Tensor, rest_joints: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         rotations, joints = [local[:, 0]], [torch.zeros_like(rest_joints[:, 0])]
         for joint in range(1, 16):
             parent = int(JOINT_PARENTS[joint])

@@ -6,6 +6,7 @@ ViT-H/16 on the picture, 64 tokens with the global orientation among them."""
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 FINGERS = 5
 FINGER_JOINTS = 3
@@ -114,7 +115,7 @@ class MaskHandConfig:
         return MaskHandConfig(**{**values, 'tokenizer': tokenizer, 'vit': vit})
 
 
-def paper_config(**changes) -> MaskHandConfig:
+def paper_config(**changes: Any) -> MaskHandConfig:
     """The published system; what the paper leaves open is as TokenHMR and HaMeR, its ancestors, have it."""
     values = {
         'name': 'paper',

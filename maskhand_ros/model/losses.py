@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from maskhand_ros.hand_model.torch_hand import TorchHand
+
 from .maskhand import HandParameters
 from .rotation import matrix_to_rotvec, rotation_6d_to_matrix
 
@@ -35,7 +37,7 @@ def project(keypoints: Tensor, camera: Tensor) -> Tensor:
 
 
 def geometry_terms(
-    hand, parameters: HandParameters, truth: dict[str, Tensor]
+    hand: TorchHand, parameters: HandParameters, truth: dict[str, Tensor]
 ) -> tuple[dict[str, Tensor], Tensor]:
     """L1 terms (means over the batch) between parameters and truth, and the keypoints (B, 21, 3).
 

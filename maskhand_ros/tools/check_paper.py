@@ -12,8 +12,10 @@ import argparse
 import resource
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +29,7 @@ from maskhand_ros.model.config import MaskHandConfig, paper_config
 from maskhand_ros.model.export import export_model
 from maskhand_ros.model.maskhand import HandParameters, MaskHand
 from maskhand_ros.model.rotation import rotation_6d_to_matrix
-from maskhand_ros.perception.reconstructor import Reconstructor
+from maskhand_ros.perception.reconstructor import HandPrediction, Reconstructor
 
 TOLERANCE = 1e-3
 """Metres between vertices by torch and by the exported model, whose folded constants are rounded to half."""
@@ -70,7 +72,7 @@ def flops(model: MaskHand, cues: dict[str, torch.Tensor]) -> dict[str, int]:
     """Floating-point operations (a multiply-add counts two) of one crop, by stage."""
     counted = {}
 
-    def count(name, call, *inputs):
+    def count(name: str, call: Callable[..., Any], *inputs: Any) -> Any:
         # The fused kernel of attention on CPUs is not in torch's table; the plain one is made of products.
         with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
             result = call(*inputs)
@@ -84,7 +86,7 @@ def flops(model: MaskHand, cues: dict[str, torch.Tensor]) -> dict[str, int]:
     return counted
 
 
-def largest_difference(hand: HandModel, ours: HandParameters, theirs) -> float:
+def largest_difference(hand: HandModel, ours: HandParameters, theirs: HandPrediction) -> float:
     """Of vertices, in metres, between a torch answer and a HandPrediction."""
     pose, orient = (rotation_6d_to_matrix(part).numpy() for part in ours[:2])
     expected = hand(ours.betas.numpy(), orient, pose).vertices

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import argparse
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -49,13 +51,20 @@ class TfliteToOnnx:
     """Rewrites one TFLite graph as ONNX. One method per operator; an operator without a method is an
     error."""
 
-    def __init__(self, data, input_name, output_names, features=None):
+    def __init__(
+        self,
+        data: bytes,
+        input_name: str,
+        output_names: Sequence[str],
+        features: dict[int, tuple[str, tuple[int, ...]]] | None = None,
+    ) -> None:
         """`data` is a .tflite file's bytes; `features` {tensor index: (name, shape)} become further
         outputs."""
         self._model = tflite.Model.GetRootAsModel(data, 0)
         self._graph = self._model.Subgraphs(0)
-        self._nodes, self._initializers = [], {}
-        self._constants = {}
+        self._nodes: list[onnx.NodeProto] = []
+        self._initializers: dict[str, onnx.TensorProto] = {}
+        self._constants: dict[int, np.ndarray] = {}
         self._names = {self._graph.Inputs(0): input_name}
         self._names.update({self._graph.Outputs(k): name for k, name in enumerate(output_names)})
         if self._graph.OutputsLength() != len(output_names):
@@ -72,7 +81,7 @@ class TfliteToOnnx:
             self._names[index] = name
         self._input_name, self._output_indices = input_name, list(self._names)[1:]
 
-    def convert(self):
+    def convert(self) -> onnx.ModelProto:
         """The checked onnx.ModelProto; its batch size is free."""
         for index in range(self._graph.TensorsLength()):
             data = self._model.Buffers(self._graph.Tensors(index).Buffer()).DataAsNumpy()
@@ -104,11 +113,11 @@ class TfliteToOnnx:
 
     # Names, shapes, constants
 
-    def _shape(self, index):
+    def _shape(self, index: int) -> tuple[int, ...]:
         tensor = self._graph.Tensors(index)
         return tuple(int(n) for n in tensor.ShapeAsNumpy()) if tensor.ShapeLength() else ()
 
-    def _onnx_shape(self, index):
+    def _onnx_shape(self, index: int) -> tuple[int, ...]:
         shape = self._shape(index)
         if len(shape) != 4:
             return shape
@@ -119,19 +128,19 @@ class TfliteToOnnx:
             else tuple(shape[axis] for axis in _TO_CHANNELS_FIRST)
         )
 
-    def _name(self, index):
+    def _name(self, index: int) -> str:
         return self._names.get(index, f'tensor_{index}')
 
-    def _value_info(self, index):
+    def _value_info(self, index: int) -> onnx.ValueInfoProto:
         return helper.make_tensor_value_info(
             self._name(index), TensorProto.FLOAT, ['N', *self._onnx_shape(index)[1:]]
         )
 
-    def _initializer(self, name, array):
+    def _initializer(self, name: str, array: np.ndarray) -> str:
         self._initializers[name] = numpy_helper.from_array(np.ascontiguousarray(array), name)
         return name
 
-    def _weight(self, name, array):
+    def _weight(self, name: str, array: np.ndarray) -> str:
         """A weight in half precision and its Cast; the values come from half precision, so nothing is
         lost."""
         self._node(
@@ -139,15 +148,17 @@ class TfliteToOnnx:
         )
         return name
 
-    def _node(self, kind, inputs, output, **attributes):
+    def _node(self, kind: str, inputs: Sequence[str], output: str, **attributes: Any) -> None:
         self._nodes.append(helper.make_node(kind, inputs, [output], **attributes))
 
-    def _options(self, kind, table):
+    def _options(self, kind: type, table: Any) -> Any:
         options = kind()
         options.Init(table.Bytes, table.Pos)
         return options
 
-    def _activated(self, kind, inputs, output, activation, **attributes):
+    def _activated(
+        self, kind: str, inputs: Sequence[str], output: int, activation: int, **attributes: Any
+    ) -> None:
         """One node and, after it, the activation that TFLite has fused into the operator."""
         name = self._name(output)
         if activation == tflite.ActivationFunctionType.NONE:
@@ -162,10 +173,12 @@ class TfliteToOnnx:
 
     # Operators
 
-    def _dequantize(self, inputs, output, _):
+    def _dequantize(self, inputs: list[int], output: int, _: Any) -> None:
         self._constants[output] = self._constants[inputs[0]].astype(np.float32)
 
-    def _convolution(self, inputs, output, options, weight, groups):
+    def _convolution(
+        self, inputs: list[int], output: int, options: Any, weight: np.ndarray, groups: int
+    ) -> None:
         kernel = weight.shape[2:]
         stride = (options.StrideH(), options.StrideW())
         pads = [0, 0, 0, 0]
@@ -190,26 +203,26 @@ class TfliteToOnnx:
             kernel_shape=kernel,
         )
 
-    def _conv_2d(self, inputs, output, table):
+    def _conv_2d(self, inputs: list[int], output: int, table: Any) -> None:
         weight = self._constants[inputs[1]].transpose(_TO_CHANNELS_FIRST)
         self._convolution(inputs, output, self._options(tflite.Conv2DOptions, table), weight, 1)
 
-    def _depthwise_conv_2d(self, inputs, output, table):
+    def _depthwise_conv_2d(self, inputs: list[int], output: int, table: Any) -> None:
         weight = self._constants[inputs[1]].transpose(3, 0, 1, 2)
         self._convolution(
             inputs, output, self._options(tflite.DepthwiseConv2DOptions, table), weight, len(weight)
         )
 
-    def _add(self, inputs, output, table):
+    def _add(self, inputs: list[int], output: int, table: Any) -> None:
         activation = self._options(tflite.AddOptions, table).FusedActivationFunction()
         self._activated('Add', [self._name(index) for index in inputs], output, activation)
 
-    def _mean(self, inputs, output, _):
+    def _mean(self, inputs: list[int], output: int, _: Any) -> None:
         if sorted(self._constants[inputs[1]].ravel().tolist()) != [1, 2]:
             raise NotImplementedError('a mean over other axes than height and width')
         self._node('ReduceMean', [self._name(inputs[0])], self._name(output), axes=[2, 3], keepdims=0)
 
-    def _fully_connected(self, inputs, output, table):
+    def _fully_connected(self, inputs: list[int], output: int, table: Any) -> None:
         activation = self._options(tflite.FullyConnectedOptions, table).FusedActivationFunction()
         names = [
             self._name(inputs[0]),
@@ -218,14 +231,14 @@ class TfliteToOnnx:
         ]
         self._activated('Gemm', names, output, activation, transB=1)
 
-    def _logistic(self, inputs, output, _):
+    def _logistic(self, inputs: list[int], output: int, _: Any) -> None:
         self._node('Sigmoid', [self._name(inputs[0])], self._name(output))
 
-    def _prelu(self, inputs, output, _):
+    def _prelu(self, inputs: list[int], output: int, _: Any) -> None:
         slope = self._weight(f'slope_{output}', self._constants[inputs[1]].reshape(-1, 1, 1))
         self._node('PRelu', [self._name(inputs[0]), slope], self._name(output))
 
-    def _max_pool_2d(self, inputs, output, table):
+    def _max_pool_2d(self, inputs: list[int], output: int, table: Any) -> None:
         options = self._options(tflite.Pool2DOptions, table)
         self._node(
             'MaxPool',
@@ -235,14 +248,14 @@ class TfliteToOnnx:
             strides=[options.StrideH(), options.StrideW()],
         )
 
-    def _pad(self, inputs, output, _):
+    def _pad(self, inputs: list[int], output: int, _: Any) -> None:
         amounts = self._constants[inputs[1]][list(_TO_CHANNELS_FIRST)]
         name = self._initializer(
             f'pad_{output}', np.concatenate([amounts[:, 0], amounts[:, 1]]).astype(np.int64)
         )
         self._node('Pad', [self._name(inputs[0]), name], self._name(output))
 
-    def _resize_bilinear(self, inputs, output, table):
+    def _resize_bilinear(self, inputs: list[int], output: int, table: Any) -> None:
         options = self._options(tflite.ResizeBilinearOptions, table)
         mode = (
             'align_corners'
@@ -261,19 +274,19 @@ class TfliteToOnnx:
             coordinate_transformation_mode=mode,
         )
 
-    def _reshape(self, inputs, output, _):
+    def _reshape(self, inputs: list[int], output: int, _: Any) -> None:
         name = self._name(output)
         self._node('Transpose', [self._name(inputs[0])], name + '_last', perm=_TO_CHANNELS_LAST)
         # 0 keeps the batch, -1 takes what is left.
         shape = np.array([0, -1, *self._shape(output)[2:]], np.int64)
         self._node('Reshape', [name + '_last', self._initializer(f'shape_{output}', shape)], name)
 
-    def _concatenation(self, inputs, output, table):
+    def _concatenation(self, inputs: list[int], output: int, table: Any) -> None:
         axis = self._options(tflite.ConcatenationOptions, table).Axis()
         self._node('Concat', [self._name(index) for index in inputs], self._name(output), axis=axis)
 
 
-def convert(wheel, out_dir):
+def convert(wheel: Path, out_dir: Path) -> None:
     """Writes `palm_detector.onnx` and `landmarks.onnx` into `out_dir` from the path of the mediapipe 0.10.14
     wheel.
 
@@ -299,7 +312,7 @@ def convert(wheel, out_dir):
         onnx.save(TfliteToOnnx(data, 'image', outputs, features).convert(), out_dir / f'{name}.onnx')
 
 
-def main():
+def main() -> None:
     """The command line in the module's docstring."""
     parser = argparse.ArgumentParser(
         description='Convert the hand networks of a mediapipe 0.10.14 wheel to ONNX.'

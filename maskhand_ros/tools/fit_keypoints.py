@@ -10,6 +10,7 @@ as sparse convex combinations of mesh vertices into `open_hand.npz`. Only our ow
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -19,12 +20,12 @@ from maskhand_ros.skeleton import CONVENTION_LIGHT, KEYPOINT_JOINT
 from maskhand_ros.tools.bake_open_hand import fit_regressor
 
 
-def mean_offsets(hand, shards, presence):
+def mean_offsets(hand: HandModel, shards: Sequence[str], presence: float) -> tuple[np.ndarray, int]:
     """Mean place (21, 3) of MediaPipe's landmarks in the rest hand, and the number of pictures used.
 
     Alignment uses the landmarks on whose place conventions agree, so that the rest do not pull on it.
     """
-    offsets = []
+    rows = []
     for path in shards:
         with np.load(path) as shard:
             good = shard['presence'][:, 0] > presence
@@ -34,13 +35,13 @@ def mean_offsets(hand, shards, presence):
             world = shard['world_landmarks'][good].reshape(-1, 21, 3)
         for measured, truth, rotations in zip(world, out.keypoints, out.joint_rotations, strict=True):
             moved = align_on(measured, truth, CONVENTION_LIGHT)
-            offsets.append(np.einsum('kji,kj->ki', rotations[KEYPOINT_JOINT], moved - truth))
-    offsets = np.array(offsets)
+            rows.append(np.einsum('kji,kj->ki', rotations[KEYPOINT_JOINT], moved - truth))
+    offsets = np.array(rows)
     error = np.linalg.norm(offsets, axis=2).mean(1)
     return np.median(offsets[error < np.median(error)], axis=0), len(offsets) // 2
 
 
-def align_on(source, target, subset):
+def align_on(source: np.ndarray, target: np.ndarray, subset: Sequence[int] | np.ndarray) -> np.ndarray:
     """Move source (N, 3) by the similarity that aligns source[subset] with target[subset]."""
     aligned = procrustes_align(source[subset], target[subset])
     before, after = source[subset] - source[subset].mean(0), aligned - aligned.mean(0)
@@ -48,7 +49,7 @@ def align_on(source, target, subset):
     return (source - source[subset].mean(0)) @ linear + aligned.mean(0)
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -72,7 +72,9 @@ def fit_factors(errors: np.ndarray, stddev: np.ndarray) -> np.ndarray:
     return np.maximum(factors, 1e-3)
 
 
-def fit_logistic(features: np.ndarray, outcome: np.ndarray, ridge: float = 1e-3, steps: int = 50):
+def fit_logistic(
+    features: np.ndarray, outcome: np.ndarray, ridge: float = 1e-3, steps: int = 50
+) -> np.ndarray:
     """Weights (F,) of features (N, F) for the probability of outcome (N,) bool, by Newton's method."""
     weights = np.zeros(features.shape[1])
     for _ in range(steps):

@@ -10,6 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from maskhand_ros.hand_model.torch_hand import TorchHand
+
 from ..model.config import MAP_SHAPES
 from ..model.rotation import rotvec_to_matrix
 
@@ -104,7 +106,7 @@ def change_style(cues: dict[str, Tensor], generator: torch.Generator) -> dict[st
 
 
 def augment(
-    cues: dict[str, Tensor], truth: dict[str, Tensor], hand, generator: torch.Generator
+    cues: dict[str, Tensor], truth: dict[str, Tensor], hand: TorchHand, generator: torch.Generator
 ) -> dict[str, Tensor]:
     """Cues with the landmarks of REPLACED of the rows replaced and a little noise on the others, and the
     features restyled.

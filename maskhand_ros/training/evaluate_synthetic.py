@@ -83,7 +83,7 @@ def table(results: dict[str, dict]) -> str:
     return '\n'.join(lines)
 
 
-def _cell(value):
+def _cell(value: float | tuple[float, ...] | None) -> str:
     if value is None:
         return '-'
     if isinstance(value, (list, tuple)):

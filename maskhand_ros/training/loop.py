@@ -11,6 +11,7 @@ import os
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
@@ -124,7 +125,7 @@ class TrainingRun:
             signum: signal.signal(signum, self._request_stop) for signum in (signal.SIGINT, signal.SIGTERM)
         }
 
-    def _request_stop(self, *_) -> None:
+    def _request_stop(self, *_: Any) -> None:
         self._stop = True
 
     @property
@@ -153,7 +154,7 @@ class TrainingRun:
                 signal.signal(signum, handler)
         return not done
 
-    def update(self, *batch) -> tuple:
+    def update(self, *batch: Any) -> tuple:
         """One optimiser step on the objective's loss of this process's batch; what the objective gave."""
         rate = self.args.learning_rate * min(1, (self.step + 1) / 100)
         rate *= 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * self.progress))

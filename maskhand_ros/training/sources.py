@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import torch
 from lightning_fabric import Fabric
@@ -28,7 +29,7 @@ HELD_OUT = 1024
 """Samples of the split `val` that are measured while training."""
 
 
-def _mediapipe_hand(path) -> TorchHand:
+def _mediapipe_hand(path: Path | None) -> TorchHand:
     """The hand with keypoints at MediaPipe's places, or at its own where it has no such set."""
     try:
         return TorchHand(HandModel.load(path, 'mediapipe'))

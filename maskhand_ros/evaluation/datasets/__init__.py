@@ -6,6 +6,10 @@ files hold and under which licence.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
 from maskhand_ros.errors import CommandError
 from maskhand_ros.evaluation.datasets import dexycb, freihand, hand_graph_cnn, hint, ho3d, interhand
 from maskhand_ros.evaluation.datasets.record import LabelledHand, ManoLabel
@@ -22,7 +26,7 @@ DATASETS = {
 __all__ = ['DATASETS', 'LabelledHand', 'ManoLabel', 'read']
 
 
-def read(name, root, split, **options):
+def read(name: str, root: Path | str, split: str, **options: Any) -> Iterator[LabelledHand]:
     """Yields the LabelledHand of a split of the data set in `root`; CommandError says what is amiss.
 
     `options` are those of the module's own `read`.

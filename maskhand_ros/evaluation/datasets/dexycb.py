@@ -15,7 +15,9 @@ seen subjects, s1 unseen subjects, s2 unseen cameras, s3 unseen objects. Licence
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -65,11 +67,11 @@ SEQUENCES = 100
 _FIX = 'give the folder that holds 20200709-subject-01/ and calibration/ as --root'
 
 
-def read(root, split):
+def read(root: Path, split: str) -> Iterator[LabelledHand]:
     """Yields LabelledHand by subject, sequence, camera and frame; pictures without a hand are left out."""
     root = Path(root)
-    subjects, serials, chosen = _SETUPS[split]
-    serials = [SERIALS[i] for i in serials]
+    subjects, numbers, chosen = _SETUPS[split]
+    serials = [SERIALS[i] for i in numbers]
     cameras = {serial: _camera(root, serial) for serial in serials}
     for subject in (SUBJECTS[i] for i in subjects):
         folders = sorted(path for path in existing(root / subject, _FIX).iterdir() if path.is_dir())
@@ -88,7 +90,7 @@ def read(root, split):
                         yield hand
 
 
-def _read_frame(folder, frame, K, side, betas):
+def _read_frame(folder: Path, frame: int, K: np.ndarray, side: str, betas: np.ndarray) -> LabelledHand | None:
     with np.load(existing(folder / f'labels_{frame:06d}.npz', _FIX), allow_pickle=False) as labels:
         keypoints, pixels, pose = (
             labels[name].astype(float).reshape(shape)
@@ -108,12 +110,12 @@ def _read_frame(folder, frame, K, side, betas):
     )
 
 
-def _camera(root, serial):
+def _camera(root: Path, serial: str) -> np.ndarray:
     color = _read_yaml(root / 'calibration' / 'intrinsics' / f'{serial}_640x480.yml')['color']
     return np.array([[color['fx'], 0, color['ppx']], [0, color['fy'], color['ppy']], [0, 0, 1.0]])
 
 
-def _read_yaml(path):
+def _read_yaml(path: Path) -> Any:
     import yaml  # here, so that the other data sets do not need it
 
     return yaml.safe_load(existing(path, _FIX).read_text())

@@ -13,6 +13,7 @@ Licence: research only, no commercial use.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,9 @@ VERSIONS = ('gs', 'hom', 'sample', 'auto')
 _FIX = 'give the folder that holds training/ and training_xyz.json as --root'
 
 
-def read(root, split, vertices=False, versions=VERSIONS):
+def read(
+    root: Path, split: str, vertices: bool = False, versions: Sequence[str] = VERSIONS
+) -> Iterator[LabelledHand]:
     """Yields LabelledHand, sample by sample within each of `versions`; 'evaluation' has one version.
 
     `vertices` reads SPLIT_verts.json too, gigabytes of memory for 'training'.
@@ -53,6 +56,6 @@ def read(root, split, vertices=False, versions=VERSIONS):
             )
 
 
-def _mano(row, keypoints):
+def _mano(row: np.ndarray, keypoints: np.ndarray) -> ManoLabel:
     row = np.array(row, float).ravel()
     return ManoLabel(pose=row[:48], betas=row[48:58], space='mean', wrist=keypoints[0])

@@ -13,6 +13,7 @@ Licence: Snap Inc., non-commercial research and education only.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ SPLITS = ('development', 'rest', 'all')
 _FIX = 'give a clone of https://github.com/3d-hand-shape/hand-graph-cnn as --root'
 
 
-def read(root, split):
+def read(root: Path, split: str) -> Iterator[LabelledHand]:
     """Yields LabelledHand in the order of the motion."""
     from scipy.io import loadmat  # here, so that the other data sets do not need it
 

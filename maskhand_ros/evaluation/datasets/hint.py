@@ -16,6 +16,7 @@ of the subset have. No 3D. Licence: MIT; Ego4D's frames need a licence of their 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,7 @@ _FIX = 'give the folder that holds HInt_annotation_partial/ and hamer_evaluation
 _NPZ_FIELDS = ('imgname', 'center', 'scale', 'right', 'hand_keypoints_2d')
 
 
-def read(root, split):
+def read(root: Path, split: str) -> Iterator[LabelledHand]:
     """Yields LabelledHand in the order of the file names, or of the npz."""
     root = Path(root)
     subset = split.rsplit('_', 1)[-1]
@@ -43,12 +44,12 @@ def read(root, split):
     return _read_folder(_pictures(root, split), split)
 
 
-def _pictures(root, name):
+def _pictures(root: Path, name: str) -> Path:
     whole = root / 'HInt_annotation' / name
     return whole if whole.is_dir() else existing(root / 'HInt_annotation_partial' / name, _FIX)
 
 
-def _read_folder(folder, split):
+def _read_folder(folder: Path, split: str) -> Iterator[LabelledHand]:
     for path in sorted(folder.glob('*.json')):
         picture = path.with_suffix('.jpg')
         if not picture.is_file():  # Ego4D's, until its frames have been filled in
@@ -68,7 +69,7 @@ def _read_folder(folder, split):
         )
 
 
-def _read_npz(path, pictures, split):
+def _read_npz(path: Path, pictures: Path, split: str) -> Iterator[LabelledHand]:
     data = load_npz(existing(path, _FIX), _NPZ_FIELDS)
     sides = np.broadcast_to(data['scale'].reshape(len(data['center']), -1), (len(data['center']), 2))
     for row, name in enumerate(data['imgname']):
@@ -84,7 +85,15 @@ def _read_npz(path, pictures, split):
         )
 
 
-def _hand(picture, split, side, keypoints, valid, bbox, visible=None):
+def _hand(
+    picture: Path,
+    split: str,
+    side: str,
+    keypoints: np.ndarray,
+    valid: np.ndarray,
+    bbox: np.ndarray,
+    visible: np.ndarray | None = None,
+) -> LabelledHand:
     return LabelledHand(
         image=picture,
         source=f'hint {split}',

@@ -16,7 +16,9 @@ Licence: academic research only.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -36,7 +38,7 @@ SPLITS = ('train', 'evaluation')
 _FIX = 'give the folder that holds train/, evaluation/ and evaluation.txt as --root'
 
 
-def read(root, split, vertices=False):
+def read(root: Path, split: str, vertices: bool = False) -> Iterator[LabelledHand]:
     """Yields LabelledHand in the order of SPLIT.txt, frames without a hand label left out.
 
     Evaluation pictures have all keypoints if ROOT holds evaluation_xyz.json, else only the wrist. `vertices`
@@ -76,19 +78,19 @@ def read(root, split, vertices=False):
         )
 
 
-def _read_meta(path):
+def _read_meta(path: Path) -> dict[str, Any]:
     try:
         return load_arrays(existing(path, _FIX))
     except UnpicklingError as error:
         raise CommandError(f'{path}: {error}', 'use the file as it was downloaded') from error
 
 
-def _picture(folder, name):
+def _picture(folder: Path, name: str) -> Path:
     old = folder / f'{name}.png'
     return old if old.is_file() else existing(folder / f'{name}.jpg', _FIX)
 
 
-def _mano(meta, wrist):
+def _mano(meta: dict[str, Any], wrist: np.ndarray) -> ManoLabel | None:
     if meta.get('handPose') is None:
         return None
     pose = np.array(meta['handPose'], float)

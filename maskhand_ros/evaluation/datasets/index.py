@@ -6,6 +6,7 @@ neighbouring pictures of a motion together for the intervals.
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import json
 from pathlib import Path
@@ -14,7 +15,7 @@ from maskhand_ros.cli_arguments import whole
 from maskhand_ros.evaluation.datasets import DATASETS, read
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `maskhand train index`."""
     parser.add_argument('--dataset', required=True, choices=DATASETS)
     parser.add_argument('--root', required=True, type=Path, help='its folder, laid out as published')
@@ -24,7 +25,7 @@ def add_arguments(parser):
     parser.add_argument('--out', required=True, type=Path, metavar='INDEX.json')
 
 
-def run(args):
+def run(args: argparse.Namespace) -> None:
     """Writes the index and says how many hands are in it."""
     folder = args.out.resolve().parent
     hands = read(args.dataset, args.root.resolve(), args.split)

@@ -15,7 +15,9 @@ where its wrist lies only MANO can tell. An annotation's box holds all hands in 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +30,7 @@ FROM_INTERHAND = np.array([20, *(4 * finger + part for finger in range(5) for pa
 _FIX = 'give the folder that holds images/ and annotations/ as --root'
 
 
-def read(root, split):
+def read(root: Path, split: str) -> Iterator[LabelledHand]:
     """Yields LabelledHand by annotation, the right hand of a pair first; hands without a valid joint are left
     out. `bbox` is None for hands that share one."""
     root = Path(root)
@@ -64,7 +66,9 @@ def read(root, split):
             )
 
 
-def _camera(capture, camera, joints):
+def _camera(
+    capture: dict[str, Any], camera: str, joints: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """World-to-camera rotation (3, 3), K (3, 3) and the joints (2, 21, 3) in metres in the camera frame."""
     position, rotation, focal, centre = (
         np.array(capture[name][camera], float) for name in ('campos', 'camrot', 'focal', 'princpt')
@@ -74,7 +78,7 @@ def _camera(capture, camera, joints):
     return rotation, K, ((world - position) @ rotation.T / 1000).reshape(2, 21, 3)
 
 
-def _mano(fit, rotation):
+def _mano(fit: dict[str, Any], rotation: np.ndarray) -> ManoLabel:
     pose = np.array(fit['pose'], float)
     pose[:3] = matrix_to_rotvec(rotation @ rotvec_to_matrix(pose[:3]))
     return ManoLabel(pose=pose, betas=np.array(fit['shape'], float), space='mean')

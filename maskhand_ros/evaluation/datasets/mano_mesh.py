@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from maskhand_ros.errors import CommandError
+from maskhand_ros.evaluation.datasets.record import LabelledHand
 from maskhand_ros.geometry import rotvec_to_matrix
 from maskhand_ros.hand_model.numpy_hand import HandModel
 
@@ -12,7 +15,7 @@ from maskhand_ros.hand_model.numpy_hand import HandModel
 class ManoMesh:
     """MANO from `maskhand convert-mano`: a right hand, so that labels of left hands have no vertices."""
 
-    def __init__(self, path):
+    def __init__(self, path: Path) -> None:
         self.hand = HandModel.load(path)
         if self.hand.name != 'mano':
             raise CommandError(f'{path} is no MANO', 'make it with `maskhand convert-mano MANO_RIGHT.pkl`')
@@ -20,7 +23,7 @@ class ManoMesh:
             self._mean = file['hands_mean']
             self._components = file['hands_components'] if 'hands_components' in file.files else None
 
-    def right_rotations(self, hand):
+    def right_rotations(self, hand: LabelledHand) -> np.ndarray | None:
         """(16, 3, 3) of a LabelledHand from the flat right hand, the global orientation first, camera frame;
         a left hand's as a mirror across the camera's plane x = 0 shows it.
 
@@ -39,7 +42,7 @@ class ManoMesh:
             rotvecs = rotvecs + np.concatenate([np.zeros(3), self._mean]).reshape(16, 3)
         return rotvec_to_matrix(rotvecs)
 
-    def vertices(self, hand):
+    def vertices(self, hand: LabelledHand) -> np.ndarray | None:
         """(778, 3) metres, camera frame, of a LabelledHand; None if its label or this file does not tell."""
         if hand.vertices is not None:
             return hand.vertices

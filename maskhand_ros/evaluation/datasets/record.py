@@ -6,6 +6,7 @@ import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -63,11 +64,11 @@ class LabelledHand:
     """(4,) x, y, w, h px as the data set gives it."""
 
     @property
-    def box(self):
+    def box(self) -> np.ndarray:
         """(4,) x, y, w, h px: the data set's box, else the tight one around the labelled keypoints."""
         return tight_box(self.keypoints_px[self.valid]) if self.bbox is None else self.bbox
 
-    def index_entry(self, folder):
+    def index_entry(self, folder: Path) -> dict[str, Any]:
         """The hand as an entry of the index that `maskhand evaluate` reads, in `folder`."""
         millimetres = None if self.keypoints is None else 1000 * self.keypoints
         return {
@@ -84,7 +85,7 @@ class LabelledHand:
         }
 
 
-def _plain(array, digits):
+def _plain(array: np.ndarray | None, digits: int) -> list | None:
     """Nested lists with null for NaN; None for None."""
     if array is None:
         return None
@@ -92,7 +93,7 @@ def _plain(array, digits):
     return np.where(np.isnan(array), None, array).tolist()
 
 
-def existing(path, fix):
+def existing(path: Path | str, fix: str) -> Path:
     """The path as a Path; CommandError with the fix if nothing is there."""
     path = Path(path)
     if not path.exists():
@@ -100,6 +101,6 @@ def existing(path, fix):
     return path
 
 
-def read_json(path, fix):
+def read_json(path: Path | str, fix: str) -> Any:
     """What the JSON file holds; CommandError with the fix if it is not there."""
     return json.loads(existing(path, fix).read_text())
