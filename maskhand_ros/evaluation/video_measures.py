@@ -43,7 +43,7 @@ class Record:
         """(T, A) whether a hand is in the picture as a whole."""
         truth = np.stack(self.truth)
         pixels = camera.project(truth.reshape(-1, 3)).reshape(*truth.shape[:3], 2)
-        return ((pixels >= 0) & (pixels < [camera.width, camera.height])).all((2, 3))
+        return np.asarray(((pixels >= 0) & (pixels < [camera.width, camera.height])).all((2, 3)))
 
 
 def id_switches(record: Record) -> int:
