@@ -9,12 +9,9 @@ by your own MANO. Hand models do not mix in one folder: a pose is told from the 
 
 A shard `<split>-<source>-<seed>-<index>.tar` (source: render, or DATASET_SPLIT) holds for each sample
 `KEY.jpg`, the 224 x 224 crop of a right hand (a left one mirrored) by the run time's rule with the errors of
-a tracker, and `KEY.npz`, all in the crop camera's frame, metres and pixels: global_orient (3, 3), hand_pose
-(15, 3, 3), betas (10,), wrist (3,) position, focal () px, keypoints (21, 3) from the wrist, keypoints_px (21,
-2) px of 224, visible (21,); landmarks (21, 3) and presence (1,) of the landmark network on the crop (as
-`perception.cues.CueNetwork` has them); hand, the hand model's name. Keypoints are skinned from the
-parameters. A shard depends on its name and on --mix and --shard-size, which are to stay; another seed gives
-other crops of the same pictures.
+a tracker, and `KEY.npz`, as `shard_schema.IMAGE_SHARD` states. Keypoints are skinned from the parameters. A
+shard depends on its name and on --mix and --shard-size, which are to stay; another seed gives other crops of
+the same pictures.
 """
 
 from __future__ import annotations
@@ -35,6 +32,7 @@ from maskhand_ros.data_engine.shards import SPLITS
 from maskhand_ros.errors import CommandError
 from maskhand_ros.evaluation.datasets import DATASETS, read
 from maskhand_ros.perception.weights import SHIPPED
+from maskhand_ros.shard_schema import IMAGE_CUES, TRUTH
 
 if TYPE_CHECKING:
     from maskhand_ros.data_engine.samples import Sample, SampleMaker
@@ -42,8 +40,6 @@ if TYPE_CHECKING:
 
 
 JPEG_QUALITY = 95
-CUES = ('landmarks', 'presence')
-TRUTH = ('global_orient', 'hand_pose', 'betas', 'wrist', 'focal', 'keypoints', 'keypoints_px', 'visible')
 _BATCH, _CUE_BATCH = 50, 4
 
 
@@ -73,7 +69,7 @@ def write_image_shard(path: Path, samples: Iterator[Sample], cue_network: CueNet
         while batch := list(itertools.islice(samples, _CUE_BATCH)):
             cues = cue_network(np.stack([crop for crop, _ in batch]))
             for i, (crop, truth) in enumerate(batch):
-                seen = {name: cues[name][i] for name in CUES}
+                seen = {name: cues[name][i] for name in IMAGE_CUES}
                 tar.write({'__key__': f'{path.stem}-{count:05d}', **_encoded(crop, truth, seen, hand_name)})
                 count += 1
     os.replace(partial, path)

@@ -6,8 +6,9 @@ import io
 import itertools
 import random
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,8 +17,8 @@ import webdataset
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
-from maskhand_ros.data_engine.image_shards import CUES, TRUTH
 from maskhand_ros.errors import CommandError
+from maskhand_ros.shard_schema import IMAGE_CUES, IMAGE_SHARD, TRUTH, check_arrays
 
 SHUFFLED = 2000
 """Samples of a process among which the next is drawn, still as JPEG: some 30 MB."""
@@ -111,7 +112,9 @@ class ImageShards:
 
     def _on_device(self, batch: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         tensors = {name: values.to(self.device) for name, values in batch.items()}
-        return {name: tensors[name] for name in ('image', *CUES)}, {name: tensors[name] for name in TRUTH}
+        return {name: tensors[name] for name in ('image', *IMAGE_CUES)}, {
+            name: tensors[name] for name in TRUTH
+        }
 
 
 def _hand_of(path: str) -> str:
@@ -122,17 +125,22 @@ def _hand_of(path: str) -> str:
             return str(arrays['hand'])
 
 
-def _arrays_of(sample: dict[str, bytes], names: tuple[str, ...]) -> dict[str, np.ndarray]:
-    with np.load(io.BytesIO(sample['npz']), allow_pickle=False) as arrays:
-        return {name: arrays[name].astype(np.float32) for name in names}
+def _arrays_of(sample: dict[str, Any], names: Iterable[str]) -> dict[str, np.ndarray]:
+    """Arrays of one sample as float32; CommandError if they do not fit the schema."""
+    specs = {name: IMAGE_SHARD[name] for name in names}
+    with np.load(io.BytesIO(sample['npz']), allow_pickle=False) as file:
+        arrays = {name: file[name][None] for name in specs if name in file.files}
+    where = f'{sample["__url__"]}, sample {sample["__key__"]}'
+    check_arrays(where, arrays, specs, 'maskhand train images')
+    return {name: array[0].astype(np.float32) for name, array in arrays.items()}
 
 
-def _decoded(sample: dict[str, bytes]) -> dict[str, np.ndarray]:
+def _decoded(sample: dict[str, Any]) -> dict[str, np.ndarray]:
     bgr = cv2.imdecode(np.frombuffer(sample['jpg'], np.uint8), cv2.IMREAD_COLOR)
-    return {'image': np.ascontiguousarray(bgr[..., ::-1]), **_arrays_of(sample, (*CUES, *TRUTH))}
+    return {'image': np.ascontiguousarray(bgr[..., ::-1]), **_arrays_of(sample, IMAGE_SHARD)}
 
 
 def _stacked(samples: list[dict[str, np.ndarray]]) -> dict[str, Tensor]:
     # webdataset adds names of its own to a sample.
-    names = ('image', *CUES, *TRUTH)
+    names = ('image', *IMAGE_SHARD)
     return {name: torch.from_numpy(np.stack([sample[name] for sample in samples])) for name in names}

@@ -11,11 +11,10 @@ import torch
 from torch import Tensor
 
 from maskhand_ros.model.config import CUE_SHAPES, MAP_SHAPES
+from maskhand_ros.shard_schema import CUE_SHARD, SCALES, TRUTH, check_arrays
 
-TRUTH = ('global_orient', 'hand_pose', 'betas', 'wrist', 'focal', 'keypoints', 'keypoints_px', 'visible')
-SCALES = {name: f'{name}_scale' for name in MAP_SHAPES}
-"""What turns each packed map back into its values."""
-STORED = (*CUE_SHAPES, *SCALES.values(), *TRUTH)
+STORED = {name: spec for name, spec in CUE_SHARD.items() if name != 'kind'}
+"""Arrays that training reads."""
 
 
 class ShardStore:
@@ -82,18 +81,15 @@ class ShardStore:
 
 
 def _read(path: Path, limit: int, part: tuple[int, int]) -> dict[str, np.ndarray]:
+    """Every n-th sample of a shard from the k-th on (`part`), at most `limit`; CommandError if it does not
+    fit the schema."""
     first, step = part
     with np.load(path, allow_pickle=False) as shard:
-        lacking = [name for name in STORED if name not in shard.files]
-        if lacking:
-            raise ValueError(
-                f'{path} lacks {", ".join(lacking)}. Fix: delete it and run `maskhand train data` again'
-            )
-        sample = {name: shard[name][first::step][:limit] for name in STORED}
-    count = len(sample['focal'])
+        arrays = {name: shard[name] for name in STORED if name in shard.files}
+    check_arrays(str(path), arrays, STORED, 'maskhand train data')
+    sample = {name: array[first::step][:limit] for name, array in arrays.items()}
     for name in CUE_SHAPES.keys() - MAP_SHAPES.keys():
-        values = np.clip(sample[name], -6e4, 6e4).astype(np.float16)
-        sample[name] = values.reshape(count, *CUE_SHAPES[name])
+        sample[name] = np.clip(sample[name], -6e4, 6e4).astype(np.float16)
     for name in TRUTH:
         sample[name] = sample[name].astype(np.float32)
     return sample

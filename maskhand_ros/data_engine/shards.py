@@ -1,10 +1,7 @@
 """Training files: cues of rendered crops with their truth, as npz shards that a killed run picks up again.
 
-A shard `<split>-<seed>-<index>.npz` holds, for N right hands, all truth in the crop camera's frame (metres,
-pixels): cues as `perception.cues.CueNetwork` gives them (global_feature as float16, maps as `pack_map` does),
-and global_orient (N, 3, 3), hand_pose (N, 15, 3, 3), betas (N, 10), wrist (N, 3) position, focal (N,) px,
-keypoints (N, 21, 3) from the wrist, keypoints_px (N, 21, 2) px of 224, visible (N, 21), kind (N,) index into
-scenes.KINDS. Every shard depends on split, seed and index alone.
+A shard `<split>-<seed>-<index>.npz` holds N samples as `shard_schema.CUE_SHARD` states. It depends on split,
+seed and index alone.
 """
 
 from __future__ import annotations
@@ -21,6 +18,7 @@ from maskhand_ros.cli_arguments import number, whole
 from maskhand_ros.data_engine.scenes import KINDS
 from maskhand_ros.perception.cues import MAPS, CueNetwork
 from maskhand_ros.perception.weights import SHIPPED
+from maskhand_ros.shard_schema import CUE_SHARD, check_arrays
 
 if TYPE_CHECKING:
     from maskhand_ros.data_engine.samples import SampleMaker
@@ -63,7 +61,9 @@ def make_shard(
         for name in MAPS:
             cues[name], cues[f'{name}_scale'] = pack_map(cues[name])
         parts.append({**cues, **truth, 'kind': kind})
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    check_arrays('the new shard', arrays, CUE_SHARD, 'maskhand train data')
+    return arrays
 
 
 def write_shard(path: Path, arrays: dict[str, np.ndarray]) -> None:

@@ -8,14 +8,19 @@ from pathlib import Path
 
 import numpy as np
 
+from maskhand_ros import shard_schema
 from maskhand_ros.errors import CommandError
 from maskhand_ros.evaluation.metrics import mpjpe, pa_mpjpe
 from maskhand_ros.perception.reconstructor import HandPrediction, Reconstructor
+from maskhand_ros.shard_schema import CUE_SHARD
 
 BATCH = 200
 POSE = ('betas', 'global_orient', 'hand_pose')
-TRUTH = (*POSE, 'wrist', 'focal', 'keypoints', 'keypoints_px', 'visible', 'kind')
-"""What a shard holds besides cues."""
+TRUTH = (*shard_schema.TRUTH, 'kind')
+"""Arrays of a shard besides cues."""
+
+OPTIONAL = ('visible', 'kind')
+"""Arrays that are not needed to measure."""
 
 
 def shard_batches(
@@ -25,7 +30,7 @@ def shard_batches(
     `<folder>/<split>-*.npz`, one shard in memory at a time.
 
     Cues are all that is not TRUTH, float32; those that were packed with a scale (name_scale) are unpacked.
-    CommandError with the fix if there are none.
+    CommandError with the fix if there are none, or one does not fit the schema (shard_schema.CUE_SHARD).
     """
     paths = sorted(Path(folder).glob(f'{split}-*.npz'))
     if not paths:
@@ -37,7 +42,9 @@ def shard_batches(
         if limit <= 0:
             return
         with np.load(path, allow_pickle=False) as shard:
-            arrays = {name: shard[name] for name in shard.files}
+            arrays = {name: shard[name] for name in CUE_SHARD if name in shard.files}
+        specs = {name: spec for name, spec in CUE_SHARD.items() if name in arrays or name not in OPTIONAL}
+        shard_schema.check_arrays(str(path), arrays, specs, 'maskhand train data')
         count = min(limit, len(arrays['keypoints']))
         limit -= count
         for start in range(0, count, batch):

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ..network_contract import CUES, MAPS
+
 FINGERS = 5
 FINGER_JOINTS = 3
 HAND_JOINTS = FINGERS * FINGER_JOINTS
@@ -18,18 +20,11 @@ BETAS = 10
 TRUNK_SIZE = POSE_SIZE + 6 + BETAS + 3
 """What a first regression may hold: hand pose (90), global orientation in 6D (6), betas (10), camera (3)."""
 
-MAP_SHAPES = {'map_131': (80, 14, 14), 'map_142': (112, 14, 14), 'map_157': (192, 7, 7)}
-"""Feature maps (C, H, W) of the landmark network, fine to coarse."""
+CUE_SHAPES = {name: shape for name, shape in CUES.items() if name != 'image'}
+"""Cues of one crop that `compact` reads, in the order of the exported network's inputs."""
 
-CUE_SHAPES = {
-    'landmarks': (21, 3),
-    'world_landmarks': (21, 3),
-    'presence': (1,),
-    'handedness': (1,),
-    'global_feature': (1152,),
-    **MAP_SHAPES,
-}
-"""The cues of one crop that `compact` reads, in the order of the exported network's inputs."""
+MAP_SHAPES = {name: CUES[name] for name in MAPS}
+"""Feature maps (C, H, W) of the landmark network, fine to coarse."""
 
 
 @dataclass(frozen=True)

@@ -6,25 +6,22 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import tempfile
-import warnings
+from datetime import date
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import onnx
 import torch
-from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
+from ..network_contract import CODEBOOK, CONTEXT, FORMAT, NETWORKS, TOKEN_INPUTS
 from ..perception.weights import INDEX, SHIPPED, loadable_files
 from .config import MaskHandConfig
 from .context import Context
 from .maskhand import MaskHand
+from .onnx_file import write_onnx
 from .quantizers import joint_logits
-
-OPSET = 17
-VERSION = '0.3.2'
 
 
 class _ContextGraph(nn.Module):
@@ -53,103 +50,72 @@ class _TokenizerGraph(nn.Module):
         super().__init__()
         self.tokenizer = model.tokenizer
 
-    def forward(self, embeddings: Tensor) -> Tensor:
-        return self.tokenizer.decode(embeddings)
+    def forward(self, embeddings: Tensor) -> tuple[Tensor]:
+        return (self.tokenizer.decode(embeddings),)
 
 
-def store_half(graph_model: onnx.ModelProto) -> None:
-    """Keep the large float32 weights of an ONNX model in half precision, each with a Cast back; computing
-    stays float32."""
-    graph = graph_model.graph
-    casts = []
-    for weight in graph.initializer:
-        values = numpy_helper.to_array(weight)
-        if values.dtype != np.float32 or values.size < 256:
-            continue
-        name = weight.name
-        weight.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f'{name}_half'))
-        casts.append(
-            helper.make_node('Cast', [f'{name}_half'], [name], to=TensorProto.FLOAT, name=f'{name}_cast')
-        )
-    nodes = casts + list(graph.node)
-    del graph.node[:]
-    graph.node.extend(nodes)
-
-
-def _export(
-    module: nn.Module, inputs: tuple[Tensor, ...], names: list[str], outputs: list[str], path: Path
+def export_model(
+    model: MaskHand, folder: Path, training: dict, name: str | None = None, version: str | None = None
 ) -> None:
-    axes = {name: {0: 'N'} for name in names + outputs}
-    # In a folder of its own: over 2 GB, torch writes every weight beside the graph into a file of its own.
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder, warnings.catch_warnings():
-        # The exporter by tracing needs no further package and gives the operator set asked for.
-        warnings.simplefilter('ignore')
-        torch.onnx.export(
-            module.eval(),
-            inputs,
-            f'{folder}/{path.name}',
-            input_names=names,
-            output_names=outputs,
-            dynamic_axes=axes,
-            opset_version=OPSET,
-            dynamo=False,
-        )
-        model = onnx.load(f'{folder}/{path.name}')
-    store_half(model)
-    onnx.checker.check_model(model)
-    onnx.save(model, path)
-
-
-def export_model(model: MaskHand, folder: Path, training: dict) -> None:
     """Write context, synthesizer and tokenizer .onnx, codebook.npz and model.json into `folder`.
 
-    model.json lists the SHA-256 of every .onnx and .npz file there; `training` (plain values) is kept in it.
+    `name` and `version` are what HandArray.network tells of the model (default: the name of the folder, and
+    the date). model.json lists the SHA-256 of every .onnx and .npz file there; `training` (plain values) is
+    kept in it.
     """
     config = model.config
     if config.head != 'tokens':
         raise ValueError(f"a model with the head '{config.head}' is for ablations: only tokens are exported")
     folder.mkdir(parents=True, exist_ok=True)
-    model = model.cpu().eval()
-    shape = config.tokenizer
-    count = 2
-    cues = {name: torch.rand(count, *size) for name, size in model.input_shapes.items()}
-    context = model.context(cues)
-    context = [part.detach() for part in (*context[:-1], *context.maps)]
-    levels = len(context) - len(Context._fields) + 1
-    names = [*Context._fields[:-1], *(f'map{level}' for level in range(levels))]
-    quantizer = model.tokenizer.quantizer
-    codes = torch.zeros(count, shape.tokens, quantizer.dimensions)
-    mask = torch.ones(count, shape.tokens, dtype=torch.bool)
-    _export(_ContextGraph(model), tuple(cues.values()), list(cues), names, folder / 'context.onnx')
-    _export(
-        _SynthesizerGraph(model),
-        (codes, mask, *context),
-        ['token_embeddings', 'mask', *names],
-        [
-            'logits',
-            *(['global_orient'] * model.regresses_hand),
-            'betas',
-            'camera',
-            'log_variance',
-            *(['orient_log_variance'] * model.regresses_hand),
-        ],
-        folder / 'synthesizer.onnx',
-    )
-    _export(_TokenizerGraph(model), (codes,), ['embeddings'], ['hand_pose'], folder / 'tokenizer.onnx')
-    np.savez(folder / 'codebook.npz', codebook=quantizer.codebook.numpy())
+    codebook = _export_networks(model.cpu().eval(), folder)
+    arrays: dict[str, Any] = {CODEBOOK.name: codebook}
+    np.savez(folder / 'codebook.npz', **arrays)
     write_description(
         folder,
         {
-            'name': f'maskhand-{config.name}',
-            'version': VERSION,
-            'keypoint_set': 'mano',
-            'tokens': shape.tokens,
-            'codebook_size': len(quantizer.codebook),
-            'iterations': 1,
+            'format': FORMAT,
+            'name': name or folder.resolve().name,
+            'version': version or date.today().isoformat(),
+            'tokens': config.tokenizer.tokens,
+            'codebook_size': len(codebook),
             'config': config.to_dict(),
             'training': training,
         },
     )
+
+
+def _export_networks(model: MaskHand, folder: Path) -> np.ndarray:
+    """Write the three networks into `folder`; the codebook (K, D) float32."""
+    count = 2
+    cues = {name: torch.rand(count, *size) for name, size in model.input_shapes.items()}
+    context = model.context(cues)
+    context = [part.detach() for part in (*context[:-1], *context.maps)]
+    names = [tensor.name for tensor in CONTEXT[: len(context)]]
+    quantizer = model.tokenizer.quantizer
+    tokens = model.config.tokenizer.tokens
+    codes = torch.zeros(count, tokens, quantizer.dimensions)
+    mask = torch.ones(count, tokens, dtype=torch.bool)
+    write_onnx(_ContextGraph(model), tuple(cues.values()), list(cues), names, folder / 'context.onnx')
+    write_onnx(
+        _SynthesizerGraph(model),
+        (codes, mask, *context),
+        [*(tensor.name for tensor in TOKEN_INPUTS), *names],
+        [
+            tensor.name
+            for tensor in NETWORKS['synthesizer.onnx'].outputs
+            if model.regresses_hand or not tensor.optional
+        ],
+        folder / 'synthesizer.onnx',
+    )
+    decoder = NETWORKS['tokenizer.onnx']
+    write_onnx(
+        _TokenizerGraph(model),
+        (codes,),
+        [tensor.name for tensor in decoder.inputs],
+        [tensor.name for tensor in decoder.outputs],
+        folder / 'tokenizer.onnx',
+    )
+    return quantizer.codebook.numpy()
 
 
 def add_shipped_networks(folder: Path) -> None:
@@ -177,12 +143,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='CHECKPOINT',
         help='checkpoint.pt of `maskhand train model`; of several of one run, the mean of their weights',
     )
-    parser.add_argument(
-        '--out',
-        type=Path,
-        default=SHIPPED,
-        help='folder for the exported files (default: the weights of this package)',
-    )
+    parser.add_argument('--out', type=Path, required=True, help='folder for the exported files')
+    parser.add_argument('--name', help="the model's name in HandArray.network (default: that of the folder)")
+    parser.add_argument('--version', help="the model's version in HandArray.network (default: today's date)")
 
 
 def mean_of(checkpoints: list[dict]) -> tuple[MaskHand, dict]:
@@ -213,7 +176,7 @@ def run(args: argparse.Namespace) -> int:
     model, trained = mean_of([torch.load(path, map_location='cpu', weights_only=True) for path in paths])
     args.out.mkdir(parents=True, exist_ok=True)
     add_shipped_networks(args.out)
-    export_model(model, args.out, trained)
+    export_model(model, args.out, trained, args.name, args.version)
     for path in sorted(args.out.iterdir()):
         print(f'{path.name:24} {path.stat().st_size / 1e6:6.2f} MB')
     return 0

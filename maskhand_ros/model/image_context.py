@@ -13,11 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..network_contract import CUES
 from .config import BETAS, MaskHandConfig, ViTConfig
 from .context import CAMERA_START, Context
 from .graph import LandmarkGraph
 
-IMAGE_SHAPES = {'image': (224, 224, 3), 'landmarks': (21, 3), 'presence': (1,)}
+IMAGE_SHAPES = {name: CUES[name] for name in ('image', 'landmarks', 'presence')}
 """What `paper` reads of a crop: RGB 0..255, 2D landmarks px / 224 - 0.5, and whether there is a hand. In
 training `presence` may be (21,), of each landmark."""
 

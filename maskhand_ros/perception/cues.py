@@ -6,9 +6,8 @@ import cv2
 import numpy as np
 
 from maskhand_ros.geometry import CROP_SIZE
+from maskhand_ros.network_contract import MAPS
 from maskhand_ros.perception.device import Device
-
-MAPS = ('map_131', 'map_142', 'map_157')
 
 
 class CueNetwork:

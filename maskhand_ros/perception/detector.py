@@ -6,11 +6,11 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from maskhand_ros.network_contract import DETECTOR_SIZE
 from maskhand_ros.perception.crop import roll_of
 from maskhand_ros.perception.device import Device
 from maskhand_ros.perception.types import HandRoi
 
-INPUT_SIZE = 192
 _GRIDS = ((24, 2), (12, 6))
 """Cells per side and anchors per cell, in the order of the network's 2,016 rows."""
 _WRIST, _MIDDLE_MCP = 0, 2
@@ -71,10 +71,10 @@ class PalmDetector:
         which is how hands that fill the picture are found.
         """
         height, width = rgb.shape[:2]
-        scale = zoom * INPUT_SIZE / max(height, width)
+        scale = zoom * DETECTOR_SIZE / max(height, width)
         size = max(round(width * scale), 1), max(round(height * scale), 1)
-        left, top = (INPUT_SIZE - size[0]) // 2, (INPUT_SIZE - size[1]) // 2
-        square = np.zeros((INPUT_SIZE, INPUT_SIZE, 3), np.uint8)
+        left, top = (DETECTOR_SIZE - size[0]) // 2, (DETECTOR_SIZE - size[1]) // 2
+        square = np.zeros((DETECTOR_SIZE, DETECTOR_SIZE, 3), np.uint8)
         square[top : top + size[1], left : left + size[0]] = cv2.resize(
             rgb, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
         )
@@ -84,14 +84,14 @@ class PalmDetector:
         rows, scores = weighted_nms(
             self._decode(boxes[keep], self._anchors[keep]), 1 / (1 + np.exp(-logits[keep]))
         )
-        points = (rows.reshape(-1, 9, 2) * INPUT_SIZE - [left, top]) * (np.array([width, height]) / size)
+        points = (rows.reshape(-1, 9, 2) * DETECTOR_SIZE - [left, top]) * (np.array([width, height]) / size)
         return [self._roi(palm, score) for palm, score in zip(points, scores, strict=True)]
 
     @staticmethod
     def _decode(boxes, anchors):
         """Network rows (N, 18) with their anchors (N, 2) to x0 y0 x1 y1 and 7 points in 0..1 of the input (N,
         18)."""
-        pairs = boxes.reshape(-1, 9, 2) / INPUT_SIZE
+        pairs = boxes.reshape(-1, 9, 2) / DETECTOR_SIZE
         centre, half = pairs[:, 0] + anchors, pairs[:, 1] / 2
         points = pairs[:, 2:] + anchors[:, None]
         return np.concatenate([np.stack([centre - half, centre + half], 1), points], 1).reshape(-1, 18)

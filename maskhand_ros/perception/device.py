@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
 
 from maskhand_ros.errors import ModelError
+from maskhand_ros.network_contract import ContractError, Sizes, TensorSpec, check_network
+from maskhand_ros.perception.weights import EXPORT_AGAIN
 
 PROVIDERS = {
     'cpu': ['CPUExecutionProvider'],
@@ -16,6 +19,9 @@ PROVIDERS = {
     'tensorrt': ['TensorrtExecutionProvider', 'CUDAExecutionProvider', 'CPUExecutionProvider'],
 }
 """Execution providers of each device; the CPU stands last for the few operators without a GPU kernel."""
+
+_DTYPES = {'tensor(float)': 'float32', 'tensor(bool)': 'bool'}
+"""NumPy names of ONNX Runtime's types, as far as the networks have them."""
 
 
 def concatenate(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
@@ -50,10 +56,13 @@ class Device:
         if self._on_gpu and hasattr(onnxruntime, 'preload_dlls'):
             onnxruntime.preload_dlls()
 
-    def open(self, path, hands=None):
-        """The Network in the file at `path`, given at most so many `hands` at once (default: the device's).
-        ModelError if it cannot be read, or not on this device."""
-        network = Network(self, path, min(self._threads, hands or self._hands))
+    def open(self, path: Path, hands: int | None = None, sizes: Sizes | None = None) -> Network:
+        """Network in the file at `path`, given at most so many `hands` at once (default: the device's).
+
+        ModelError if the file cannot be read, or not on this device, or if its inputs or outputs do not fit
+        the contract (network_contract.NETWORKS) with the dimensions `sizes` of the files opened before it.
+        """
+        network = Network(self, Path(path), min(self._threads, hands or self._hands), sizes or {})
         self._networks.append(network)
         return network
 
@@ -127,14 +136,21 @@ class Device:
 
 
 class Network:
-    """An ONNX file on a Device, run in up to `shares` side by side; `inputs` and `outputs` are its names for
-    them. Several threads may run it."""
+    """ONNX file on a Device, run in up to `shares` side by side. `inputs` and `outputs` are the names of its
+    tensors, `sizes` the dimensions of the contract that are known with this file. Several threads may run
+    it."""
 
-    def __init__(self, device, path, shares):
+    def __init__(self, device: Device, path: Path, shares: int, sizes: Sizes) -> None:
         self._device, self._path, self._shares = device, path, shares
         self.reopen()
-        self.inputs = [value.name for value in self.session.get_inputs()]
-        self.outputs = [value.name for value in self.session.get_outputs()]
+        inputs, outputs = map(_tensors, (self.session.get_inputs(), self.session.get_outputs()))
+        try:
+            self.sizes = check_network(path.name, inputs, outputs, sizes)
+        except ContractError as error:
+            raise ModelError(
+                f'{path} does not fit this version of maskhand_ros: {error}', EXPORT_AGAIN
+            ) from error
+        self.inputs, self.outputs = ([tensor.name for tensor in tensors] for tensors in (inputs, outputs))
 
     def reopen(self):
         """Loads the file for what its device is now."""
@@ -152,3 +168,15 @@ class Network:
             self._device.failed(self, session, error)
             values = self.session.run(None, inputs)
         return dict(zip(self.outputs, values, strict=True))
+
+
+def _tensors(values: list[onnxruntime.NodeArg]) -> list[TensorSpec]:
+    """Inputs or outputs of a session; '?' is a dimension that the file neither states nor names."""
+    return [
+        TensorSpec(
+            value.name,
+            tuple('?' if size is None else size for size in value.shape),
+            _DTYPES.get(value.type, value.type),
+        )
+        for value in values
+    ]

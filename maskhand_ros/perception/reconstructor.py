@@ -10,6 +10,7 @@ import numpy as np
 from ..geometry import rotation_6d_to_matrix, rotvec_to_matrix
 from .calibration import Calibration
 from .device import Device
+from .pose_networks import PoseNetworks
 from .sampling import sample_tokens
 from .weights import POSE_MODEL_FILES, verify_weights
 
@@ -78,12 +79,12 @@ class Reconstructor:
         self.iterations, self.hypotheses = iterations, hypotheses
         self.temperature, self.top_k = temperature, top_k
         self._rng = np.random.default_rng(seed)
-        with np.load(folder / 'codebook.npz', allow_pickle=False) as codebook:
-            self.codebook = codebook['codebook'].astype(np.float32)
-        self.length = int(self.description['tokens'])
-        device = device or Device()
+        networks = PoseNetworks.open(folder, self.description, device or Device())
+        self.codebook, self.length = networks.codebook, networks.tokens
         self._context, self._synthesizer, self._tokenizer = (
-            device.open(folder / f'{part}.onnx') for part in ('context', 'synthesizer', 'tokenizer')
+            networks.context,
+            networks.synthesizer,
+            networks.tokenizer,
         )
         self.inputs = self._context.inputs
         """Names of the cues that the model reads."""

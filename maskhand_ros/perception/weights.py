@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from maskhand_ros.errors import ModelError
+from maskhand_ros.network_contract import FORMAT
 
 SHIPPED = Path(__file__).resolve().parents[1] / 'weights'
 
@@ -26,6 +27,15 @@ _UNLOADED_SUFFIXES = ('.json', '.md', '.txt')
 
 REINSTALL = 'install the package again or export the model again (maskhand export)'
 
+EXPORT_AGAIN = (
+    'export the model again with this version (maskhand export CHECKPOINT --out FOLDER), '
+    'or leave weights_dir empty for the shipped models'
+)
+"""Fix of a folder that another version has written."""
+
+_FIELDS = {'name': str, 'version': str, 'tokens': int, 'codebook_size': int, 'files': dict}
+"""Fields of model.json that the run time reads, without `format` and the optional `calibration`."""
+
 
 def find_weights(folder: str | PathLike[str] | None = None) -> Path:
     """Folder of the models: `folder`, or the one in the package. ModelError if it holds no model.json."""
@@ -41,11 +51,13 @@ def find_weights(folder: str | PathLike[str] | None = None) -> Path:
 
 
 def verify_weights(folder: str | Path, required: Iterable[str] = POSE_MODEL_FILES) -> dict[str, Any]:
-    """Content of model.json in `folder`, after every file has been checked against it.
+    """Content of model.json in `folder` (network_contract.MODEL_FIELDS), after every file has been checked
+    against it.
 
     Each of the `required` files must be listed, each listed file must have the recorded SHA-256, and no
     other file may lie there: an ONNX file may refer to external data beside it, which ONNX Runtime would
-    load unchecked. ModelError names the file that is missing, unlisted or different.
+    load unchecked. ModelError names the file that is missing, unlisted or different, or the field of
+    model.json that is.
     """
     index = Path(folder) / INDEX
     description = _read_index(index)
@@ -75,10 +87,29 @@ def loadable_files(folder: Path) -> list[Path]:
 
 
 def _read_index(index: Path) -> dict[str, Any]:
+    """Content of model.json, its format and fields checked."""
     try:
         description = json.loads(index.read_text())
-        if not isinstance(description['files'], dict):
-            raise ValueError('`files` is not an object of file names and SHA-256')
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        if not isinstance(description, dict):
+            raise ValueError('it holds no object')
+    except (OSError, ValueError) as error:
         raise ModelError(f'{index} cannot be read: {error}', REINSTALL) from error
+    _check_format(index, description.get('format'))
+    for field, kind in _FIELDS.items():
+        value = description.get(field)
+        if type(value) is not kind:
+            raise ModelError(f'{index} has {field!r}: {value!r}, expected {kind.__name__}', EXPORT_AGAIN)
     return description
+
+
+def _check_format(index: Path, found: object) -> None:
+    """ModelError unless `found` is the format that this version reads."""
+    if found is None:
+        raise ModelError(f'{index} states no format, expected {FORMAT}', EXPORT_AGAIN)
+    if type(found) is int and found > FORMAT:
+        raise ModelError(
+            f'{index} has format {found}, newer than format {FORMAT} that this version reads',
+            f'install a newer maskhand_ros, or {EXPORT_AGAIN}',
+        )
+    if found != FORMAT:
+        raise ModelError(f'{index} has format {found!r}, expected {FORMAT}', EXPORT_AGAIN)

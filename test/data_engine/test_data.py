@@ -9,6 +9,7 @@ import pytest
 from maskhand_ros.crop_camera import CropCamera
 from maskhand_ros.geometry import CROP_SIZE
 from maskhand_ros.hand_model.numpy_hand import HandModel
+from maskhand_ros.shard_schema import CUE_SHARD
 
 pytest.importorskip('scipy', reason='the data engine needs the extra `train`')
 from maskhand_ros.data_engine import poses, scenes, shards  # noqa: E402
@@ -164,6 +165,7 @@ def test_shards_resume_and_depend_on_their_seed_alone(tmp_path, maker, monkeypat
     with np.load(first) as a, np.load(other) as b, np.load(different) as c:
         assert all(np.array_equal(a[name], b[name]) for name in a.files)
         assert not np.array_equal(a['hand_pose'], c['hand_pose'])
+        assert set(a.files) == set(CUE_SHARD)
         assert a['map_142'].shape == (4, 112, 14, 14) and a['map_142'].dtype == np.int8
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from maskhand_ros import cli
+from maskhand_ros.data_engine.shards import pack_map
 from maskhand_ros.errors import ModelError
 from maskhand_ros.evaluation import uncertainty, uncertainty_report
 from maskhand_ros.evaluation.uncertainty_predictions import Predictions, shard_batches
@@ -16,6 +17,7 @@ from maskhand_ros.perception.calibration import CONFIDENCE_BELOW, TYPICAL, Calib
 from maskhand_ros.perception.cues import CueNetwork
 from maskhand_ros.perception.reconstructor import Reconstructor
 from maskhand_ros.perception.weights import SHIPPED, verify_weights
+from maskhand_ros.shard_schema import CUE_SHARD, SCALES
 from maskhand_ros.training import calibrate
 
 stats = pytest.importorskip('scipy.stats')
@@ -220,15 +222,15 @@ def _write_shard(path, cues, count, seed, visible):
         'betas': betas,
         'keypoints': HandModel.load()(betas, orient, pose, vertices=False).keypoints,
         'keypoints_px': rng.uniform(0, 224, (count, 21, 2)),
+        'wrist': np.tile([0, 0, 0.5], (count, 1)),
+        'focal': np.full(count, 600.0),
     }
     if visible:
         truth['visible'] = rng.random((count, 21)) < 0.7
-    stored = {name: value[rows] for name, value in cues.items()}
-    feature = stored['global_feature']  # packed with a scale, as shards may hold any cue
-    stored['global_feature_scale'] = (np.abs(feature).max(1) / 127 + 1e-6).astype(np.float16)
-    packed = np.rint(feature / stored['global_feature_scale'].astype(np.float32)[:, None])
-    stored['global_feature'] = np.clip(packed, -127, 127).astype(np.int8)
-    np.savez(path, **stored, **truth)
+    stored = {**{name: value[rows] for name, value in cues.items() if name != 'image'}, **truth}
+    for name, scale in SCALES.items():
+        stored[name], stored[scale] = pack_map(stored[name])
+    np.savez(path, **{name: np.asarray(value, CUE_SHARD[name].dtype) for name, value in stored.items()})
 
 
 def test_commands_calibrate_and_evaluate_on_shards(weights, cues, tmp_path, capsys):

@@ -1,12 +1,14 @@
 """The exported networks against torch, and the run time on top of them."""
 
 import json
+from datetime import date
 
 import numpy as np
 import onnx
 import pytest
 import torch
 
+from maskhand_ros.cli import main
 from maskhand_ros.clip import read_clip
 from maskhand_ros.errors import ModelError
 from maskhand_ros.geometry import Camera
@@ -17,6 +19,7 @@ from maskhand_ros.model.export import add_shipped_networks, export_model, mean_o
 from maskhand_ros.model.image_context import load_backbone
 from maskhand_ros.model.maskhand import MaskHand
 from maskhand_ros.model.rotation import rotation_6d_to_matrix, rotvec_to_matrix
+from maskhand_ros.network_contract import FORMAT, MODEL_FIELDS, ContractError
 from maskhand_ros.perception.pipeline import HandPipeline, PipelineConfig
 from maskhand_ros.perception.reconstructor import Reconstructor
 from maskhand_ros.perception.types import Frame
@@ -32,6 +35,33 @@ def exported(tiny_model, tmp_path):
         stored.data = stored.data.half().float()
     export_model(tiny_model, tmp_path, {'note': 'test'})
     return tiny_model, tmp_path
+
+
+def test_a_model_carries_the_name_and_version_of_its_user(exported, tmp_path, capsys):
+    model, folder = exported
+    description = json.loads((folder / 'model.json').read_text())
+    assert set(description) == set(MODEL_FIELDS) - {'calibration'} and description['format'] == FORMAT
+    assert (description['name'], description['version']) == (tmp_path.name, date.today().isoformat())
+    checkpoint = {
+        'config': model.config.to_dict(),
+        'ema': model.state_dict(),
+        'summary': {'minutes': 1},
+    }
+    torch.save(checkpoint, tmp_path / 'checkpoint.pt')
+    words = ['export', str(tmp_path / 'checkpoint.pt')]
+    assert main([*words, '--out', str(tmp_path / 'mine'), '--name', 'gloves', '--version', '2.1']) == 0
+    pipeline = HandPipeline(PipelineConfig(weights_dir=str(tmp_path / 'mine')))
+    assert pipeline.model_name == 'gloves 2.1'
+    assert main(words) == 2
+    assert 'the following arguments are required: --out' in capsys.readouterr().err
+
+
+def test_what_the_run_time_would_refuse_is_not_written(tiny_model, tmp_path, monkeypatch):
+    hand_pose = tiny_model.tokenizer.decode
+    monkeypatch.setattr(tiny_model.tokenizer, 'decode', lambda codes: hand_pose(codes)[..., :5])
+    with pytest.raises(ContractError, match=r"output 'hand_pose' is float32 \(N, 15, 5\), expected"):
+        export_model(tiny_model, tmp_path / 'broken', {})
+    assert not (tmp_path / 'broken/model.json').exists()
 
 
 def random_cues(count):
@@ -166,7 +196,7 @@ def test_paper_trains_and_runs_exported(small_paper, tmp_path):
     small_paper.eval()
     answer, _ = small_paper(inputs, 5)
     add_shipped_networks(tmp_path)
-    export_model(small_paper, tmp_path, {'note': 'test'})
+    export_model(small_paper, tmp_path, {'note': 'test'}, 'small paper', '1')
     prediction = Reconstructor(tmp_path, HandModel.load(), iterations=5)(cues)
     assert np.allclose(prediction.global_orient, rotation_6d_to_matrix(answer.global_orient), atol=5e-3)
     assert np.allclose(prediction.hand_pose, rotation_6d_to_matrix(answer.hand_pose), atol=5e-3)
@@ -175,7 +205,7 @@ def test_paper_trains_and_runs_exported(small_paper, tmp_path):
     pipeline = HandPipeline(PipelineConfig(weights_dir=str(tmp_path), hypotheses=2))
     clip = read_clip()
     hands = pipeline.process(Frame(next(iter(clip.frames())), 0, Camera(clip.K, 640, 480)))
-    assert hands and pipeline.model_name.startswith('maskhand-paper')
+    assert hands and pipeline.model_name == 'small paper 1'
     assert all(np.isfinite(hand.keypoints).all() and len(hand.hypotheses) == 2 for hand in hands)
 
 

@@ -25,6 +25,7 @@ from maskhand_ros.model.config import CUE_SHAPES, MaskHandConfig, TokenizerConfi
 from maskhand_ros.model.export import export_model
 from maskhand_ros.model.maskhand import MaskHand
 from maskhand_ros.model.tokenizer import make_tokenizer
+from maskhand_ros.shard_schema import IMAGE_SHARD
 from maskhand_ros.training.objective import Objective
 
 pytest.importorskip('webdataset', reason='needs the extra `train`')
@@ -65,10 +66,10 @@ def write_pictures(path, count, seed):
                 'visible': np.ones(21, bool),
                 'landmarks': 0.2 * rng.normal(size=(21, 3)),
                 'presence': np.ones(1),
-                'hand': np.array(hand.name),
             }
+            arrays = {name: np.asarray(value, IMAGE_SHARD[name].dtype) for name, value in arrays.items()}
             file = io.BytesIO()
-            np.savez(file, **arrays)
+            np.savez(file, **arrays, hand=np.array(hand.name))
             jpeg = cv2.imencode('.jpg', rng.integers(0, 255, (224, 224, 3), np.uint8))[1].tobytes()
             for suffix, content in (('jpg', jpeg), ('npz', file.getvalue())):
                 member = tarfile.TarInfo(f'{path.stem}-{number}.{suffix}')

@@ -5,6 +5,7 @@ import pytest
 
 from maskhand_ros.geometry import rotvec_to_matrix
 from maskhand_ros.hand_model.numpy_hand import HandModel
+from maskhand_ros.shard_schema import CUE_SHARD
 
 torch = pytest.importorskip('torch')
 from maskhand_ros.data_engine.shards import pack_map  # noqa: E402
@@ -47,7 +48,7 @@ def write_shard(path, count=64, seed=0):
         'keypoints_px': pixels,
         'visible': rng.random((count, 21)) < 0.7,
     }
-    arrays = {name: np.asarray(value, np.float32) for name, value in arrays.items()}
+    arrays = {name: np.asarray(value, CUE_SHARD[name].dtype) for name, value in arrays.items()}
     for name, shape in MAP_SHAPES.items():
         arrays[name], arrays[f'{name}_scale'] = pack_map(features(*shape).reshape(count, *shape))
     np.savez(path, **arrays)
