@@ -95,11 +95,14 @@ def pictures(eye: Eye, every: int) -> Iterator[tuple[float, np.ndarray]]:
 
 def watch(args: argparse.Namespace, eye: Eye, **changes: Any) -> list[Sight | None]:
     """[Sight or None] of each picture of an Eye, by a pipeline of its own."""
-    pipeline, sights = cli_arguments.build_pipeline(args, **changes), []
+    pipeline = cli_arguments.build_pipeline(args, **changes)
+    sights: list[Sight | None] = []
     for second, rgb in pictures(eye, args.every):
         hands = pipeline.process(Frame(rgb, round(1e9 * second), eye.camera))
         best = max(hands, key=lambda hand: hand.score, default=None)
-        sights.append(best and Sight(best.wrist_position, best.keypoints, best.keypoints_px, best.side))
+        sights.append(
+            None if best is None else Sight(best.wrist_position, best.keypoints, best.keypoints_px, best.side)
+        )
     print(f'{eye.video.name}: {len(sights)} pictures, {sum(map(bool, sights))} with a hand', flush=True)
     return sights
 

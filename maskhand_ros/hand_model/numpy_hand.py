@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from os import PathLike
 from pathlib import Path
 from typing import NamedTuple
 
@@ -62,7 +63,7 @@ class HandModel:
         self._middle = self._middle_finger()
 
     @classmethod
-    def load(cls, path: Path | str | None = None, keypoint_set: str = 'mano') -> HandModel:
+    def load(cls, path: str | PathLike[str] | None = None, keypoint_set: str = 'mano') -> HandModel:
         """The hand in an npz file, by default the open hand. Raises FileNotFoundError or ValueError with the
         fix."""
         path = Path(path) if path else OPEN_HAND

@@ -174,7 +174,7 @@ class Placement:
             return view.learned_length, SCALE_LEARNED
         if self._hand_length:
             return self._hand_length, SCALE_PARAMETER
-        return self._population, SCALE_POPULATION
+        return float(self._population), SCALE_POPULATION
 
     def _fit(
         self,
