@@ -25,16 +25,16 @@ class CropCamera:
     size: int = CROP_SIZE
 
     @property
-    def matrix(self):
+    def matrix(self) -> np.ndarray:
         """(3, 3) pinhole matrix of the crop."""
         centre = (self.size - 1) / 2
         return np.array([[self.focal, 0, centre], [0, self.focal, centre], [0, 0, 1.0]])
 
-    def homography(self, K):
+    def homography(self, K: np.ndarray) -> np.ndarray:
         """(3, 3) map from pixels of an undistorted image with matrix K (3, 3) to pixels of the crop."""
         return self.matrix @ self.rotation @ np.linalg.inv(K)
 
-    def project(self, points):
+    def project(self, points: np.ndarray) -> np.ndarray:
         """Points (..., 3) in the real camera's frame to crop pixels (..., 2)."""
         return project(np.asarray(points) @ self.rotation.T, self.matrix)
 

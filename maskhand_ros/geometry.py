@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from maskhand_ros.camera_checks import checked_distortion, checked_matrix, checked_size
-from maskhand_ros.lens import PINHOLE, lens_model
-from maskhand_ros.skeleton import RIGHT
+from maskhand_ros.lens import PINHOLE, BrownLens, FisheyeLens, lens_model
+from maskhand_ros.skeleton import RIGHT, Handedness
 
 CROP_SIZE = 224
 """Side of the square crop that the networks see, in pixels."""
@@ -31,7 +31,7 @@ _MIRROR = np.diag(MIRROR_X)
 _NEXT, _AFTER, _DIAGONAL = [2, 0, 1], [1, 2, 0], [0, 1, 2]
 
 
-def cross_matrix(points):
+def cross_matrix(points: np.ndarray) -> np.ndarray:
     """Matrices (..., 3, 3) of cross products with points (..., 3): `cross_matrix(p) @ v` is p x v, and
     `v @ cross_matrix(p)` is v x p."""
     points = np.asarray(points)
@@ -41,7 +41,7 @@ def cross_matrix(points):
     return matrix
 
 
-def rotvec_to_matrix(rotvec):
+def rotvec_to_matrix(rotvec: np.ndarray) -> np.ndarray:
     """Axis-angle (..., 3) in radians to rotation matrices (..., 3, 3) (Rodrigues' formula)."""
     rotvec = np.asarray(rotvec)
     angle = np.sqrt((rotvec * rotvec).sum(-1))[..., None]
@@ -52,7 +52,7 @@ def rotvec_to_matrix(rotvec):
     return matrix
 
 
-def matrix_to_quaternion(matrix):
+def matrix_to_quaternion(matrix: np.ndarray) -> np.ndarray:
     """Rotation matrices (..., 3, 3) to unit quaternions (..., 4) as x, y, z, w with w >= 0.
 
     The largest of the four components is found first, so that no division is by a small number (Shepperd
@@ -78,7 +78,7 @@ def matrix_to_quaternion(matrix):
     return np.where(quaternion[..., 3:] < 0, -quaternion, quaternion)
 
 
-def quaternion_to_matrix(quaternion):
+def quaternion_to_matrix(quaternion: np.ndarray) -> np.ndarray:
     """Quaternions (..., 4) as x, y, z, w, of any length but 0, to rotation matrices (..., 3, 3)."""
     quaternion = np.asarray(quaternion, float)
     quaternion = quaternion / np.linalg.norm(quaternion, axis=-1, keepdims=True)
@@ -86,7 +86,7 @@ def quaternion_to_matrix(quaternion):
     return np.eye(3) + 2 * w * cross + 2 * cross @ cross
 
 
-def matrix_to_rotvec(matrix):
+def matrix_to_rotvec(matrix: np.ndarray) -> np.ndarray:
     """Rotation matrices (..., 3, 3) to axis-angle (..., 3) with an angle in [0, pi]."""
     m = np.asarray(matrix)
     cosine = (m[..., 0, 0] + m[..., 1, 1] + m[..., 2, 2] - 1) / 2
@@ -102,7 +102,7 @@ def matrix_to_rotvec(matrix):
     return rotvec
 
 
-def rotation_6d_to_matrix(sixd):
+def rotation_6d_to_matrix(sixd: np.ndarray) -> np.ndarray:
     """6D rotations (..., 6), the first two columns one after the other, to matrices (..., 3, 3) (Zhou et al.
     2019)."""
     first, second = np.asarray(sixd)[..., :3], np.asarray(sixd)[..., 3:]
@@ -113,25 +113,25 @@ def rotation_6d_to_matrix(sixd):
     return np.stack([x, y, z], -1)
 
 
-def matrix_to_rotation_6d(matrix):
+def matrix_to_rotation_6d(matrix: np.ndarray) -> np.ndarray:
     """Rotation matrices (..., 3, 3) to their first two columns (..., 6)."""
     matrix = np.asarray(matrix)
     return np.concatenate([matrix[..., 0], matrix[..., 1]], -1)
 
 
-def mirror_rotation(rotation):
+def mirror_rotation(rotation: np.ndarray) -> np.ndarray:
     """Rotations (..., 3, 3) seen in a mirror across the plane x = 0; axis-angle would have y and z
     negated."""
     return _MIRROR @ np.asarray(rotation) @ _MIRROR
 
 
-def wrist_frame(rotation, side):
+def wrist_frame(rotation: np.ndarray, side: Handedness) -> np.ndarray:
     """Orientation (..., 3, 3) of a wrist or joint frame, given its model rotation (..., 3, 3) and
     Handedness."""
     return np.asarray(rotation) @ (C_RIGHT if side == RIGHT else C_LEFT)
 
 
-def procrustes_align(source, target):
+def procrustes_align(source: np.ndarray, target: np.ndarray) -> np.ndarray:
     """The similarity (rotation with det +1, scale, translation) of source (..., N, 3) that is nearest to
     target (..., N, 3)."""
     source, target = np.asarray(source, float), np.asarray(target, float)
@@ -150,7 +150,7 @@ def kabsch(source: np.ndarray, target: np.ndarray) -> np.ndarray:
     return (u * [1, 1, np.sign(np.linalg.det(u @ vt))]) @ vt
 
 
-def project(points, K):
+def project(points: np.ndarray, K: np.ndarray | list[list[float]]) -> np.ndarray:
     """Points (..., 3) in a camera frame to pixels (..., 2) through the pinhole matrix K (3, 3)."""
     points = np.asarray(points)
     return points[..., :2] / points[..., 2:] * np.array([K[0][0], K[1][1]]) + np.array([K[0][2], K[1][2]])
@@ -178,7 +178,7 @@ class Camera:
             object.__setattr__(self, name, checked_size(name, getattr(self, name)))
 
     @staticmethod
-    def default(width, height):
+    def default(width: int, height: int) -> Camera:
         """A camera with a 53 degree view along the longer side: a guess that stands in where no CameraInfo
         came."""
         focal = float(max(width, height))
@@ -229,7 +229,7 @@ class Camera:
         return np.concatenate([flat, np.ones((len(flat), 1))], 1), exact
 
     @property
-    def _model(self):
+    def _model(self) -> BrownLens | FisheyeLens:
         return lens_model(self.lens, tuple(self.distortion.tolist()))
 
     @property

@@ -121,7 +121,7 @@ def main() -> None:
         betas=demo_betas(),
     )
     print(
-        f'{len(keypoints)} frames, both hands in view in {visible.all(1).mean():.0%}, '
+        f'{len(keypoints)} frames, both hands in view in {np.all(visible, 1).mean():.0%}, '
         f'{(out / "demo_clip.mp4").stat().st_size / 1e6:.1f} MB in {out}'
     )
 
