@@ -137,7 +137,7 @@ def _lens_of(model: str, distortion: np.ndarray) -> str:
 def _check_plausible(matrix: np.ndarray, width: int, height: int, lens: str) -> None:
     """Raises BadInput where no lens has the matrix (3, 3) for a sensor of width x height px. One that is
     wrong but possible goes through: nothing in a picture tells."""
-    (fx, fy), (cx, cy) = np.diag(matrix)[:2], matrix[:2, 2]
+    (fx, fy), (cx, cy) = np.diag(matrix)[:2].tolist(), matrix[:2, 2]
     views = [_view(lens, size / f) for size, f in ((width, fx), (height, fy))]
     low, high = VIEW_DEGREES[lens]
     if not low <= max(views) <= high:
