@@ -5,11 +5,12 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from maskhand_ros.crop_camera import crop_camera_for
-from maskhand_ros.geometry import CROP_SIZE
+from maskhand_ros.crop_camera import CropCamera, crop_camera_for
+from maskhand_ros.geometry import CROP_SIZE, Camera
 from maskhand_ros.perception.types import HandRoi
+from maskhand_ros.skeleton import Handedness
 
-PALM = (0, 1, 2, 3, 5, 6, 9, 10, 13, 14, 17, 18)
+ROI_LANDMARKS = (0, 1, 2, 3, 5, 6, 9, 10, 13, 14, 17, 18)
 """The 12 landmarks that MediaPipe's rule boxes: fingers bend, these stay."""
 _ROI_SCALE, _ROI_SHIFT = 2.0, 0.1
 _MAP_STEP = 8
@@ -22,12 +23,14 @@ _SAME_PLACE, _SAME_SIZE, _SAME_ROLL = 0.03, 0.03, 0.05
 radians."""
 
 
-def roll_of(direction):
+def roll_of(direction: np.ndarray) -> float:
     """Roll (rad) of a picture direction (2,): 0 = up, pi/2 = right."""
     return float(np.arctan2(direction[0], -direction[1]))
 
 
-def roi_from_keypoints(keypoints_px, side, side_probability=1.0, score=1.0):
+def roi_from_keypoints(
+    keypoints_px: np.ndarray, side: Handedness | None, side_probability: float = 1.0, score: float = 1.0
+) -> HandRoi:
     """The HandRoi around a hand's keypoints (21, 2) px, by MediaPipe's rule.
 
     The box of 12 palm-side landmarks, turned so that wrist -> middle of the MCPs is up, made square, doubled,
@@ -37,17 +40,17 @@ def roi_from_keypoints(keypoints_px, side, side_probability=1.0, score=1.0):
     knuckles = ((keypoints_px[5] + keypoints_px[13]) / 2 + keypoints_px[9]) / 2
     roll = roll_of(knuckles - keypoints_px[0])
     right, up = np.array([np.cos(roll), np.sin(roll)]), np.array([np.sin(roll), -np.cos(roll)])
-    inside = keypoints_px[list(PALM)] @ np.stack([right, up], 1)
+    inside = keypoints_px[list(ROI_LANDMARKS)] @ np.stack([right, up], 1)
     low, high = inside.min(0), inside.max(0)
     size = _ROI_SCALE * max(max(high - low), 1.0)
     centre = (low + high) / 2 + [0, _ROI_SHIFT * (high - low)[1]]
     return HandRoi(centre[0] * right + centre[1] * up, float(size), roll, side, side_probability, score)
 
 
-def nearly_same(one, other):
+def nearly_same(one: HandRoi, other: HandRoi) -> bool:
     """Whether two HandRois of one side are nearly the same square."""
     roll = (one.roll - other.roll + np.pi) % (2 * np.pi) - np.pi
-    return (
+    return bool(
         one.side == other.side
         and np.linalg.norm(one.center_px - other.center_px) < _SAME_PLACE * one.size_px
         and abs(one.size_px / other.size_px - 1) < _SAME_SIZE
@@ -55,7 +58,7 @@ def nearly_same(one, other):
     )
 
 
-def crop_hand(rgb, camera, roi, mirror):
+def crop_hand(rgb: np.ndarray, camera: Camera, roi: HandRoi, mirror: bool) -> tuple[np.ndarray, CropCamera]:
     """The hand in `roi` as the virtual camera sees it: ((224, 224, 3) uint8, CropCamera).
 
     `mirror` flips the finished crop left to right (for a left hand); the CropCamera stays that of the
@@ -81,7 +84,9 @@ def crop_hand(rgb, camera, roi, mirror):
     return np.ascontiguousarray(crop[:, ::-1]) if mirror else crop, crop_camera
 
 
-def _warp_distorted(rgb, camera, crop_camera, enlarge, size):
+def _warp_distorted(
+    rgb: np.ndarray, camera: Camera, crop_camera: CropCamera, enlarge: np.ndarray, size: int
+) -> np.ndarray:
     """The crop (size, size, 3) of a picture with lens distortion; the map is bent, so it is sampled and
     interpolated."""
     grid = np.arange(0, size + _MAP_STEP, _MAP_STEP, dtype=float)
@@ -95,7 +100,9 @@ def _warp_distorted(rgb, camera, crop_camera, enlarge, size):
     return cv2.remap(rgb, fine, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
-def crop_to_camera(landmarks, crop_camera, camera, mirror):
+def crop_to_camera(
+    landmarks: np.ndarray, crop_camera: CropCamera, camera: Camera, mirror: bool
+) -> np.ndarray:
     """Crop landmarks (21, 2+) px / 224 - 0.5, from a mirrored crop if `mirror`, to picture pixels (21, 2)."""
     pixels = (np.asarray(landmarks, float)[:, :2] + 0.5) * CROP_SIZE
     if mirror:

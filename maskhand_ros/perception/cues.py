@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 
 from maskhand_ros.geometry import CROP_SIZE
 from maskhand_ros.network_contract import MAPS
-from maskhand_ros.perception.device import Device
+from maskhand_ros.perception.device import Arrays, Device
 
 
 class CueNetwork:
     """The landmark network (weights/landmarks.onnx) with its outputs in the form that the pose model
     reads."""
 
-    def __init__(self, path, device=None):
+    def __init__(self, path: Path, device: Device | None = None) -> None:
         """Loads the network on a Device (default: the CPU); ModelError if it cannot be loaded."""
         self._network = (device or Device()).open(path)
 
-    def __call__(self, crops):
+    def __call__(self, crops: np.ndarray) -> Arrays:
         """Cues of `crops` (N, 224, 224, 3) uint8 RGB that show right hands (left ones mirrored). All float32:
 
         landmarks (N, 21, 3) px / 224 - 0.5, z px / 224; world_landmarks (N, 21, 3) metres; presence (N, 1);

@@ -24,7 +24,7 @@ class DepthRegistration:
     reading wins a pixel, as in a z-buffer.
     """
 
-    def __init__(self, source, target):
+    def __init__(self, source: Camera, target: Camera) -> None:
         """`source`, `target`: Cameras. ValueError where the pixels of `source` are much too coarse."""
         ratio = (target.K[[0, 1], [0, 1]] / source.K[[0, 1], [0, 1]]).max()
         self._cover = max(math.ceil(_SLACK * ratio), 1)
@@ -38,7 +38,7 @@ class DepthRegistration:
             self._size = np.ceil(self._lens.max((0, 1)) + 1).astype(int)
         self._centre = (target.K[:2, 2] - origin).astype(np.float32)
 
-    def __call__(self, depth, rotation, translation):
+    def __call__(self, depth: np.ndarray, rotation: np.ndarray, translation: np.ndarray) -> np.ndarray:
         """Depth (h, w) float32 metres along source's z, 0 or NaN where unknown, to (H, W) float32 along
         target's, NaN where nothing was measured. `rotation` (3, 3) and `translation` (3,) metres take points
         of source's frame into target's."""
@@ -77,13 +77,13 @@ def same_camera(one: Camera, other: Camera) -> bool:
     return bool(given.any() and np.abs(other.project(rays[given]) - pixels[given]).max() < 1)
 
 
-def _rays(camera):
+def _rays(camera: Camera) -> np.ndarray:
     """(H, W, 3) viewing rays of a Camera's pixels, z = 1."""
     pixels = np.stack(np.meshgrid(np.arange(camera.width), np.arange(camera.height)), -1)
     return camera.unproject_rays(pixels).reshape(camera.height, camera.width, 3)
 
 
-def _without_lens(camera):
+def _without_lens(camera: Camera) -> tuple[np.ndarray, np.ndarray | None]:
     """The picture that a Camera would take without its lens distortion: the pixel (2,) of the camera's where
     it begins, and where in it each pixel of the camera's is (H, W, 2); None for the latter if it is the same.
 

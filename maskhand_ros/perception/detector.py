@@ -3,6 +3,8 @@ hands."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 
@@ -18,7 +20,7 @@ _ROI_SCALE, _ROI_SHIFT = 2.6, 0.5
 """From the palm's box to the hand's square: MediaPipe's factor and shift towards the fingers."""
 
 
-def _anchor_centres():
+def _anchor_centres() -> np.ndarray:
     """(2016, 2) centre of each anchor, in 0..1 of the input."""
     centres = []
     for cells, repeats in _GRIDS:
@@ -28,7 +30,7 @@ def _anchor_centres():
     return np.concatenate(centres)
 
 
-def box_iou(box, boxes):
+def box_iou(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     """Intersection over union of one box (4,) x0 y0 x1 y1 with `boxes` (N, 4): (N,)."""
     low, high = np.maximum(box[:2], boxes[:, :2]), np.minimum(box[2:], boxes[:, 2:])
     shared = np.prod(np.maximum(high - low, 0), axis=1)
@@ -36,7 +38,7 @@ def box_iou(box, boxes):
     return shared / np.maximum(area + np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) - shared, 1e-9)
 
 
-def weighted_nms(rows, scores, overlap=0.3):
+def weighted_nms(rows: np.ndarray, scores: np.ndarray, overlap: float = 0.3) -> tuple[np.ndarray, np.ndarray]:
     """Merges rows (N, 18: box x0 y0 x1 y1, then points) that overlap: each group becomes its score-weighted
     mean.
 
@@ -57,14 +59,14 @@ def weighted_nms(rows, scores, overlap=0.3):
 class PalmDetector:
     """Finds palms anywhere in a picture. Palms about a fifth of the input wide are found best."""
 
-    def __init__(self, path, threshold=0.5, device=None):
+    def __init__(self, path: Path, threshold: float = 0.5, device: Device | None = None) -> None:
         """Loads the network on a Device (default: the CPU); detections below `threshold` (0..1) are dropped.
         ModelError if it cannot be loaded."""
         self._network = (device or Device()).open(path, hands=1)  # looks at the picture as a whole
         self._threshold = threshold
         self._anchors = _anchor_centres()
 
-    def __call__(self, rgb, zoom=1.0):
+    def __call__(self, rgb: np.ndarray, zoom: float = 1.0) -> list[HandRoi]:
         """HandRoi[] in `rgb` (H, W, 3) uint8, best first, side unknown.
 
         With zoom 1 the picture fills the network's square; with less it is drawn smaller in a black frame,
@@ -88,7 +90,7 @@ class PalmDetector:
         return [self._roi(palm, score) for palm, score in zip(points, scores, strict=True)]
 
     @staticmethod
-    def _decode(boxes, anchors):
+    def _decode(boxes: np.ndarray, anchors: np.ndarray) -> np.ndarray:
         """Network rows (N, 18) with their anchors (N, 2) to x0 y0 x1 y1 and 7 points in 0..1 of the input (N,
         18)."""
         pairs = boxes.reshape(-1, 9, 2) / DETECTOR_SIZE
@@ -97,7 +99,7 @@ class PalmDetector:
         return np.concatenate([np.stack([centre - half, centre + half], 1), points], 1).reshape(-1, 18)
 
     @staticmethod
-    def _roi(palm, score):
+    def _roi(palm: np.ndarray, score: float) -> HandRoi:
         """The hand's square from a palm (9, 2) px: box corners, then wrist, MCPs and thumb."""
         low, high, points = palm[0], palm[1], palm[2:]
         roll = roll_of(points[_MIDDLE_MCP] - points[_WRIST])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -24,7 +25,11 @@ _DTYPES = {'tensor(float)': 'float32', 'tensor(bool)': 'bool'}
 """NumPy names of ONNX Runtime's types, as far as the networks have them."""
 
 
-def concatenate(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+Arrays = dict[str, np.ndarray]
+"""{name: array (N, ...)} of N hands."""
+
+
+def concatenate(parts: list[Arrays]) -> Arrays:
     """Arrays of several dicts with the same names, concatenated along the first axis."""
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
@@ -40,11 +45,15 @@ class Device:
     once; `lost` then says why (None: nothing is). Without it either is a ModelError.
     """
 
-    def __init__(self, name='cpu', threads=1, cpu_fallback=False, hands=1):
+    def __init__(
+        self, name: str = 'cpu', threads: int = 1, cpu_fallback: bool = False, hands: int = 1
+    ) -> None:
         if name not in PROVIDERS:
             raise ModelError(f"device '{name}' is unknown", f'use one of {", ".join(PROVIDERS)}')
-        self.name, self.providers, self.lost = name, PROVIDERS[name], None
-        self._threads, self._hands, self._cpu_fallback, self._networks = threads, hands, cpu_fallback, []
+        self.name, self.providers = name, PROVIDERS[name]
+        self.lost: str | None = None
+        self._threads, self._hands, self._cpu_fallback = threads, hands, cpu_fallback
+        self._networks: list[Network] = []
         self._failing, self._pool = threading.Lock(), ThreadPoolExecutor(threads, 'network')
         available = onnxruntime.get_available_providers()
         if self.providers[0] not in available:
@@ -66,7 +75,7 @@ class Device:
         self._networks.append(network)
         return network
 
-    def session(self, path, shares):
+    def session(self, path: Path, shares: int) -> onnxruntime.InferenceSession:
         """An InferenceSession for the file at `path`, for its Network: one of `shares` that run at once."""
         try:
             session = self._load(path, self._threads // shares)
@@ -89,7 +98,7 @@ class Device:
         session.disable_fallback()  # what ONNX Runtime would do by itself, and tell nobody
         return session
 
-    def failed(self, network, session, error):
+    def failed(self, network: Network, session: onnxruntime.InferenceSession, error: Exception) -> None:
         """A Network raised `error` while its `session` ran. ModelError, unless the CPU takes over or, for
         another thread, already has; on the CPU it is no matter of the device: the error goes on."""
         with self._failing:
@@ -101,7 +110,7 @@ class Device:
             fix = f'free its memory, restart the node, or set allow_cpu_fallback ({text})'
             self._lose(f"device '{self.name}' failed while running", fix, f'it failed while running: {text}')
 
-    def spread(self, function, inputs, shares):
+    def spread(self, function: Callable[[Arrays], Arrays], inputs: Arrays, shares: int) -> Arrays:
         """What `function` makes of {name: array (N, ...)} of N hands, as {name: array (N, ...)}: on a CPU in
         `shares` side by side, else at once."""
         shares = min(shares, len(next(iter(inputs.values()))))
@@ -114,10 +123,10 @@ class Device:
         return concatenate([*(run.result() for run in running), last])
 
     @property
-    def _on_gpu(self):
+    def _on_gpu(self) -> bool:
         return self.providers != PROVIDERS['cpu']
 
-    def _lose(self, what, fix, reason=None):
+    def _lose(self, what: str, fix: str, reason: str | None = None) -> None:
         """Brings all networks to the CPU, for a `reason` (default: `what`), or raises ModelError."""
         if not self._cpu_fallback:
             raise ModelError(what, fix)
@@ -125,7 +134,7 @@ class Device:
         for network in self._networks:
             network.reopen()
 
-    def _load(self, path, threads):
+    def _load(self, path: Path, threads: int) -> onnxruntime.InferenceSession:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -152,15 +161,15 @@ class Network:
             ) from error
         self.inputs, self.outputs = ([tensor.name for tensor in tensors] for tensors in (inputs, outputs))
 
-    def reopen(self):
+    def reopen(self) -> None:
         """Loads the file for what its device is now."""
         self.session = self._device.session(self._path, self._shares)
 
-    def run(self, inputs):
+    def run(self, inputs: Arrays) -> Arrays:
         """{name: array (N, ...)} of all outputs, given {name: array (N, ...)} of the inputs."""
         return self._device.spread(self._run, inputs, self._shares)
 
-    def _run(self, inputs):
+    def _run(self, inputs: Arrays) -> Arrays:
         session = self.session
         try:
             values = session.run(None, inputs)

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from maskhand_ros.geometry import Camera
-from maskhand_ros.perception.types import PREDICTED
+from maskhand_ros.perception.types import PREDICTED, Hand
 from maskhand_ros.skeleton import KEYPOINT_EDGES, LEFT, RIGHT
 
 FINGER_COLOURS = np.array([[255, 99, 72], [255, 190, 11], [46, 196, 108], [58, 134, 255], [177, 88, 255]])
@@ -21,7 +21,14 @@ _LIGHT = np.array([-0.45, -0.65, -0.61])
 _SUBPIXEL_BITS = 4
 
 
-def draw_hands(rgb, hands, camera=None, faces=None, mesh_opacity=0.6, mirrored=False):
+def draw_hands(
+    rgb: np.ndarray,
+    hands: list[Hand],
+    camera: Camera | None = None,
+    faces: np.ndarray | None = None,
+    mesh_opacity: float = 0.6,
+    mirrored: bool = False,
+) -> np.ndarray:
     """A copy of the picture with every hand drawn into it.
 
     rgb: (H, W, 3) uint8. hands: perception Hand objects. camera: Camera of the picture, None for the default
@@ -50,7 +57,7 @@ def draw_hands(rgb, hands, camera=None, faces=None, mesh_opacity=0.6, mirrored=F
     return canvas
 
 
-def _in_mirror(hand):
+def _in_mirror(hand: Hand) -> Hand:
     """The Hand reflected in the plane x = 0 of the camera; its pixels are those of the mirrored picture
     already."""
     mirror = np.diag([-1.0, 1.0, 1.0])
@@ -58,7 +65,7 @@ def _in_mirror(hand):
     return dataclasses.replace(hand, wrist_position=position, wrist_rotation=mirror @ hand.wrist_rotation)
 
 
-def vertices_in_camera(hand, camera):
+def vertices_in_camera(hand: Hand, camera: Camera) -> np.ndarray:
     """Mesh vertices (V, 3) in the camera frame; without a scale, where they fit `keypoints_px`."""
     position = hand.wrist_position
     if position is None:
@@ -68,11 +75,11 @@ def vertices_in_camera(hand, camera):
     return hand.vertices @ hand.wrist_rotation.T + position
 
 
-def _distance(hand):
+def _distance(hand: Hand) -> float:
     return 0.0 if hand.wrist_position is None else float(hand.wrist_position[2])
 
 
-def _translation_that_fits(points, pixels, camera):
+def _translation_that_fits(points: np.ndarray, pixels: np.ndarray, camera: Camera) -> np.ndarray:
     """Translation (3,) that brings points (N, 3) nearest to the rays of pixels (N, 2), least squares."""
     rays = camera.nearest_rays(pixels)[:, :2]
     # u (Z + tz) = X + tx and v (Z + tz) = Y + ty for every point
@@ -83,7 +90,14 @@ def _translation_that_fits(points, pixels, camera):
     return np.linalg.lstsq(rows.reshape(-1, 3), goal.reshape(-1), rcond=None)[0]
 
 
-def draw_mesh(canvas, vertices, faces, camera, colour, opacity=0.6):
+def draw_mesh(
+    canvas: np.ndarray,
+    vertices: np.ndarray,
+    faces: np.ndarray,
+    camera: Camera,
+    colour: tuple[int, int, int],
+    opacity: float = 0.6,
+) -> None:
     """Draws a mesh into `canvas`: vertices (V, 3) in the camera frame, faces (F, 3) wound outwards.
 
     Triangles that face the camera are painted from far to near into the mesh's part of the picture, then
@@ -119,23 +133,23 @@ def draw_mesh(canvas, vertices, faces, camera, colour, opacity=0.6):
     cv2.copyTo(blended, mask, part)
 
 
-def _unit(vectors):
+def _unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
 
 
-def _vertex_normals(faces, normals, count):
+def _vertex_normals(faces: np.ndarray, normals: np.ndarray, count: int) -> np.ndarray:
     """Sums (count, 3) of the face normals (F, 3), area-weighted, at the corners of faces (F, 3)."""
     return np.stack(
         [np.bincount(faces.ravel(), np.repeat(normals[:, axis], 3), count) for axis in range(3)], 1
     )
 
 
-def _thickness(hand):
+def _thickness(hand: Hand) -> int:
     """Line width in pixels that suits the hand's size in the picture."""
     return max(1, int(round(np.ptp(hand.keypoints_px, axis=0).max() / 90)))
 
 
-def _draw_skeleton(canvas, hand):
+def _draw_skeleton(canvas: np.ndarray, hand: Hand) -> None:
     if not np.all(np.isfinite(hand.keypoints_px)):
         return
     points = np.round(np.clip(hand.keypoints_px, -4096, 4096) * 2**_SUBPIXEL_BITS).astype(int)
@@ -163,7 +177,7 @@ def _draw_skeleton(canvas, hand):
         )
 
 
-def _draw_label(canvas, hand):
+def _draw_label(canvas: np.ndarray, hand: Hand) -> None:
     """Identity, side and confidence (or that it is predicted) above the hand, kept inside the picture."""
     sure = 'predicted' if hand.state == PREDICTED else f'{hand.confidence:.2f}'
     text = f'{hand.id} {hand.side} {sure}'

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
 
 from ..geometry import rotation_6d_to_matrix, rotvec_to_matrix
+from ..hand_model.numpy_hand import HandModel
 from .calibration import Calibration
-from .device import Device
+from .device import Arrays, Device
 from .pose_networks import PoseNetworks
 from .sampling import sample_tokens
 from .weights import POSE_MODEL_FILES, verify_weights
@@ -40,12 +42,12 @@ class HandPrediction:
     hypotheses: list[HandPrediction] | None = None
 
     @property
-    def finite(self):
+    def finite(self) -> np.ndarray:
         """(N,) whether every number of a hand is one."""
         parts = (self.keypoints, self.global_orient, self.hand_pose, self.betas, self.keypoint_stddev)
         return np.isfinite(sum(part.reshape(len(part), -1).sum(1) for part in parts))
 
-    def rows(self, chosen):
+    def rows(self, chosen: np.ndarray | list[int]) -> HandPrediction:
         """The HandPrediction of the hands that a list of indices picks."""
         parts = {name: value[chosen] for name, value in vars(self).items() if name != 'hypotheses'}
         drawn = self.hypotheses and [hypothesis.rows(chosen) for hypothesis in self.hypotheses]
@@ -62,16 +64,16 @@ class Reconstructor:
 
     def __init__(
         self,
-        weights_dir,
-        hand_model,
-        device=None,
-        iterations=1,
-        hypotheses=0,
-        temperature=1.0,
-        top_k=0,
-        seed=0,
-        required_files=POSE_MODEL_FILES,
-    ):
+        weights_dir: str | PathLike[str],
+        hand_model: HandModel,
+        device: Device | None = None,
+        iterations: int = 1,
+        hypotheses: int = 0,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        seed: int = 0,
+        required_files: tuple[str, ...] = POSE_MODEL_FILES,
+    ) -> None:
         folder = Path(weights_dir)
         self.description = verify_weights(folder, required_files)
         self.calibration = Calibration.of(self.description)
@@ -117,7 +119,7 @@ class Reconstructor:
         self._calibrate(prediction, spread, cues)
         return prediction
 
-    def _calibrate(self, prediction, spread, cues):
+    def _calibrate(self, prediction: HandPrediction, spread: list[HandPrediction], cues: Arrays) -> None:
         """Bring the deviations of a HandPrediction to scale, with the `spread` of draws where it is part of
         them, and its confidence."""
         places = np.array([hypothesis.keypoints for hypothesis in spread])
@@ -125,7 +127,7 @@ class Reconstructor:
         if self.calibration.confidence is not None:
             prediction.confidence = self.calibration.probability(prediction.keypoint_stddev, cues['presence'])
 
-    def _decode(self, context, iterations, temperature, top_k=0):
+    def _decode(self, context: Arrays, iterations: int, temperature: float, top_k: int = 0) -> HandPrediction:
         heads = {}
         fixed = {name: value for name, value in context.items() if name in self._synthesizer.inputs}
 
@@ -165,13 +167,13 @@ class Reconstructor:
             np.exp(log_variance / 2),
         )
 
-    def _turned(self, orient, log_variance, temperature):
+    def _turned(self, orient: np.ndarray, log_variance: np.ndarray, temperature: float) -> np.ndarray:
         """Orientations (N, 3, 3) drawn about those predicted, with their spread about the camera's axes."""
         spread = np.exp(log_variance / 2) * np.sqrt(temperature)
         return rotvec_to_matrix(spread * self._rng.standard_normal(spread.shape)) @ orient
 
 
-def _ranked(drawn):
+def _ranked(drawn: list[HandPrediction]) -> list[HandPrediction]:
     """Hypotheses reordered hand by hand, the most probable first."""
     order = np.argsort([-hypothesis.confidence for hypothesis in drawn], axis=0)
     fields = (

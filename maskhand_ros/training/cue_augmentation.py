@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from maskhand_ros.geometry import CROP_SIZE
 from maskhand_ros.hand_model.torch_hand import TorchHand
 
 from ..model.config import MAP_SHAPES
@@ -29,7 +30,7 @@ TURN = 10.0
 """Rotation noise of the 3D landmarks as a whole, radians per metre of it: up to 11 degrees within SIGMA."""
 
 FINGER_OF_KEYPOINT = torch.tensor([0] + [1 + k // 4 for k in range(20)])
-CROP_CENTRE, CROP_SIZE = 111.5, 224
+CROP_CENTRE = (CROP_SIZE - 1) / 2
 
 
 def landmark_noise(sigma: Tensor, generator: torch.Generator) -> Tensor:
