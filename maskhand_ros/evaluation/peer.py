@@ -58,7 +58,7 @@ SCRIPT = Path(__file__).with_name('peer_mediapipe.py')
 class PeerHand:
     """A hand as evaluate scores it; `keypoints_wrist` (21, 3) metres is along the picture's axes already."""
 
-    side: int
+    side: Handedness | None
     keypoints_px: np.ndarray
     """(21, 2)"""
     keypoints_wrist: np.ndarray

@@ -172,7 +172,8 @@ def _arrays(
 
 def _meshes(reconstructor: Reconstructor, hands: dict[str, np.ndarray]) -> np.ndarray:
     """Vertices (B, V, 3) of hands given as a dict of POSE."""
-    return reconstructor.hand_model(*(hands[name] for name in POSE)).vertices
+    betas, orient, pose = (hands[name] for name in POSE)
+    return reconstructor.hand_model(betas, orient, pose).vertices
 
 
 def _shape_errors(

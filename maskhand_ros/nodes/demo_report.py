@@ -11,7 +11,7 @@ import numpy as np
 from rosbags.rosbag2 import Reader
 
 from maskhand_ros.camera_info import decode_camera_info
-from maskhand_ros.geometry import procrustes_align, rotvec_to_matrix
+from maskhand_ros.geometry import Camera, procrustes_align, rotvec_to_matrix
 from maskhand_ros.hand_model.numpy_hand import OPEN_HAND, HandModel
 from maskhand_ros.nodes.compressed import decode_compressed
 from maskhand_ros.nodes.messages import msg_to_hand, stamp_to_ns
@@ -36,7 +36,7 @@ class Recording(NamedTuple):
     dropped: int
     """By the node's own count, with those lost on the way."""
     transforms: int
-    camera: object
+    camera: Camera | None
     """Camera of the pictures, None if no CameraInfo came."""
 
 

@@ -128,10 +128,10 @@ class Reconstructor:
             prediction.confidence = self.calibration.probability(prediction.keypoint_stddev, cues['presence'])
 
     def _decode(self, context: Arrays, iterations: int, temperature: float, top_k: int = 0) -> HandPrediction:
-        heads = {}
+        heads: Arrays = {}
         fixed = {name: value for name, value in context.items() if name in self._synthesizer.inputs}
 
-        def step(codes, mask):
+        def step(codes: np.ndarray, mask: np.ndarray) -> np.ndarray:
             heads.update(self._synthesizer.run({'token_embeddings': codes, 'mask': mask, **fixed}))
             return heads['logits']
 

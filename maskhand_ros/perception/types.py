@@ -90,7 +90,7 @@ class PlacedHand:
     """Metres from wrist to middle fingertip, where a depth picture tells them."""
 
     @property
-    def rotations(self):
+    def rotations(self) -> np.ndarray:
         """(16, 3, 3) of all joints, global_orient first."""
         return np.concatenate([self.orient[None], self.pose])
 
