@@ -73,11 +73,14 @@ def test_arguments_not_given_leave_the_parameter_file_alone():
     hand = module('hand.launch.py')
     value = {name: default for name, default, _, _ in hand.ARGUMENTS}
     assert hand.parameters(value) == {'use_sim_time': False}
-    given = dict(value, compressed='false', device='cuda', camera_frame='head', depth='/d/image')
+    given = dict(
+        value, compressed='false', device='cuda', max_hands='1', camera_frame='head', depth='/d/image'
+    )
     assert hand.parameters(given) == {
         'use_sim_time': False,
         'compressed': False,
         'device': 'cuda',
+        'max_hands': 1,
         'camera_frame': 'head',
         'use_depth': True,
     }
