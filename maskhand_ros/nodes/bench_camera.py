@@ -24,6 +24,7 @@ class BenchCamera(ClipPlayer):
             self.declare_parameter(name, default).value for name, default in defaults.items()
         )
         frames = list(itertools.islice(clip_frames(read_clip(), width, height, hands), PICTURES))
+        assert frames[0].camera is not None
         self._made, self._camera = [frame.rgb for frame in frames], frames[0].camera
         self._path, self._rate, self._calibrated = str(CLIP), self.rate or 30.0, True
 

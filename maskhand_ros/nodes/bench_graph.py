@@ -68,7 +68,7 @@ def measure(args, width, height):
             'qos_overrides./image.publisher.reliability': args.camera_qos,
         }
         with processes.graph() as children:
-            environment = [processes.our_profile()] if args.fastdds == 'node' else []
+            environment = [processes.fastdds_profile()] if args.fastdds == 'node' else []
             children['hand_node'] = processes.start('hand_node', pipeline_options(args), *environment)
             processes.bring_up(children['hand_node'])
             listener = Listener()
@@ -178,7 +178,7 @@ def cpu_seconds(pid):
 
 def _stages(told):
     """{stage: {'p50': ms, ...}} of hand_node's diagnostics."""
-    stages = {}
+    stages: dict[str, dict[str, float]] = {}
     for key, value in told.items():
         match = re.fullmatch(r'(\w+) (p\d+) \(ms\)', key)
         if match:

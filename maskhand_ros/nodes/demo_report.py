@@ -17,7 +17,7 @@ from maskhand_ros.nodes.compressed import decode_compressed
 from maskhand_ros.nodes.messages import msg_to_hand, stamp_to_ns
 from maskhand_ros.nodes.recorder import typestore
 from maskhand_ros.perception.overlay import draw_hands
-from maskhand_ros.skeleton import LEFT, RIGHT
+from maskhand_ros.skeleton import LEFT, RIGHT, Handedness
 from maskhand_ros.video_writer import VideoWriter
 
 SIDES = (LEFT, RIGHT)
@@ -113,10 +113,10 @@ def print_table(summary, recording, folder):
     """What a person wants to read after the demo."""
     per_frame = [len(hands) for hands in recording.hands.values()]
     rows = [
-        ('pictures sent', summary['frames_in']),
-        ('looked at', summary['frames_processed']),
+        ('images sent', summary['frames_in']),
+        ('processed', summary['frames_processed']),
         ('dropped, or lost on the way', summary['frames_dropped']),
-        ('hands per picture', f'{np.mean(per_frame):.2f}' if per_frame else 'none'),
+        ('hands per image', f'{np.mean(per_frame):.2f}' if per_frame else 'none'),
         ('both hands found', _percent(summary.get('both_hands_fraction'))),
         ('rate', f'{summary["rate_hz"]:.1f} Hz'),
         ('TF frames broadcast', recording.transforms),
@@ -148,7 +148,7 @@ def _errors(recording, stamps_ns, truth):
     """Errors over every hand that is visible and was reported, by side, in the pictures looked at."""
     mean_hand = _mean_hand_keypoints()
     rooted, aligned, depth, mean = [], [], [], []
-    pinches = {side: ([], []) for side in SIDES}
+    pinches: dict[Handedness, tuple[list[float], list[float]]] = {side: ([], []) for side in SIDES}
     for index, stamp in enumerate(stamps_ns):
         for column, side in enumerate(SIDES):
             hand = _best(recording.hands.get(stamp, []), side)
@@ -160,7 +160,7 @@ def _errors(recording, stamps_ns, truth):
             mean.append(_distance(procrustes_align(mean_hand[side], true), true))
             depth.append(abs(hand.keypoints[0, 2] / true[0, 2] - 1))
             for pinch, points in zip(pinches[side], (hand.keypoints, true), strict=True):
-                pinch.append(np.linalg.norm(points[THUMB_TIP] - points[INDEX_TIP]))
+                pinch.append(float(np.linalg.norm(points[THUMB_TIP] - points[INDEX_TIP])))
     if not rooted:
         return {}
     correlations = [
@@ -183,7 +183,9 @@ def _both_hands(recording, stamps_ns, truth):
         for stamp in stamps_ns
     ]
     if truth is not None:
-        in_view = np.asarray(truth['visible']).all(1)[: len(found)]  # `--seconds` ends it before the truth
+        in_view = np.asarray(np.asarray(truth['visible']).all(1))[
+            : len(found)
+        ]  # `--seconds` ends it before the truth
     else:
         first = next((i for i, both in enumerate(found) if both), len(found))
         in_view = np.arange(len(found)) >= first
@@ -222,5 +224,5 @@ def _percent(fraction):
     return (
         'never in view together'
         if fraction is None
-        else f'{fraction * 100:.1f} % of the pictures with both in view'
+        else f'{fraction * 100:.1f} % of the images with both in view'
     )
