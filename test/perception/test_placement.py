@@ -9,12 +9,14 @@ from maskhand_ros.crop_camera import crop_camera_for
 from maskhand_ros.geometry import (
     CROP_SIZE,
     Camera,
+    cross_matrix,
     mirror_rotation,
     project,
     rotvec_to_matrix,
 )
 from maskhand_ros.hand_model.numpy_hand import HandModel
-from maskhand_ros.perception.placement import Placement
+from maskhand_ros.perception.placement import Placement, fit_pose
+from maskhand_ros.perception.refinement import LANDMARK_SIGMA_PX
 from maskhand_ros.perception.skinning import skin
 from maskhand_ros.perception.track import Observation
 from maskhand_ros.perception.types import (
@@ -162,3 +164,23 @@ def test_scale_comes_from_what_is_known(hand):
     population, _, _, _ = placed(hand, RIGHT)
     assert along(deep) < along(known) < along(population) < 0.1
     assert (np.linalg.eigvalsh(population.wrist_covariance) > 0).all()
+
+
+def test_stated_covariance_holds_for_landmarks_whose_errors_go_together(hand):
+    """Landmark errors share a part, as those of one network on one hand do: the mean of 21 errs as the mean
+    of six independent ones. The spread of the palm's centre over many draws is then the stated one."""
+    rng, focal = np.random.default_rng(0), np.array([500.0])
+    points = hand(np.zeros((1, 10)), np.eye(3)[None], np.tile(np.eye(3), (1, 15, 1, 1))).keypoints
+    points, place = points.astype(float), np.array([0.02, -0.03, 0.6])
+    exact = project(points + place, np.diag([focal[0], focal[0], 1.0]))
+    shared = np.sqrt((1 / 6 - 1 / 21) / (1 - 1 / 21))
+    centre, scores = points[0].mean(0), []
+    for _ in range(300):
+        common, own = rng.normal(size=(1, 1, 2)), rng.normal(size=(1, 21, 2))
+        noise = LANDMARK_SIGMA_PX * (shared * common + np.sqrt(1 - shared**2) * own)
+        fit = fit_pose(points, exact + noise, focal)
+        moved = fit.turn[0] @ centre + fit.translation[0] - (centre + place)
+        lever = np.concatenate([np.eye(3), -cross_matrix(centre)], 1)
+        stated = lever @ fit.covariance[0] @ lever.T
+        scores.append(moved[:2] / np.sqrt(np.diag(stated)[:2]))
+    assert 0.7 < np.std(scores) < 1.15

@@ -11,6 +11,7 @@ from maskhand_ros.geometry import Camera
 from maskhand_ros.perception.crop import roi_from_keypoints
 from maskhand_ros.perception.pipeline import HandPipeline, PipelineConfig
 from maskhand_ros.perception.side import SideComparison
+from maskhand_ros.perception.track import Track
 from maskhand_ros.perception.types import Frame
 from maskhand_ros.skeleton import LEFT, RIGHT
 
@@ -185,3 +186,21 @@ def test_confidences_weigh_against_the_prior_and_what_no_hand_can_be_loses(shots
     assert compare((0.2, 0.9), 0.3) > 0.5 > compare((0.6, 0.9), 0.05)
     assert compare((0.6, 0.9), 0.5, (None, 'joint limits')) < 0.1
     assert compare((0.6, 0.9), 0.4, ('joint limits', 'joint limits')) == pytest.approx(0.4)
+
+
+def test_of_two_tracks_on_one_hand_the_one_whose_hand_it_is_follows_it(biased, shots, clip):
+    """The older track has run into the other's hand: the younger one, whose side and place the hand has,
+    keeps it."""
+    rgb, truth = shots[0]
+    camera, tracker = camera_of(clip, rgb), biased.pipeline._tracker
+    tracker.reset()
+    rois = [roi_from_keypoints(camera.project(truth[RIGHT]), side) for side in (LEFT, RIGHT)]
+    as_left, as_right = tracker._observe(rgb, camera, rois)
+    strayed, own = (
+        Track(1, LEFT, 0.05, as_left.keypoints_px + 40),
+        Track(2, RIGHT, 0.95, as_right.keypoints_px),
+    )
+    tracker.tracks = [strayed, own]
+    followed = tracker.follow(rgb, camera)
+    assert [track.id for track, _ in followed] == [2]
+    assert (strayed.time_since_update, own.time_since_update) == (1, 0)
