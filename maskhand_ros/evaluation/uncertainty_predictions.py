@@ -78,7 +78,7 @@ class Predictions:
         return self.keypoints - self.truth
 
     @classmethod
-    def together(cls, several: list[Predictions]) -> Predictions:
+    def concatenate(cls, several: list[Predictions]) -> Predictions:
         """The hands of several Predictions as one, without hypotheses and `errors`; `visible` where all have
         it."""
 

@@ -24,9 +24,9 @@ from maskhand_ros.nodes.images import decode_image
 from maskhand_ros.nodes.messages import is_finite, stamp_to_ns
 from maskhand_ros.nodes.turn import Turn
 from maskhand_ros.perception import gates
-from maskhand_ros.perception.budget import Budget, savings
+from maskhand_ros.perception.load_shedding import LatencyBudget, degradation_steps
 from maskhand_ros.perception.pipeline import Look
-from maskhand_ros.perception.tracker import REMEMBER
+from maskhand_ros.perception.tracker import MAX_AGE
 from maskhand_ros.perception.types import Frame
 
 DISCOVERY = 1.0
@@ -73,7 +73,7 @@ class Worker:
         self._decode = decode_compressed if node.get_parameter('compressed').value else decode_image
         self._running, self._clock_jumped = threading.Event(), threading.Event()
         limit = node.get_parameter('max_latency').value
-        self._budget = Budget(limit, len(savings(pipeline.config))) if limit else None
+        self._budget = LatencyBudget(limit, len(degradation_steps(pipeline.config))) if limit else None
         self._last_stamp = None
         self._silent = False
         self._begun, self._waited = time.monotonic(), -math.inf
@@ -106,7 +106,7 @@ class Worker:
         _stand_back()
         try:
             self._pipeline.end_tracks()
-            self._pipeline.save(0)
+            self._pipeline.degrade(0)
             while self._running.is_set():
                 self._wait_for_turn()
                 newest = self._inputs.frames.take(timeout=0.1)
@@ -211,8 +211,8 @@ class Worker:
         times = {**seen.times, **self._pipeline.timings, 'publish': end - described, 'total': end - arrival}
         self._diagnostics.finished(hands, frame.depth is not None, times)
         if self._budget and self._budget.observe(end - arrival, end):
-            self._pipeline.save(self._budget.level)
-            saved = self._pipeline.saved or 'nothing'
+            self._pipeline.degrade(self._budget.level)
+            saved = self._pipeline.degradations or 'nothing'
             self._node.get_logger().warning(f'to stay below max_latency, goes without: {saved}')
 
     def _check_stamp(self, stamp):
@@ -246,7 +246,7 @@ class Worker:
         if since < 0:
             remedy = 'All hands are new ones: a bag was started again, or there are two publishers'
             return BadInput('time went back', seconds, remedy)
-        if since > REMEMBER * 1e9:
+        if since > MAX_AGE * 1e9:
             remedy = 'All hands are new ones: the camera paused, or its clock was set'
             return BadInput('time leapt', seconds, remedy)
         if clock_was_set:
@@ -295,7 +295,7 @@ class Worker:
         return finite
 
     def _count_refused(self):
-        for reason, hands in self._pipeline.refused.items():
+        for reason, hands in self._pipeline.rejected.items():
             for _ in range(hands):
                 self._diagnostics.faults.add(f'hand held back: {reason}', _NO_HAND[reason])
 

@@ -4,6 +4,7 @@ it was not trained on, stored in model.json under `calibration`."""
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -36,12 +37,12 @@ class Calibration:
     power: float = 1.0
 
     @classmethod
-    def identity(cls):
+    def identity(cls) -> Calibration:
         """Predictions as the network makes them."""
         return cls(np.ones(21), np.ones(21))
 
     @classmethod
-    def of(cls, description):
+    def of(cls, description: dict[str, Any]) -> Calibration:
         """The Calibration in the content of a model.json, or `identity`. ModelError if it is malformed."""
         stored = description.get('calibration')
         if stored is None:
@@ -64,7 +65,7 @@ class Calibration:
                 'run `maskhand train calibrate` again, or delete the entry',
             ) from error
 
-    def to_json(self):
+    def to_json(self) -> dict[str, Any]:
         """What `of` reads."""
         return {
             'lateral': np.round(self.lateral, 4).tolist(),
@@ -74,7 +75,7 @@ class Calibration:
             'confidence': None if self.confidence is None else np.round(self.confidence, 4).tolist(),
         }
 
-    def stddev(self, head, keypoints=None):
+    def stddev(self, head: np.ndarray, keypoints: np.ndarray | None = None) -> np.ndarray:
         """Standard deviations (N, 21, 2) [lateral, depth], from the network's own `head` (N, 21, 2) and, if
         `samples`, the keypoints (S, N, 21, 3) of its hypotheses."""
         variance = np.square(head)
@@ -83,18 +84,18 @@ class Calibration:
         spread = TYPICAL * (np.sqrt(variance) / TYPICAL) ** self.power
         return spread * np.stack([self.lateral, self.depth], 1)
 
-    def probability(self, stddev, presence):
+    def probability(self, stddev: np.ndarray, presence: np.ndarray) -> np.ndarray:
         """Probability (N,) that the mean keypoint error is below CONFIDENCE_BELOW; needs `confidence`."""
         return 1 / (1 + np.exp(-np.clip(confidence_features(stddev, presence) @ self.confidence, -30, 30)))
 
 
-def sample_variance(keypoints):
+def sample_variance(keypoints: np.ndarray) -> np.ndarray:
     """Variance (N, 21, 2) [mean of both lateral axes, depth] among keypoints (S, N, 21, 3)."""
     x, y, z = np.moveaxis(np.var(keypoints, axis=0, ddof=1), -1, 0)
     return np.stack([(x + y) / 2, z], -1)
 
 
-def confidence_features(stddev, presence):
+def confidence_features(stddev: np.ndarray, presence: np.ndarray) -> np.ndarray:
     """(N, 4): one, log of the hand's lateral and depth deviation (root mean square, metres), log odds of the
     landmark network's presence. stddev (N, 21, 2); presence (N,) or (N, 1)."""
     spread = np.log(np.sqrt(np.square(stddev[:, 1:]).mean(1)))

@@ -18,8 +18,8 @@ PROVIDERS = {
 """Execution providers of each device; the CPU stands last for the few operators without a GPU kernel."""
 
 
-def together(parts):
-    """{name: array (N, ...)} of several dicts of the same names, one after the other along the first axis."""
+def concatenate(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Arrays of several dicts with the same names, concatenated along the first axis."""
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
@@ -102,7 +102,7 @@ class Device:
         *others, own = (dict(zip(inputs, part, strict=True)) for part in zip(*split, strict=True))
         running = [self._pool.submit(function, part) for part in others]
         last = function(own)
-        return together([*(run.result() for run in running), last])
+        return concatenate([*(run.result() for run in running), last])
 
     @property
     def _on_gpu(self):

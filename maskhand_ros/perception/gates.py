@@ -1,4 +1,4 @@
-"""What no hand does: answers that cannot be are not given out, and counted by reason."""
+"""Plausibility gates: hands that cannot be real are rejected, and counted by reason."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import math
 import numpy as np
 
 from maskhand_ros.geometry import C_RIGHT, matrix_to_rotvec, mirror_rotation
+from maskhand_ros.hand_model.numpy_hand import HandModel
 from maskhand_ros.perception.refinement import shape_growth
+from maskhand_ros.perception.types import PlacedHand
 from maskhand_ros.skeleton import JOINT_PARENTS, LEFT
 
 NOT_FINITE, JOINT_LIMITS, BONE_LENGTHS, JUMP = 'not finite', 'joint limits', 'bone lengths', 'jump'
@@ -26,19 +28,19 @@ _STEP, _SPEED = 0.1, 6.0
 """Metres that a wrist may be off at once, and metres a second that it may move."""
 _TURN, _TURN_SPEED = 0.8, 30.0
 """The same of its orientation: radians, radians a second."""
-PATIENCE = 3
+JUMP_FRAMES = 3
 """Frames in a row elsewhere that make it another hand."""
 
 
 class PlausibleHand:
     """Tells whether PlacedHands can be hands of `hand_model`."""
 
-    def __init__(self, hand_model):
+    def __init__(self, hand_model: HandModel) -> None:
         joints = hand_model.flat_hands().joints[0].astype(float)
         self._bones, self._by_beta = joints[1:] - joints[JOINT_PARENTS[1:]], shape_growth(hand_model)[0]
         self._lengths = np.linalg.norm(self._bones, axis=1)
 
-    def __call__(self, hands):
+    def __call__(self, hands: list[PlacedHand]) -> list[str | None]:
         """For each PlacedHand None, or which of REASONS says that it cannot be."""
         if not hands:
             return []
@@ -56,32 +58,33 @@ class PlausibleHand:
         ]
 
 
-def _finite(hand):
+def _finite(hand: PlacedHand) -> bool:
     numbers = (hand.position, hand.orient, hand.pose, hand.betas, hand.shift, hand.covariance)
     return math.isfinite(sum(part.sum() for part in numbers) + hand.size)
 
 
 class JumpGate:
-    """Holds back a hand that is suddenly elsewhere or turned over, until it has been so for PATIENCE
+    """Holds back a hand that is suddenly elsewhere or turned over, until it has been so for JUMP_FRAMES
     frames."""
 
-    def __init__(self):
-        self._last, self._refused = None, 0
+    def __init__(self) -> None:
+        self._last: tuple[np.ndarray, np.ndarray, float] | None = None
+        self._rejected = 0
 
-    def __call__(self, hand, stamp):
+    def __call__(self, hand: PlacedHand, stamp: float) -> str | None:
         """None, or for a PlacedHand at `stamp` seconds that is far from the last: JUMP, and once it has been
-        so for PATIENCE frames ELSEWHERE, or TURNED if it is where it was."""
+        so for JUMP_FRAMES frames ELSEWHERE, or TURNED if it is where it was."""
         moved, turned = self._excess(hand, stamp)
         verdict = None
         if max(moved, turned) > 0:
-            self._refused += 1
-            if self._refused < PATIENCE:
+            self._rejected += 1
+            if self._rejected < JUMP_FRAMES:
                 return JUMP
             verdict = ELSEWHERE if moved > 0 else TURNED
-        self._last, self._refused = (hand.position, hand.orient, stamp), 0
+        self._last, self._rejected = (hand.position, hand.orient, stamp), 0
         return verdict
 
-    def _excess(self, hand, stamp):
+    def _excess(self, hand: PlacedHand, stamp: float) -> tuple[float, float]:
         """Metres and radians beyond what a hand can have moved and turned since the last."""
         if self._last is None or stamp <= self._last[2]:
             return 0.0, 0.0

@@ -13,21 +13,32 @@ import numpy as np
 from maskhand_ros.geometry import (
     CROP_SIZE,
     MIRROR_X,
+    Camera,
     cross_matrix,
     mirror_rotation,
     rotvec_to_matrix,
 )
+from maskhand_ros.hand_model.numpy_hand import HandModel, HandOutput
+from maskhand_ros.perception.reconstructor import HandPrediction
 from maskhand_ros.perception.refinement import LANDMARK_SIGMA_PX, refine, seen_shift, shape_growth
-from maskhand_ros.perception.scale import PALM, to_scale
-from maskhand_ros.perception.types import SCALE_LEARNED, SCALE_PARAMETER, SCALE_POPULATION, PlacedHand
+from maskhand_ros.perception.scale import PALM_KEYPOINTS, to_scale
+from maskhand_ros.perception.track import Observation
+from maskhand_ros.perception.types import (
+    SCALE_LEARNED,
+    SCALE_PARAMETER,
+    SCALE_POPULATION,
+    Frame,
+    PlacedHand,
+    ScaleSource,
+)
 from maskhand_ros.skeleton import LEFT
 
 _INDEPENDENT = 6
 """The errors of 21 landmarks of one hand go together: they are worth about this many independent ones."""
 _NEAREST = 0.02
-"""Metres in front of the camera."""
+"""Least distance in front of the camera, metres."""
 _STEPS = 8
-"""Of the fit, at most."""
+"""Maximum Gauss-Newton iterations."""
 ORIENTATION_SIGMA = 0.1
 """Standard deviation of the network's orientation about each axis, radians."""
 
@@ -42,7 +53,9 @@ class Fit:
     covariance: np.ndarray
 
 
-def fit_pose(points, pixels, focal, stddev=0.0):
+def fit_pose(
+    points: np.ndarray, pixels: np.ndarray, focal: np.ndarray, stddev: np.ndarray | float = 0.0
+) -> Fit:
     """Weighted Gauss-Newton on rotation and translation: Fit of `points` (N, 21, 3) m to centred `pixels` (N,
     21, 2).
 
@@ -84,7 +97,7 @@ def fit_pose(points, pixels, focal, stddev=0.0):
     return Fit(turn, translation, np.linalg.inv(information))
 
 
-def _shift_onto(points, rays):
+def _shift_onto(points: np.ndarray, rays: np.ndarray) -> np.ndarray:
     """Translations (N, 3) that bring points (N, K, 3), as they are turned, nearest to rays (N, K, 2) with z =
     1: the least squares of x + tx = ray (z + tz)."""
     apart = rays * points[..., 2:] - points[..., :2]
@@ -99,21 +112,23 @@ class Placement:
     """Places hands. `hand_model` skins them, `landmark_model` is the same hand with its keypoints where the
     2D landmarks sit; `hand_length` is metres from wrist to middle fingertip, 0 for the population's."""
 
-    def __init__(self, hand_model, landmark_model, hand_length=0.0):
+    def __init__(self, hand_model: HandModel, landmark_model: HandModel, hand_length: float = 0.0) -> None:
         self._model, self._landmark_model, self._hand_length = hand_model, landmark_model, hand_length
         # One picture tells a hand's proportions, not its size.
         self._shapes, self._population = self._without_length(), hand_model.length(np.zeros(10))
         self._growth = [part @ self._shapes for part in shape_growth(landmark_model)]
 
-    def _without_length(self):
+    def _without_length(self) -> np.ndarray:
         """(10, 10) that takes out of betas what they say of the hand's length (which is linear in them to
         within a percent)."""
         longer = self._model.length(np.eye(10)) - self._model.length(np.zeros(10))
         return np.eye(10) - np.outer(longer, longer) / (longer @ longer)
 
-    def __call__(self, prediction, views, frame, camera):
-        """PlacedHand[] from a HandPrediction of N hands and their N views (track.View), in a Frame and its
-        Camera."""
+    def __call__(
+        self, prediction: HandPrediction, views: list[Observation], frame: Frame, camera: Camera
+    ) -> list[PlacedHand]:
+        """PlacedHand[] from a HandPrediction of N hands and their N views (track.Observation), in a Frame and
+        its Camera."""
         if not views:
             return []
         orient, pose, betas = (
@@ -152,15 +167,23 @@ class Placement:
             placed.append(hand)
         return placed
 
-    def _known_length(self, view):
-        """Metres from wrist to middle fingertip of the hand in a View, and where they come from (SCALE_*)."""
+    def _known_length(self, view: Observation) -> tuple[float, ScaleSource]:
+        """Metres from wrist to middle fingertip of the hand in an Observation, and where they come from
+        (SCALE_*)."""
         if view.learned_length:
             return view.learned_length, SCALE_LEARNED
         if self._hand_length:
             return self._hand_length, SCALE_PARAMETER
         return self._population, SCALE_POPULATION
 
-    def _fit(self, prediction, posed, pose, sizes, views):
+    def _fit(
+        self,
+        prediction: HandPrediction,
+        posed: HandOutput,
+        pose: np.ndarray,
+        sizes: np.ndarray,
+        views: list[Observation],
+    ) -> tuple[Fit, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Fit of N hands, their poses (N, 15, 3, 3) and changes of betas (N, 10): first as rigid bodies, then
         with their fingers; how far their keypoints are seen beside them (N, 21, 3), and the palms' (N, 6, 3)
         from the wrist."""
@@ -188,15 +211,15 @@ class Placement:
         )
         shift = seen_shift(keypoints, translation, pixels, focal, stddev)
         fit = Fit(turn @ fit.turn, translation, fit.covariance)
-        return fit, pose, change, shift, keypoints[:, PALM]
+        return fit, pose, change, shift, keypoints[:, PALM_KEYPOINTS]
 
 
-def _axes(view):
-    """(3, 3) from the (mirrored) crop of a View to the camera, for polar vectors."""
+def _axes(view: Observation) -> np.ndarray:
+    """(3, 3) from the (mirrored) crop of an Observation to the camera, for polar vectors."""
     return view.crop_camera.rotation.T * (MIRROR_X if view.side == LEFT else np.ones(3))
 
 
-def _to_camera(hand, back):
+def _to_camera(hand: PlacedHand, back: np.ndarray) -> PlacedHand:
     """A PlacedHand of the (mirrored) crop, the right hand that it shows, on its own side in the camera;
     `back` (3, 3) turns the crop's frame to the camera's."""
     left = hand.side == LEFT

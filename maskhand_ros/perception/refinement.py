@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from maskhand_ros.geometry import C_RIGHT, cross_matrix, procrustes_align, rotvec_to_matrix
+from maskhand_ros.hand_model.numpy_hand import HandModel
 from maskhand_ros.skeleton import JOINT_LEVELS, JOINT_PARENTS, KEYPOINT_JOINT
 
 LANDMARK_SIGMA_PX = 4.0
@@ -37,7 +38,7 @@ for _joint in range(16):
         _step = JOINT_PARENTS[_step]
 
 
-def _joint_angles():
+def _joint_angles() -> tuple[np.ndarray, np.ndarray]:
     """Which of the 15 x (twist, bend, spread) angles of the finger joints may change (K,), and how far
     (K,)."""
     sigma = np.tile([0, _BEND, 0], (15, 1))
@@ -56,7 +57,7 @@ _PRIOR = 1 / np.square(np.concatenate([_PLACE, _ANGLE_SIGMA, np.full(10, _SHAPE)
 _NEXT, _AFTER = [1, 2, 0], [2, 0, 1]
 
 
-def shape_growth(model):
+def shape_growth(model: HandModel) -> tuple[np.ndarray, np.ndarray]:
     """How the bones (15, 3, 10) of a HandModel and the keypoints that ride on its joints (21, 3, 10) grow
     with each of its betas, metres, in the joints' own frames."""
     out = model.flat_hands()
@@ -66,7 +67,7 @@ def shape_growth(model):
     return joints[1:] - joints[JOINT_PARENTS[1:]], keypoints - joints[KEYPOINT_JOINT]
 
 
-def _chain(local, bones, riders):
+def _chain(local: np.ndarray, bones: np.ndarray, riders: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Joints (N, 16, 3, C) and riding points (N, 21, 3, C) of local rotations (N, 16, 3, 3), with bones (N,
     15, 3, C) and riders (N, 21, 3, C) in the frames they are in."""
     rotations, joints = local.copy(), np.zeros((len(local), 16, *bones.shape[2:]))
@@ -76,7 +77,9 @@ def _chain(local, bones, riders):
     return joints, joints[:, KEYPOINT_JOINT] + rotations[:, KEYPOINT_JOINT] @ riders
 
 
-def _shape_only(moves, keypoints, measured):
+def _shape_only(
+    moves: np.ndarray, keypoints: np.ndarray, measured: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Rows (N, 63, M) and residuals (N, 63) of keypoints (N, 21, 3), which `moves` (N, 21, M, 3), shifts
     and turns first, change, against `measured` (N, 21, 3), whose place, turn and size count for nothing."""
     count = len(moves)
@@ -90,7 +93,13 @@ def _shape_only(moves, keypoints, measured):
     return both[..., :-1], both[..., -1]
 
 
-def _moves_of(local, rotations, joints, keypoints, growth):
+def _moves_of(
+    local: np.ndarray,
+    rotations: np.ndarray,
+    joints: np.ndarray,
+    keypoints: np.ndarray,
+    growth: list[np.ndarray],
+) -> np.ndarray:
     """(N, 21, M, 3): how keypoints (N, 21, 3) move with what is solved for: shift and turn of the hand,
     angles of the joints, betas."""
     count = len(local)
@@ -103,7 +112,17 @@ def _moves_of(local, rotations, joints, keypoints, growth):
     return np.concatenate([by_shift, cross_matrix(keypoints), by_joint, by_shape], 2)
 
 
-def refine(hand_pose, rotations, joints, keypoints, translation, pixels, measured, focal, growth):
+def refine(
+    hand_pose: np.ndarray,
+    rotations: np.ndarray,
+    joints: np.ndarray,
+    keypoints: np.ndarray,
+    translation: np.ndarray,
+    pixels: np.ndarray,
+    measured: np.ndarray,
+    focal: np.ndarray,
+    growth: list[np.ndarray],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """A Gauss-Newton step on all joints and the shape of N hands: (hand_pose (N, 15, 3, 3), turn (N, 3, 3),
     translation (N, 3), change of betas (N, 10), keypoints (N, 21, 3)); all but the betas with the change
     applied. A second step changes nothing that could be measured.
@@ -143,7 +162,13 @@ def refine(hand_pose, rotations, joints, keypoints, translation, pixels, measure
     return local[:, 1:], turn, translation + change[:, :3], betas, keypoints
 
 
-def seen_shift(keypoints, translation, pixels, focal, stddev):
+def seen_shift(
+    keypoints: np.ndarray,
+    translation: np.ndarray,
+    pixels: np.ndarray,
+    focal: np.ndarray,
+    stddev: np.ndarray,
+) -> np.ndarray:
     """(N, 21, 3) metres, across the viewing ray: from where `keypoints` at `translation` project to where
     their landmarks `pixels` are seen, as far as these are to be trusted beside a hand whose keypoints have
     the lateral `stddev` (N, 21) metres.

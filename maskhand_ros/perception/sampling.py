@@ -3,21 +3,23 @@ iteration."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 
-def cosine_schedule(progress):
+def cosine_schedule(progress: float) -> float:
     """Share of the tokens that is still hidden at `progress` in [0, 1]: 1 at the start, 0 at the end."""
-    return np.cos(np.pi / 2 * progress)
+    return float(np.cos(np.pi / 2 * progress))
 
 
-def softmax(logits):
+def softmax(logits: np.ndarray) -> np.ndarray:
     """Softmax over the last axis."""
     exponent = np.exp(logits - logits.max(-1, keepdims=True))
     return exponent / exponent.sum(-1, keepdims=True)
 
 
-def among(logits, top_k):
+def among(logits: np.ndarray, top_k: int) -> np.ndarray:
     """Logits (..., K), all but the `top_k` largest of them minus infinity; 0 leaves all as they are."""
     if not 0 < top_k < logits.shape[-1]:
         return logits
@@ -25,22 +27,22 @@ def among(logits, top_k):
     return np.where(logits >= least, logits, -np.inf)
 
 
-def still_hidden(confidence, count):
+def still_hidden(confidence: np.ndarray, count: int) -> np.ndarray:
     """The mask (N, L) of the `count` least confident tokens of each row of `confidence` (N, L)."""
     return confidence.argsort(1, kind='stable').argsort(1, kind='stable') < count
 
 
 def sample_tokens(
-    step,
-    codebook,
-    batch,
-    length,
-    iterations=1,
-    schedule=cosine_schedule,
-    temperature=0.0,
-    top_k=0,
-    rng=None,
-):
+    step: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    codebook: np.ndarray,
+    batch: int,
+    length: int,
+    iterations: int = 1,
+    schedule: Callable[[float], float] = cosine_schedule,
+    temperature: float = 0.0,
+    top_k: int = 0,
+    rng: np.random.Generator | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
     """Codes (N, L, D) and the probability (N, L) of each token.
 
     `step(codes (N, L, D), mask (N, L) True where hidden)` gives logits (N, L, K) over the rows of `codebook`
@@ -59,6 +61,7 @@ def sample_tokens(
             codes, chosen = probability @ codebook, probability.max(-1)
             mask = still_hidden(chosen, hidden)
         else:
+            assert rng is not None
             drawn = (among(logits, top_k) / temperature + rng.gumbel(size=logits.shape)).argmax(-1)
             probability = np.take_along_axis(softmax(logits), drawn[..., None], -1)[..., 0]
             codes = np.where(mask[..., None], codebook[drawn], codes)

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 
-from maskhand_ros.geometry import C_LEFT, C_RIGHT, MIRROR_X, matrix_to_rotvec, mirror_rotation
-from maskhand_ros.perception.types import SCALE_NONE, TENTATIVE, Hand, Hypothesis
+from maskhand_ros.geometry import C_LEFT, C_RIGHT, MIRROR_X, Camera, matrix_to_rotvec, mirror_rotation
+from maskhand_ros.hand_model.numpy_hand import HandModel, HandOutput
+from maskhand_ros.perception.reconstructor import HandPrediction
+from maskhand_ros.perception.track import Observation
+from maskhand_ros.perception.types import SCALE_NONE, TENTATIVE, Frame, Hand, Hypothesis, PlacedHand
 from maskhand_ros.skeleton import LEFT
 
 
-def skin(model, placed, prediction, views, frame, camera):
+def skin(
+    model: HandModel,
+    placed: list[PlacedHand],
+    prediction: HandPrediction,
+    views: list[Observation],
+    frame: Frame,
+    camera: Camera,
+) -> list[Hand]:
     """Hand[] of PlacedHands `placed`, with what the HandPrediction and the Views say beside.
 
     Ids, states and the operator are the tracker's to fill in.
@@ -25,12 +35,21 @@ def skin(model, placed, prediction, views, frame, camera):
     return [_hand(placed[k], skinned, k, prediction, view, frame, camera) for k, view in enumerate(views)]
 
 
-def _hand(placed, skinned, index, prediction, view, frame, camera):
+def _hand(
+    placed: PlacedHand,
+    skinned: HandOutput,
+    index: int,
+    prediction: HandPrediction,
+    view: Observation,
+    frame: Frame,
+    camera: Camera,
+) -> Hand:
     left = placed.side == LEFT
     flip = placed.size * (MIRROR_X if left else np.ones(3))
     vertices, joints, keypoints = (
-        np.asarray(part[index], float) * flip
+        np.asarray(part[index], np.float64) * flip
         for part in (skinned.vertices, skinned.joints, skinned.keypoints)
+        if part is not None
     )
     keypoints = keypoints + placed.shift
     rotations = np.asarray(skinned.joint_rotations[index], float)
@@ -68,7 +87,9 @@ def _hand(placed, skinned, index, prediction, view, frame, camera):
     )
 
 
-def _hypothesis(drawn, index, size, left, back, wrist):
+def _hypothesis(
+    drawn: HandPrediction, index: int, size: float, left: bool, back: np.ndarray, wrist: np.ndarray
+) -> Hypothesis:
     """Hypothesis of hand `index` of a HandPrediction, `size` times as large, turned from the crop to the
     camera by `back` (3, 3) and told in the frame `wrist` (3, 3)."""
     rotations = np.concatenate([drawn.global_orient[index, None], drawn.hand_pose[index]]).astype(float)
@@ -84,9 +105,10 @@ def _hypothesis(drawn, index, size, left, back, wrist):
     )
 
 
-def _box(pixels, shape):
-    """Whole-pixel x, y, w, h around `pixels` (N, 2), cut to a picture of `shape`; NaN is left out."""
+def _box(pixels: np.ndarray, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """Whole-pixel x, y, w, h around `pixels` (N, 2), cut to an image of `shape`; NaN is left out."""
     pixels = np.nan_to_num(pixels[np.isfinite(pixels).all(1)])
     low = np.clip(np.floor(pixels.min(0)), 0, [shape[1] - 1, shape[0] - 1]).astype(int)
     high = np.clip(np.ceil(pixels.max(0)), low + 1, np.maximum([shape[1], shape[0]], low + 1)).astype(int)
-    return (*low.tolist(), *(high - low).tolist())
+    (x, y), (width, height) = low.tolist(), (high - low).tolist()
+    return x, y, width, height

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Any
 
 import numpy as np
 
 from maskhand_ros.geometry import matrix_to_rotvec, rotvec_to_matrix
-from maskhand_ros.perception.types import SCALE_DEPTH
+from maskhand_ros.perception.types import SCALE_DEPTH, PlacedHand
 from maskhand_ros.skeleton import JOINT_NAMES, KEYPOINT_NAMES
 
 
@@ -26,12 +27,12 @@ class OneEuro:
     slope: float
     speed: float = 1.0
 
-    def gains(self, speeds, dt, trust=1.0):
+    def gains(self, speeds: Any, dt: float, trust: np.ndarray | float = 1.0) -> Any:
         """Share (K,) of an innovation that is taken at `speeds` (K,), units a second, after `dt` seconds."""
         return smoothing_gain(trust * (self.rest + self.slope * speeds), dt)
 
 
-def smoothing_gain(cutoff, dt):
+def smoothing_gain(cutoff: Any, dt: float) -> Any:
     """Share of an innovation that a first-order low pass of `cutoff` Hz takes after `dt` seconds."""
     return 1 / (1 + 1 / (2 * math.pi * np.maximum(cutoff, 1e-6) * dt))
 
@@ -65,10 +66,10 @@ _MEAN_OF_FINGER /= _MEAN_OF_FINGER.sum(1, keepdims=True)
 class Trust:
     """How far a frame counts for each joint, by what the model says of its keypoints."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._past, self._frames = np.empty((MEMORY, 16)), 0
 
-    def __call__(self, stddev):
+    def __call__(self, stddev: np.ndarray) -> np.ndarray:
         """(16,) in (0, 1], given the deviations (21,) of one frame's keypoints."""
         deviations = _MEAN_OF_FINGER @ np.maximum(stddev, 1e-6)
         self._past[self._frames % MEMORY] = deviations
@@ -81,11 +82,12 @@ class Trust:
 class HandFilter:
     """Smooths the PlacedHands of one track; `direction` and `distance` are the OneEuros of its wrist."""
 
-    def __init__(self, direction=DIRECTION, distance=RANGE):
-        self._direction, self._distance, self._last = direction, distance, None
+    def __init__(self, direction: OneEuro = DIRECTION, distance: OneEuro = RANGE) -> None:
+        self._direction, self._distance = direction, distance
+        self._last: _State | None = None
         self._trust = Trust()
 
-    def __call__(self, placed, stamp, stddev):
+    def __call__(self, placed: PlacedHand, stamp: float, stddev: np.ndarray) -> tuple[PlacedHand, float]:
         """The PlacedHand at `stamp` seconds, smoothed, and the delay in seconds that its wrist has from it;
         `stddev` (21,) metres is how sure the model is of its keypoints."""
         trust = self._trust(stddev)
@@ -93,66 +95,66 @@ class HandFilter:
         if last is None or not 0 < dt < RESTART or last.placed.side != placed.side:
             self._last = _State.start(placed, stamp)
             return placed, 0.0
-        state = _State(placed, stamp, count=last.count + 1)
-        rotations, state.rotation_raw = last.placed.rotations, placed.rotations
-        turn, left = _turns(np.stack([last.rotation_raw, rotations]), state.rotation_raw)
-        state.rotation_speed = _low_pass(last.rotation_speed, turn / dt, ROTATION.speed, dt)
-        gain = ROTATION.gains(np.linalg.norm(state.rotation_speed, axis=1), dt, trust)
-        rotations = rotations @ rotvec_to_matrix(gain[:, None] * left)
+        turn, left = _turns(np.stack([last.rotation_raw, last.placed.rotations]), placed.rotations)
+        rotation_speed = _low_pass(last.rotation_speed, turn / dt, ROTATION.speed, dt)
+        gain = ROTATION.gains(np.linalg.norm(rotation_speed, axis=1), dt, trust)
+        rotations = last.placed.rotations @ rotvec_to_matrix(gain[:, None] * left)
 
-        place, state.place_raw = _seen(last.placed.position), _seen(placed.position)
-        step = (state.place_raw - last.place_raw) / dt
-        state.place_speed = _low_pass(last.place_speed, step, self._direction.speed, dt)
-        across = self._direction.gains(np.linalg.norm(state.place_speed[:2]), dt)
+        place, place_raw = _to_log_depth(last.placed.position), _to_log_depth(placed.position)
+        step = (place_raw - last.place_raw) / dt
+        place_speed = _low_pass(last.place_speed, step, self._direction.speed, dt)
+        across = self._direction.gains(np.linalg.norm(place_speed[:2]), dt)
         by_depth = placed.source == last.placed.source == SCALE_DEPTH
-        along = (RANGE_BY_DEPTH if by_depth else self._distance).gains(abs(state.place_speed[2]), dt)
-        place = place + np.array([across, across, along]) * (state.place_raw - place)
+        along = (RANGE_BY_DEPTH if by_depth else self._distance).gains(abs(place_speed[2]), dt)
+        place = place + np.array([across, across, along]) * (place_raw - place)
 
-        weight = 1 / state.count if state.count <= SHAPE_FRAMES else 0.0
-        state.placed = dataclasses.replace(
+        count = last.count + 1
+        weight = 1 / count if count <= SHAPE_FRAMES else 0.0
+        smoothed = dataclasses.replace(
             placed,
             orient=rotations[0],
             pose=rotations[1:],
-            position=_unseen(place),
+            position=_from_log_depth(place),
             betas=last.placed.betas + weight * (placed.betas - last.placed.betas),
             shift=last.placed.shift + smoothing_gain(SHIFT_CUTOFF, dt) * (placed.shift - last.placed.shift),
         )
-        self._last = state
-        return state.placed, float((1 - across) / across * dt)
+        self._last = _State(smoothed, stamp, count, placed.rotations, rotation_speed, place_raw, place_speed)
+        return smoothed, float((1 - across) / across * dt)
 
 
 @dataclasses.dataclass
 class _State:
-    """A PlacedHand as it was given out, and what came in with it."""
+    """A smoothed PlacedHand, and the raw values and filtered speeds that go with it."""
 
-    placed: object
+    placed: PlacedHand
     stamp: float
-    count: int = 1
-    rotation_raw: np.ndarray | None = None
-    rotation_speed: np.ndarray | None = None
-    place_raw: np.ndarray | None = None
-    place_speed: np.ndarray | None = None
+    count: int
+    rotation_raw: np.ndarray
+    rotation_speed: np.ndarray
+    place_raw: np.ndarray
+    place_speed: np.ndarray
 
     @classmethod
-    def start(cls, placed, stamp):
-        place = _seen(placed.position)
+    def start(cls, placed: PlacedHand, stamp: float) -> _State:
+        place = _to_log_depth(placed.position)
         return cls(placed, stamp, 1, placed.rotations, np.zeros((16, 3)), place, np.zeros(3))
 
 
-def _low_pass(old, new, cutoff, dt):
+def _low_pass(old: np.ndarray, new: np.ndarray, cutoff: float, dt: float) -> np.ndarray:
     return old + smoothing_gain(cutoff, dt) * (new - old)
 
 
-def _turns(start, end):
+def _turns(start: np.ndarray, end: np.ndarray) -> np.ndarray:
     """Rotation vectors (..., 3) from rotations (..., 3, 3) to others, in the frames of the first."""
     return matrix_to_rotvec(np.swapaxes(start, -1, -2) @ end)
 
 
-def _seen(position):
+def _to_log_depth(position: np.ndarray) -> np.ndarray:
     """A point (3,) in metres as tangents of its direction and the logarithm of its depth."""
     return np.array([position[0] / position[2], position[1] / position[2], math.log(max(position[2], 1e-3))])
 
 
-def _unseen(place):
+def _from_log_depth(place: np.ndarray) -> np.ndarray:
+    """The inverse of `_to_log_depth`."""
     depth = math.exp(place[2])
     return np.array([place[0] * depth, place[1] * depth, depth])

@@ -1,4 +1,4 @@
-"""One hand over the frames: what was seen of it last, and all that is remembered."""
+"""State of one tracked hand, and what the landmark network found in one crop."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from maskhand_ros.crop_camera import CropCamera
 from maskhand_ros.perception.crop import nearly_same, roi_from_keypoints
 from maskhand_ros.perception.gates import JumpGate
-from maskhand_ros.perception.prediction import Forecast
+from maskhand_ros.perception.motion_model import MotionModel
 from maskhand_ros.perception.scale import LearnedLength
 from maskhand_ros.perception.smoothing import HandFilter
 from maskhand_ros.perception.types import HandRoi
@@ -21,92 +21,95 @@ to change sides."""
 
 
 @dataclass
-class View:
-    """What the landmark network saw in one crop; the crop shows a right hand (left ones mirrored)."""
+class Observation:
+    """Output of the landmark network for one crop, which shows a right hand (left hands are mirrored)."""
 
     side: Handedness
     """The side that the crop was made for."""
     crop_camera: CropCamera
-    cues: dict
+    cues: dict[str, np.ndarray]
     """Cues of one crop, each with a leading axis of 1."""
     keypoints_px: np.ndarray
-    """(21, 2) landmarks in the picture."""
+    """(21, 2) landmarks in the image."""
     right_probability: float
-    """That the hand is a right one, by what was seen in this frame alone."""
+    """Probability of a right hand, from this frame alone."""
     side_probability: float = 0.5
-    """That `side` is the hand's, over the frames of the track, 0.5 to 1; 0.5: undecided."""
+    """Probability of `side` over the frames of the track, 0.5 to 1; 0.5: undecided."""
     learned_length: float | None = None
     """Metres from wrist to middle fingertip, once the track knows."""
 
     def probability_of(self, side: Handedness) -> float:
-        """That the hand is of this side, by what was seen in this frame alone."""
+        """Probability that the hand is of this side, from this frame alone."""
         return self.right_probability if side == RIGHT else 1 - self.right_probability
 
     @property
-    def presence(self):
-        """Probability of a hand in the crop; 0 where the network's landmarks are no numbers."""
+    def presence(self) -> float:
+        """Probability of a hand in the crop; 0 if the landmarks are not finite."""
         finite = all(np.isfinite(self.cues[name]).all() for name in ('landmarks', 'world_landmarks'))
         return float(self.cues['presence'][0, 0]) if finite else 0.0
 
     @property
-    def landmarks(self):
+    def landmarks(self) -> np.ndarray:
         """(21, 3) in the crop, px / 224 - 0.5."""
         return self.cues['landmarks'][0]
 
     @property
-    def size_px(self):
+    def size_px(self) -> float:
+        """Longer side of the landmarks' upright box, px."""
         return float(np.ptp(self.keypoints_px, axis=0).max())
 
 
 @dataclass
 class Track:
-    """One hand over the frames."""
+    """One tracked hand. Counters as in SORT (Bewley et al. 2016)."""
 
     id: int
     side: Handedness
     right_probability: float
     keypoints_px: np.ndarray
-    """Where it was last seen."""
-    seen: int = 0
-    """Frames in a row."""
-    missed: int = 0
+    """(21, 2) of its last observation."""
+    hit_streak: int = 0
+    """Frames in a row with an observation."""
+    time_since_update: int = 0
+    """Frames since the last observation."""
     age: int = 0
-    """Frames in all."""
+    """Frames with an observation."""
     stamp: float = 0.0
-    """Seconds, when it was last seen."""
+    """Time of the last observation, seconds."""
     roi: HandRoi | None = None
-    """Where it was last looked for."""
+    """Region of the last search."""
     filter: HandFilter = field(default_factory=HandFilter)
     length: LearnedLength = field(default_factory=LearnedLength)
     jump: JumpGate = field(default_factory=JumpGate)
-    forecast: Forecast = field(default_factory=Forecast)
+    motion: MotionModel = field(default_factory=MotionModel)
 
-    def look_where(self):
-        """The HandRoi to look in. A hand at rest is always seen in the same square: a new one for each frame
-        would change what is seen, and that the next one."""
+    def search_region(self) -> HandRoi:
+        """The HandRoi to search. A resting hand keeps the same square: a new one for each frame would change
+        the crop, and with it the next square."""
         roi = roi_from_keypoints(self.keypoints_px, self.side)
         if self.roi is None or not nearly_same(self.roi, roi):
             self.roi = roi
         return self.roi
 
     def probability_of(self, side: Handedness) -> float:
-        """That the hand is of this side, over the frames. Between 1 - _SIDE_SWITCH and 0.5 the track may
-        still have it."""
+        """Probability that the hand is of this side, over the frames. Between 1 - _SIDE_SWITCH and 0.5 the
+        track may still have that side."""
         return self.right_probability if side == RIGHT else 1 - self.right_probability
 
-    def forget_places(self):
-        """Where it was in space counts no longer; that it is this hand does."""
-        self.filter, self.jump, self.forecast = HandFilter(), JumpGate(), Forecast()
+    def forget_positions(self) -> None:
+        """Forgets its positions in space; it stays the same hand."""
+        self.filter, self.jump, self.motion = HandFilter(), JumpGate(), MotionModel()
 
-    def update(self, view: View, stamp: float) -> None:
-        """Takes in a new view at `stamp` seconds; the side changes only when the evidence has clearly turned,
-        and the longer a hand is known the more of it that takes."""
+    def update(self, observation: Observation, stamp: float) -> None:
+        """Takes an Observation at `stamp` seconds. The side changes only when the evidence has clearly
+        turned; the longer a hand is tracked, the more evidence that takes."""
         memory = _SIDE_MEMORY[self.age > _SETTLED]
-        self.right_probability += (1 - memory) * (view.right_probability - self.right_probability)
+        self.right_probability += (1 - memory) * (observation.right_probability - self.right_probability)
         self.age += 1
         self.stamp = stamp
         if self.right_probability > _SIDE_SWITCH:
             self.side = RIGHT
         elif self.right_probability < 1 - _SIDE_SWITCH:
             self.side = LEFT
-        self.keypoints_px, self.seen, self.missed = view.keypoints_px, self.seen + 1, 0
+        self.keypoints_px = observation.keypoints_px
+        self.hit_streak, self.time_since_update = self.hit_streak + 1, 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from hashlib import sha256
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ _UNLOADED_SUFFIXES = ('.json', '.md', '.txt')
 REINSTALL = 'install the package again or export the model again (maskhand export)'
 
 
-def find_weights(folder: str | Path | None = None) -> Path:
+def find_weights(folder: str | PathLike[str] | None = None) -> Path:
     """Folder of the models: `folder`, or the one in the package. ModelError if it holds no model.json."""
     path = Path(folder) if folder else SHIPPED
     if not (path / INDEX).is_file():

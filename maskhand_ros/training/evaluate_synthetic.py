@@ -118,7 +118,7 @@ def run(args: argparse.Namespace) -> int:
             measured = round_trip(tokenizer, TorchHand(), matrix_to_rotation_6d(pose))
             results[split].update({f'tokenizer_{name}': value for name, value in measured.items()})
     if len(of_splits) > 1:
-        results['together'] = report_on(Predictions.together(of_splits))
+        results['together'] = report_on(Predictions.concatenate(of_splits))
     print(table(results))
     if args.json:
         args.json.write_text(json.dumps(results, indent=2) + '\n')

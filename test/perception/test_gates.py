@@ -13,8 +13,8 @@ from maskhand_ros.perception.gates import (
     BONE_LENGTHS,
     JOINT_LIMITS,
     JUMP,
+    JUMP_FRAMES,
     NOT_FINITE,
-    PATIENCE,
     PlausibleHand,
 )
 from maskhand_ros.perception.pipeline import HandPipeline, PipelineConfig
@@ -95,10 +95,10 @@ def test_a_hand_whose_numbers_break_is_absent_and_the_other_stays(watched, monke
     monkeypatch.setattr(pipeline, '_reconstruct', broken)
     hands = {hand.id: hand for hand in show()}
     assert hands[second.id].state == TRACKED and hands[first.id].state == PREDICTED
-    assert pipeline.refused[NOT_FINITE] == 1 and pipeline.lost_ids == []
+    assert pipeline.rejected[NOT_FINITE] == 1 and pipeline.lost_ids == []
     monkeypatch.undo()
     assert {hand.id: hand.state for hand in show()} == {first.id: TENTATIVE, second.id: TRACKED}
-    assert not any(pipeline.refused.values())
+    assert not any(pipeline.rejected.values())
 
 
 def test_a_jump_is_held_back_and_one_that_stays_is_another_hand(watched, monkeypatch):
@@ -110,10 +110,10 @@ def test_a_jump_is_held_back_and_one_that_stays_is_another_hand(watched, monkeyp
         return [dataclasses.replace(placed[0], position=placed[0].position + [0, 0, 0.8]), *placed[1:]]
 
     monkeypatch.setattr(pipeline, '_place', elsewhere)
-    for _ in range(PATIENCE - 1):
+    for _ in range(JUMP_FRAMES - 1):
         states = {hand.id: hand.state for hand in show()}
         assert states == {first.id: PREDICTED, second.id: TRACKED}
-        assert pipeline.refused[JUMP] == 1
+        assert pipeline.rejected[JUMP] == 1
     states = {hand.id: hand.state for hand in show()}
     assert first.id in pipeline.lost_ids and first.id not in states
     assert states.pop(second.id) == TRACKED

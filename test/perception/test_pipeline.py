@@ -2,7 +2,6 @@
 in the truth."""
 
 import shutil
-from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -62,39 +61,6 @@ def test_both_hands_are_found_followed_and_on_their_sides(pipeline, clip, pictur
             states.append(hand.state)
     assert not ids[LEFT] & ids[RIGHT]
     assert TRACKED in states and TENTATIVE not in states
-
-
-def counting_pipeline(**config):
-    """A HandPipeline, and a list of how many crops the landmark network was shown at a time."""
-    pipeline, crops_shown = HandPipeline(PipelineConfig(**config)), []
-    network = pipeline._tracker._cues
-    pipeline._tracker._cues = lambda crops: crops_shown.append(len(crops)) or network(crops)
-    return pipeline, crops_shown
-
-
-@pytest.mark.parametrize('mirrored', (False, True), ids=('plain', 'mirrored'))
-def test_a_glance_beside_the_hands_before_saves_a_look_and_changes_nothing(clip, mirrored):
-    shots = list(zip(clip.frames(), range(40, 80), strict=False))
-    shots[20] = np.zeros_like(shots[20][0]), shots[20][1]  # the hands are gone for a picture
-    shots[30:] = [(rgb, second + 300) for rgb, second in shots[30:]]  # the camera paused: other hands
-    frames = [Frame(rgb, second * 33_333_333, Camera(clip.K, 640, 480)) for rgb, second in shots]
-    (alone, looks), (beside, looks_beside) = (counting_pipeline(mirrored_input=mirrored) for _ in range(2))
-    glance, ids = None, set()
-    with ThreadPoolExecutor(1) as thread:
-        for k, frame in enumerate(frames):
-            seen = beside.look(frame, glance=glance)
-            coming = thread.submit(beside.glance, frames[k + 1]) if k + 1 < len(frames) else None
-            hands, expected = beside.describe(seen), alone.process(frame)
-            glance = coming and coming.result()
-            assert beside.lost_ids == alone.lost_ids
-            for hand, other in zip(hands, expected, strict=True):
-                np.testing.assert_array_equal(hand.keypoints_wrist, other.keypoints_wrist)
-                np.testing.assert_array_equal(hand.wrist_position, other.wrist_position)
-                assert (hand.id, hand.state) == (other.id, other.state)
-            ids |= {hand.id for hand in hands}
-    assert len(ids) == 4
-    # Once it was in vain: where the tracks had ended.
-    assert sum(looks_beside) == sum(looks) + 2
 
 
 def test_hypotheses_are_whole_hands_of_the_hand_they_hang_on(clip, pictures):

@@ -16,7 +16,7 @@ from maskhand_ros.geometry import (
 from maskhand_ros.hand_model.numpy_hand import HandModel
 from maskhand_ros.perception.placement import Placement
 from maskhand_ros.perception.skinning import skin
-from maskhand_ros.perception.track import View
+from maskhand_ros.perception.track import Observation
 from maskhand_ros.perception.types import (
     SCALE_DEPTH,
     SCALE_NONE,
@@ -67,7 +67,7 @@ def scene(hand, side, turned=0.0):
         hypotheses=None,
         keypoint_stddev=np.full((1, 21, 2), 0.005),
     )
-    return prediction, View(side, crop_camera, cues, CAMERA.project(truth[0]), 1.0 - mirrored), *truth
+    return prediction, Observation(side, crop_camera, cues, CAMERA.project(truth[0]), 1.0 - mirrored), *truth
 
 
 def hand_of(hand, place, prediction, view, frame):
@@ -131,7 +131,7 @@ def test_a_keypoint_is_drawn_to_where_it_is_seen_and_less_to_an_outlier(hand):
     for pixels in (4, 60):  # a neighbouring joint cannot follow the one
         moved = {**view.cues, 'landmarks': view.cues['landmarks'].copy()}
         moved['landmarks'][0, knuckle, 0] += pixels / CROP_SIZE
-        view_moved = View(view.side, view.crop_camera, moved, view.keypoints_px, 1.0)
+        view_moved = Observation(view.side, view.crop_camera, moved, view.keypoints_px, 1.0)
         got = hand_of(hand, place, prediction, view_moved, frame)
         steps = np.linalg.norm(got.keypoints_px - exact.keypoints_px, axis=1)
         assert np.delete(steps, knuckle).mean() < steps[knuckle] / 4

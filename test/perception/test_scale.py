@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from maskhand_ros.geometry import Camera
-from maskhand_ros.perception.scale import PALM, LearnedLength, to_scale
+from maskhand_ros.perception.scale import PALM_KEYPOINTS, LearnedLength, to_scale
 from maskhand_ros.perception.types import SCALE_DEPTH, SCALE_LEARNED, SCALE_POPULATION, Frame, PlacedHand
 from maskhand_ros.skeleton import LEFT, RIGHT
 
@@ -14,7 +14,7 @@ CAMERA = Camera(np.array([[600.0, 0, 320], [0, 600, 240], [0, 0, 1]]), 640, 480)
 PALM_POINTS = np.array(
     [[0, 0, 0], [-0.03, -0.03, 0], [-0.025, -0.09, 0], [0, -0.095, 0], [0.02, -0.09, 0], [0.04, -0.08, 0]]
 )
-"""(6, 3) of a right hand's PALM keypoints, fingers up, back of the hand to the camera: thumb on the left."""
+"""(6, 3) of a right hand's PALM_KEYPOINTS, fingers up, back of the hand to the camera: thumb on the left."""
 HAND = PlacedHand(
     RIGHT,
     np.array([0.0, 0.05, 0.5]),
@@ -34,7 +34,7 @@ def measured(depth, hand=HAND, palm=PALM_POINTS):
 
 
 def test_the_palm_of_six_keypoints():
-    assert PALM == [0, 1, 5, 9, 13, 17]
+    assert PALM_KEYPOINTS == [0, 1, 5, 9, 13, 17]
 
 
 @pytest.mark.parametrize('mirrored', [False, True])

@@ -166,7 +166,7 @@ def test_confidences_weigh_against_the_prior_and_what_no_hand_can_be_loses(shots
     camera, tracker = camera_of(clip, rgb), biased.pipeline._tracker
     biased.said = unsure
     pixels = camera.project(truth[RIGHT])
-    left, right = tracker._look(rgb, camera, [roi_from_keypoints(pixels, side) for side in (LEFT, RIGHT)])
+    left, right = tracker._observe(rgb, camera, [roi_from_keypoints(pixels, side) for side in (LEFT, RIGHT)])
     reconstructor, place = biased.pipeline._reconstruct, biased.pipeline._place
 
     class Confident:

@@ -1,4 +1,4 @@
-"""Where a hand is likely to be while it is not seen: flagged, short, and surer of less and less."""
+"""Motion model of a hand that is not seen: decaying velocity, growing uncertainty."""
 
 from __future__ import annotations
 
@@ -6,25 +6,27 @@ import dataclasses
 
 import numpy as np
 
-from maskhand_ros.perception.types import PREDICTED, TRACKED
+from maskhand_ros.geometry import Camera
+from maskhand_ros.perception.types import PREDICTED, TRACKED, Hand
 
 _SMOOTH = 0.4
-"""Share of a new speed that is taken."""
+"""Weight of a new velocity."""
 _SLOWS = 0.15
-"""Seconds in which a hand that is not seen is taken to lose most of its speed."""
+"""Time constant of the decay of the velocity, seconds."""
 _ACCELERATION, _TURNING, _FINGERS = 8.0, 3.0, 0.06
-"""Standard deviations of what cannot be known: of the wrist's acceleration (m/s^2), of how fast it turns
-(rad/s), and of how fast a keypoint moves about the wrist (m/s)."""
+"""Standard deviations of the wrist's acceleration (m/s^2), of its angular velocity (rad/s), and of a
+keypoint's velocity relative to the wrist (m/s)."""
 
 
-class Forecast:
-    """Follows the Hands of one track, to say where it went."""
+class MotionModel:
+    """Predicts the Hand of one track from its last TRACKED states."""
 
-    def __init__(self):
-        self._hand, self._stamp, self._velocity = None, 0.0, np.zeros(3)
+    def __init__(self) -> None:
+        self._hand: Hand | None = None
+        self._stamp, self._velocity = 0.0, np.zeros(3)
 
-    def see(self, hand, stamp):
-        """Take in a Hand as it was given out at `stamp` seconds."""
+    def update(self, hand: Hand, stamp: float) -> None:
+        """Takes a published Hand at `stamp` seconds."""
         if hand.state != TRACKED or hand.wrist_position is None:
             self._hand = None
             return
@@ -33,15 +35,15 @@ class Forecast:
             self._velocity = self._velocity + _SMOOTH * (velocity - self._velocity)
         self._hand, self._stamp = hand, stamp
 
-    def at(self, stamp, camera, longest):
+    def predict(self, stamp: float, camera: Camera, longest: float) -> Hand | None:
         """The Hand at `stamp` seconds as PREDICTED, its pose as it was last seen; None where it was not
         TRACKED and metric then, or was seen more than `longest` seconds ago."""
         if self._hand is None or not 0 < stamp - self._stamp <= longest:
             return None
         hand, seconds = self._hand, stamp - self._stamp
         step = self._velocity * _SLOWS * (1 - np.exp(-seconds / _SLOWS))
-        keypoints = hand.keypoints + step
-        covariance = hand.wrist_covariance.copy()
+        keypoints = np.asarray(hand.keypoints) + step
+        covariance = np.array(hand.wrist_covariance)
         covariance[:3, :3] += (0.5 * _ACCELERATION * seconds**2) ** 2 * np.eye(3)
         covariance[3:, 3:] += (_TURNING * seconds) ** 2 * np.eye(3)
         grown = (_FINGERS * seconds) ** 2

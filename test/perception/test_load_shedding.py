@@ -3,7 +3,7 @@
 import pytest
 
 from maskhand_ros.clip import read_clip
-from maskhand_ros.perception.budget import Budget, reduced, savings
+from maskhand_ros.perception.load_shedding import LatencyBudget, degradation_steps, degraded
 from maskhand_ros.perception.pipeline import HandPipeline, PipelineConfig
 from maskhand_ros.perception.types import Frame
 
@@ -20,23 +20,23 @@ def run(budget, latency_of, seconds, start=0.0, rate=30.0):
 
 def test_hands_are_the_last_thing_to_go_without():
     config = PipelineConfig(hypotheses=8, iterations=5, max_hands=3, detect_interval=5)
-    assert [name for name, _ in savings(config)] == [
+    assert [name for name, _ in degradation_steps(config)] == [
         'hypotheses',
         'iterations',
         'detect_interval',
         'max_hands',
         'max_hands',
     ]
-    assert reduced(config, 0) == config
-    least = reduced(config, 5)
+    assert degraded(config, 0) == config
+    least = degraded(config, 5)
     assert (least.hypotheses, least.iterations, least.detect_interval, least.max_hands) == (0, 1, 20, 1)
-    assert savings(PipelineConfig(max_hands=1)) == [('detect_interval', 20)]
+    assert degradation_steps(PipelineConfig(max_hands=1)) == [('detect_interval', 20)]
     rare = PipelineConfig(max_hands=1, detect_interval=300)  # the most there is
-    assert reduced(rare, 1) == rare
+    assert degraded(rare, 1) == rare
 
 
 def test_no_more_is_gone_without_than_the_limit_asks_for():
-    levels = run(Budget(0.05, 4), lambda level, _: [0.2, 0.1, 0.06, 0.045, 0.02][level], 30)
+    levels = run(LatencyBudget(0.05, 4), lambda level, _: [0.2, 0.1, 0.06, 0.045, 0.02][level], 30)
     assert levels[-1] == 3 and max(levels) == 3
     assert sorted(levels) == levels
 
@@ -45,12 +45,12 @@ def test_what_was_gone_without_comes_back_once_the_load_is_gone():
     def latency(level, now):
         return (0.08 if now < 10 else 0.02) - 0.02 * level / 4
 
-    levels = run(Budget(0.065, 4), latency, 60)
+    levels = run(LatencyBudget(0.065, 4), latency, 60)
     assert max(levels) == 3 and levels[-1] == 0
 
 
 def test_what_proves_too_much_is_tried_ever_more_rarely():
-    budget = Budget(0.05, 1)
+    budget = LatencyBudget(0.05, 1)
     levels = run(budget, lambda level, _: [0.08, 0.03][level], 300)
     tried = [
         now for now, (one, two) in enumerate(zip(levels, levels[1:], strict=False)) if (one, two) == (1, 0)
@@ -61,7 +61,7 @@ def test_what_proves_too_much_is_tried_ever_more_rarely():
 
 
 def test_one_slow_picture_changes_nothing():
-    assert set(run(Budget(0.05, 2), lambda _, now: 1.0 if 3 < now < 3.1 else 0.03, 20)) == {0}
+    assert set(run(LatencyBudget(0.05, 2), lambda _, now: 1.0 if 3 < now < 3.1 else 0.03, 20)) == {0}
 
 
 @pytest.fixture
@@ -79,15 +79,15 @@ def test_a_pipeline_goes_without_and_takes_up_again(followed):
     pipeline, rgb, hands = followed
     left, right = hands
     pipeline.select_operator(right.id)
-    pipeline._operator._places[left.side].id = 0  # nobody's: the younger hand is the operator's
-    pipeline.save(4)
-    assert pipeline.saved == {'hypotheses': 0, 'iterations': 1, 'detect_interval': 20, 'max_hands': 1}
+    pipeline._operator._slots[left.side].id = 0  # nobody's: the younger hand is the operator's
+    pipeline.degrade(4)
+    assert pipeline.degradations == {'hypotheses': 0, 'iterations': 1, 'detect_interval': 20, 'max_hands': 1}
     (kept,) = pipeline.process(Frame(rgb=rgb, stamp_ns=33_000_000 * 4))
     assert kept.id == right.id and not kept.hypotheses
     assert pipeline.lost_ids == [left.id]
     assert len(pipeline.process(Frame(rgb=rgb, stamp_ns=33_000_000 * 5))) == 1
-    pipeline.save(0)
-    assert not pipeline.saved
+    pipeline.degrade(0)
+    assert not pipeline.degradations
     for k in range(6, 14):
         hands = pipeline.process(Frame(rgb=rgb, stamp_ns=33_000_000 * k))
     assert len(hands) == 2 and all(len(hand.hypotheses) == 2 for hand in hands)

@@ -1,0 +1,75 @@
+"""Load shedding: keeps latency below a limit by reducing the work, hands last."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import deque
+from typing import Any
+
+import numpy as np
+
+from maskhand_ros.options import OPTIONS
+from maskhand_ros.perception.config import PipelineConfig
+
+WINDOW = 15
+"""Frames over which the median latency is taken, and that pass between two changes."""
+_ROOM = 0.7
+"""Share of the limit below which a step is undone."""
+_HOLD, _LONGEST_HOLD = 5.0, 60.0
+"""Seconds below that share before a step is undone: at first, and at most. Doubled after each relapse."""
+_RELAPSE = 10.0
+"""Seconds after undoing a step in which a latency above the limit counts as a relapse."""
+_RARELY = 4
+"""Factor by which the detector runs less often."""
+
+
+def degradation_steps(config: PipelineConfig) -> list[tuple[str, int]]:
+    """Steps that reduce the work of a pipeline, in order: a field of PipelineConfig and its reduced value.
+    max_hands comes last, one hand at a time."""
+    steps: list[tuple[str, int]] = []
+    if config.hypotheses:
+        steps.append(('hypotheses', 0))
+    if config.iterations > 1:
+        steps.append(('iterations', 1))
+    limits = OPTIONS['detect_interval'].limits
+    assert limits is not None
+    steps.append(('detect_interval', min(_RARELY * config.detect_interval, int(limits[1]))))
+    return steps + [('max_hands', hands) for hands in range(config.max_hands - 1, 0, -1)]
+
+
+def degraded(config: PipelineConfig, level: int) -> PipelineConfig:
+    """The PipelineConfig after the first `level` of its degradation_steps."""
+    changes: dict[str, Any] = dict(degradation_steps(config)[:level])
+    return dataclasses.replace(config, **changes)
+
+
+class LatencyBudget:
+    """Chooses the degradation `level`, 0 to `steps`, so that latency stays below `limit` seconds."""
+
+    def __init__(self, limit: float, steps: int) -> None:
+        self.limit, self.level, self._steps = limit, 0, steps
+        self._recent: deque[float] = deque(maxlen=WINDOW)
+        self._changed = self._eased = -np.inf
+        self._hold = _HOLD
+
+    def observe(self, latency: float, now: float) -> bool:
+        """Takes the latency of a frame that was finished at `now`, both in seconds; True if `level`
+        changed."""
+        self._recent.append(latency)
+        if len(self._recent) < WINDOW:
+            return False
+        median = np.median(self._recent)
+        if median > self.limit and self.level < self._steps:
+            if now - self._eased < _RELAPSE:
+                self._hold = min(2 * self._hold, _LONGEST_HOLD)
+            return self._change(1, now)
+        if median < _ROOM * self.limit and self.level and now - self._changed > self._hold:
+            self._eased = now
+            return self._change(-1, now)
+        return False
+
+    def _change(self, by: int, now: float) -> bool:
+        self.level += by
+        self._changed = now
+        self._recent.clear()
+        return True
