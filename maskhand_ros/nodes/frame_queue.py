@@ -1,0 +1,79 @@
+"""The queue of images between the executor's thread and the worker's: the last two, so that results stay
+recent."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+CAPACITY = 2
+"""Images that wait at most: images that were late on the way arrive in pairs."""
+
+LONGEST_WAIT = 0.08
+"""Seconds that an image waits at most while there is a newer one."""
+
+_GAP, _PUBLISHERS = 300, 8
+"""Images that one publisher can lose at once (10 s): a wider gap is another publisher's, where the middleware
+does not tell publishers apart. Publishers whose sequence numbers are kept."""
+
+
+class FrameQueue:
+    """The images that wait for the worker.
+
+    An image that comes while CAPACITY wait replaces all of them: the worker is slower than the camera, and only
+    the newest image is worth processing. `received` counts images sent to us; `dropped` those that newer ones
+    replaced here; `lost` those that the middleware lost (gaps in the publisher's sequence numbers).
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """`clock`: function that gives monotonic seconds."""
+        self._clock, self._condition = clock, threading.Condition()
+        self._waiting: deque[tuple[Any, float]] = deque()
+        self._last_sequence: dict[str, int] = {}
+        self._last_arrival = clock()
+        self.received = self.dropped = self.lost = 0
+
+    def put(self, msg: Any, info: dict[str, Any]) -> None:
+        """Adds an image message with its MessageInfo (subscription callback)."""
+        with self._condition:
+            missed = self._missed(info)
+            self.received += 1 + missed
+            self.lost += missed
+            self._last_arrival = self._clock()
+            if len(self._waiting) == CAPACITY:
+                self._drop(CAPACITY)
+            self._waiting.append((msg, self._last_arrival))
+            self._condition.notify()
+
+    def take(self, timeout: float) -> tuple[Any, float] | None:
+        """The next image and its arrival (monotonic s); None after `timeout` s without one."""
+        with self._condition:
+            self._condition.wait_for(lambda: self._waiting, timeout)
+            if len(self._waiting) > 1 and self._clock() - self._waiting[0][1] > LONGEST_WAIT:
+                self._drop(len(self._waiting) - 1)
+            return self._waiting.popleft() if self._waiting else None
+
+    def age(self) -> float:
+        """Seconds since the last image came, or since the queue was made."""
+        return self._clock() - self._last_arrival
+
+    def _drop(self, count: int) -> None:
+        for _ in range(count):
+            self._waiting.popleft()
+        self.dropped += count
+
+    def _missed(self, info: dict[str, Any]) -> int:
+        """Images of this publisher that the middleware lost since its last one."""
+        sequence = info.get('publication_sequence_number')
+        publisher = str(info.get('publisher_gid'))  # absent before Kilted: then all count as one
+        if sequence is None:
+            return 0
+        last = self._last_sequence.pop(publisher, sequence - 1)
+        self._last_sequence[publisher] = sequence
+        if len(self._last_sequence) > _PUBLISHERS:
+            del self._last_sequence[next(iter(self._last_sequence))]
+        gap = sequence - last - 1
+        return gap if 0 < gap <= _GAP else 0
