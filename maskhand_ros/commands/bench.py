@@ -4,7 +4,7 @@ With --ros the same pictures go through a ROS 2 graph of three processes: a came
 that receives ~/hands (this process). `latency` is from the image's stamp to the HandArray received; `node` is
 HandArray.processing_time, from the image received to the answer written; `on the way` is the rest: image and
 answer in the middleware. The stages are hand_node's own, from /diagnostics: `wait` is for the worker to be
-free, `turn` for it to be done with the hands of the picture before. `node over pipeline` is decode + pipeline
+free. `node over pipeline` is decode + pipeline
 + publish over the pipeline's stages alone (sums of medians; without those two). CPU is in cores, user and
 system, while the pictures were played. Needs Linux (/proc).
 """

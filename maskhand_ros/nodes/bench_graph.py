@@ -24,7 +24,7 @@ WARM_UP_FRAMES = 30
 
 FEWEST_FRAMES = 30
 
-AROUND = 'wait', 'decode', 'turn', 'publish', 'total'
+AROUND = 'wait', 'decode', 'publish', 'total'
 """Stages of hand_node that are not the pipeline's."""
 
 AFTER = 1.5

@@ -10,7 +10,8 @@ from collections import deque
 import numpy as np
 
 from maskhand_ros.nodes.faults import RECENT, Faults
-from maskhand_ros.nodes.image_subscription import NewestFrame
+from maskhand_ros.nodes.frame_queue import FrameQueue
+from maskhand_ros.perception.types import Hand
 
 STUCK = 5.0
 """Seconds in one picture after which the worker counts as stuck."""
@@ -19,35 +20,36 @@ STUCK = 5.0
 class Diagnostics:
     """Collects what the worker does and what is wrong."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._seen = 0, 0
         self.images, self.calibration, self.depth, self.faults = (Faults() for _ in range(4))
         self._lock = threading.Lock()
-        self._finished = deque(maxlen=300)
-        self._times, self._ages = {}, deque(maxlen=30)
-        self._in_hand = []
+        self._finished: deque[float] = deque(maxlen=300)
+        self._times: dict[str, deque[float]] = {}
+        self._ages: deque[float] = deque(maxlen=30)
+        self._busy_since: float | None = None
         self.taken = self.processed = self.with_depth = 0
-        self.hands = []
-        self.failure = None
+        self.hands: list[Hand] = []
+        self.failure: tuple[str, str] | None = None
         """(what, fix) of a configuration that failed."""
         self.namesake = ''
         """What is wrong where another node has the name of this one."""
 
-    def started(self):
-        """The worker took a picture; returns when, for the picture's `ended`."""
+    def started(self) -> float:
+        """The worker took an image; returns when (monotonic s)."""
         with self._lock:
-            self._in_hand.append(since := time.monotonic())
+            self._busy_since = since = time.monotonic()
             self.taken += 1
         return since
 
-    def arrived(self, age):
-        """A picture came, `age` seconds after its stamp by the node's clock."""
+    def arrived(self, age: float) -> None:
+        """An image came, `age` seconds after its stamp by the node's clock."""
         with self._lock:
             self._ages.append(age)
 
-    def finished(self, hands, with_depth, timings):
-        """The worker published the Hands of a picture with or without depth; `timings` {stage: seconds}.
-        `ended` comes after it: who sees the worker idle sees the picture counted."""
+    def finished(self, hands: list[Hand], with_depth: bool, timings: dict[str, float]) -> None:
+        """The worker published the Hands of an image with or without depth; `timings` {stage: seconds}.
+        `ended` comes after it, so that an idle worker has counted its image."""
         with self._lock:
             self.processed += 1
             self.with_depth += with_depth
@@ -56,28 +58,28 @@ class Diagnostics:
             for stage, seconds in timings.items():
                 self._times.setdefault(stage, deque(maxlen=300)).append(seconds)
 
-    def ended(self, since):
-        """The worker is done with the picture that it took then, or gave it up."""
+    def ended(self) -> None:
+        """The worker is done with the image that it took, or gave it up."""
         with self._lock:
-            self._in_hand.remove(since)
+            self._busy_since = None
 
-    def forget_hands(self):
+    def forget_hands(self) -> None:
         """No hand is followed any more."""
         self.hands = []
 
-    def forget_times(self):
+    def forget_times(self) -> None:
         """Other models, or another device: what was measured before says nothing of them."""
         with self._lock:
             self._times.clear()
             self._ages.clear()
 
     @property
-    def busy(self):
-        """Whether the worker has a picture in hand."""
-        return bool(self._in_hand)
+    def busy(self) -> bool:
+        """Whether the worker processes an image."""
+        return self._busy_since is not None
 
-    def rate(self):
-        """Pictures processed per second over the last seconds."""
+    def rate(self) -> float:
+        """Images processed per second over the last seconds."""
         with self._lock:
             since = time.monotonic() - RECENT
             recent = [t for t in self._finished if t > since]
@@ -92,7 +94,7 @@ class Diagnostics:
         with self._lock:
             return float(np.median(self._ages)) if self._ages else 0.0
 
-    def losing(self, frames: NewestFrame) -> bool:
+    def losing(self, frames: FrameQueue) -> bool:
         """Whether the middleware lost over a tenth of the images since the last call."""
         received, lost = frames.received - self._seen[0], frames.lost - self._seen[1]
         self._seen = frames.received, frames.lost
@@ -101,7 +103,7 @@ class Diagnostics:
     def stuck(self) -> bool:
         """Whether the worker has been busy with one image for longer than STUCK."""
         with self._lock:
-            return bool(self._in_hand) and time.monotonic() - min(self._in_hand) > STUCK
+            return self._busy_since is not None and time.monotonic() - self._busy_since > STUCK
 
     def percentiles(self) -> list[tuple[str, str]]:
         """Pairs (key, value) of the times that the stages took."""

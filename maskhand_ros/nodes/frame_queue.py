@@ -23,9 +23,9 @@ does not tell publishers apart. Publishers whose sequence numbers are kept."""
 class FrameQueue:
     """The images that wait for the worker.
 
-    An image that comes while CAPACITY wait replaces all of them: the worker is slower than the camera, and only
-    the newest image is worth processing. `received` counts images sent to us; `dropped` those that newer ones
-    replaced here; `lost` those that the middleware lost (gaps in the publisher's sequence numbers).
+    An image that comes while CAPACITY wait replaces all of them: the worker is slower than the camera, and
+    only the newest image is worth processing. `received` counts images sent to us; `dropped` those that newer
+    ones replaced here; `lost` those that the middleware lost (gaps in the publisher's sequence numbers).
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

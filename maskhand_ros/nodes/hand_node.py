@@ -1,8 +1,8 @@
 """hand_node: a lifecycle node that turns an image topic into hands.
 
-    image -> NewestFrame -> [Worker: decode, HandPipeline, publish] -> ~/hands, /tf, ~/markers, ...
+    image -> FrameQueue -> [Worker: decode, HandPipeline, publish] -> ~/hands, /tf, ~/markers, ...
 
-The executor's thread only receives; the worker's two see the newest picture, so that lag never grows.
+The executor's thread only receives; the worker's thread processes the newest image, so that lag never grows.
 """
 
 from __future__ import annotations

@@ -9,7 +9,8 @@ from maskhand_ros.errors import BadInput
 from maskhand_ros.geometry import Camera
 from maskhand_ros.nodes.by_stamp import ByStamp
 from maskhand_ros.nodes.depth_input import DepthInput
-from maskhand_ros.nodes.image_subscription import SMALL, AutoQosSubscription, NewestFrame
+from maskhand_ros.nodes.frame_queue import FrameQueue
+from maskhand_ros.nodes.image_subscription import SMALL, AutoQosSubscription
 from maskhand_ros.nodes.silence import why_no_camera_info
 
 
@@ -19,7 +20,7 @@ class Inputs:
 
     def __init__(self, node):
         self._node = node
-        self.frames = NewestFrame()
+        self.frames = FrameQueue()
         self.infos = ByStamp()
         policy = node.get_parameter('image_qos').value
         compressed = node.get_parameter('compressed').value

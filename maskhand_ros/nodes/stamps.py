@@ -14,8 +14,8 @@ class StampCheck:
         self._last: int | None = None
 
     def __call__(self, stamp_ns: int, clock_was_set: bool = False) -> BadInput | None:
-        """The jump of time before an image of this stamp, None if there is none. `clock_was_set`: the ROS clock
-        was set since the last image. Raises BadInput if the image has no time of its own."""
+        """The jump of time before an image of this stamp, None if there is none. `clock_was_set`: the ROS
+        clock was set since the last image. Raises BadInput if the image has no time of its own."""
         if stamp_ns == 0:
             raise BadInput('zero stamp', 'header.stamp is 0', 'The camera driver must stamp its images')
         if stamp_ns < 0:

@@ -149,7 +149,7 @@ def _model(state: str, diagnostics: Diagnostics, pipeline: HandPipeline | None) 
     warnings = [diagnostics.namesake] if diagnostics.namesake else []
     if pipeline is not None:
         device = pipeline.device
-        saved = ', '.join(f'{name} {value}' for name, value in pipeline.saved.items())
+        saved = ', '.join(f'{name} {value}' for name, value in pipeline.degradations.items())
         values = [
             ('model', pipeline.model_name),
             ('model hash', pipeline.model_hash),
@@ -160,7 +160,7 @@ def _model(state: str, diagnostics: Diagnostics, pipeline: HandPipeline | None) 
             *values,
         ]
         if saved:
-            warnings.append(f'to stay below max_latency: {saved}')
+            warnings.append(f'load shedding for max_latency: reduced {saved}')
         if device.lost:
             warnings.append(f'the CPU stands in for {device.name}: {device.lost}; configure again to retry')
     level, text = (WARN, ' | '.join(warnings)) if warnings else (OK, state)

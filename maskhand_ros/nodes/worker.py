@@ -92,16 +92,17 @@ class Worker:
             newest = self._inputs.frames.take(timeout=0.1)
             self._watch_silence(newest is None)
             if newest is not None and self._running.is_set():
+                msg, arrival = newest
                 since = self._diagnostics.started()
                 try:
                     with self._counted():
-                        self._process(*newest, since)
+                        self._process(msg, arrival, since)
                 finally:
-                    self._diagnostics.ended(since)
+                    self._diagnostics.ended()
 
     def _process(self, msg: Any, arrival: float, since: float) -> None:
-        """From an image message that came at `arrival` and was taken at `since` (monotonic s) to everything that
-        is published about it."""
+        """From an image message that came at `arrival` and was taken at `since` (monotonic s) to everything
+        that is published about it."""
         frame, header = self._frame(msg, arrival)
         decoded = time.monotonic()
         hands = [hand for hand in self._pipeline.process(frame) if self._finite(hand)]
@@ -159,8 +160,8 @@ class Worker:
         return camera
 
     def _depth(self, frame: Frame, frame_id: str, image_frame_id: str) -> np.ndarray | None:
-        """Depth of the Frame, or None: then the scale comes from elsewhere, and diagnostics say why. Depth is of
-        no use without a camera. `image_frame_id`: as the image message has it."""
+        """Depth of the Frame, or None: then the scale comes from elsewhere, and diagnostics say why. Depth is
+        of no use without a camera. `image_frame_id`: as the image message has it."""
         if self._inputs.depth is None or frame.camera is None:
             return None
         try:

@@ -145,7 +145,7 @@ def test_after_a_jump_back_nobody_is_the_operator_for_the_timeout(timed, clip):
 
 
 @pytest.mark.parametrize(
-    'step, reason', [(0, 'repeated stamp'), (-90 * MS, 'picture out of order'), (None, 'zero stamp')]
+    'step, reason', [(0, 'repeated stamp'), (-90 * MS, 'image out of order'), (None, 'zero stamp')]
 )
 def test_a_picture_without_a_time_of_its_own_is_left_out(timed, clip, step, reason):
     watched, ids = timed

@@ -1,10 +1,8 @@
 """hand_node in a real ROS graph: lifecycle, faults, QoS, parameters. The models are the shipped ones."""
 
 import array
-import os
 import pathlib
 import re
-import threading
 import time
 
 import numpy as np
@@ -23,7 +21,6 @@ from visualization_msgs.msg import MarkerArray
 
 from maskhand_ros.msg import Hand as HandMsg
 from maskhand_ros.msg import HandArray, HandTopology
-from maskhand_ros.nodes import worker
 from maskhand_ros.nodes.hand_node import HandNode
 from maskhand_ros.option import OptionError, ReadAt
 from maskhand_ros.options import OPTIONS
@@ -112,22 +109,6 @@ def test_latched_topology_and_silence_while_inactive(running):
     graph.wait(lambda: node._inputs.image.reliability == ReliabilityPolicy.RELIABLE)
     header = camera.show()
     graph.wait(lambda: heard[-1].header == header)
-
-
-def test_what_computes_stands_back_behind_what_moves_messages(running):
-    graph, node, camera, heard, _ = running
-    header = camera.show()
-    graph.wait(lambda: heard and heard[-1].header == header)
-    own = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
-    standing_back = {
-        thread.native_id
-        for thread in threading.enumerate()
-        if os.getpriority(os.PRIO_PROCESS, thread.native_id) == own + worker.NICENESS
-    }
-    assert {thread.native_id for thread in node._worker._threads} <= standing_back
-    tasks = [int(task) for task in os.listdir('/proc/self/task')]
-    others = {os.getpriority(os.PRIO_PROCESS, task) for task in tasks if task not in standing_back}
-    assert others == {own}
 
 
 def test_reliability_follows_the_publishers(running):

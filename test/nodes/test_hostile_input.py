@@ -371,7 +371,7 @@ def test_a_hostile_peer_on_the_same_topics(graph, clip, compressed):
     assert diagnostics.processed + sum(counts.values()) + inputs.frames.dropped + inputs.frames.lost == (
         inputs.frames.received
     )
-    assert not [reason for reason in counted(diagnostics.faults) if 'held back' not in reason]
+    assert not [reason for reason in counted(diagnostics.faults) if 'hand rejected' not in reason]
 
 
 def counted(faults):

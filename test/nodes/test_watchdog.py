@@ -187,16 +187,11 @@ def test_simulated_time_that_starts_again_ends_all_tracks(graph, clip):
     watched.wait_told('images', 'time went back')
 
 
-@pytest.mark.parametrize('half_of_it', ['look', 'describe'])
-def test_a_worker_that_hangs_is_an_error_and_no_second_one_is_started(
-    graph, clip, monkeypatch, logged, half_of_it
-):
+def test_a_worker_that_hangs_is_an_error_and_no_second_one_is_started(graph, clip, monkeypatch, logged):
     monkeypatch.setattr(diagnostics, 'STUCK', 0.3)
-    watched = graph.watch(f'hanging_{half_of_it}')
-    free, half = threading.Event(), getattr(watched.node.pipeline, half_of_it)
-    monkeypatch.setattr(
-        watched.node.pipeline, half_of_it, lambda *given, **named: free.wait(60) and half(*given, **named)
-    )
+    watched = graph.watch('hanging')
+    free, process = threading.Event(), watched.node.pipeline.process
+    monkeypatch.setattr(watched.node.pipeline, 'process', lambda frame: free.wait(60) and process(frame))
     try:
         watched.camera.show(*clip[:2])
         watched.wait_level('model', DiagnosticStatus.ERROR, 'stuck in one picture')
@@ -227,19 +222,19 @@ def test_a_gpu_that_goes_away_is_told_with_what_to_do(graph, clip, monkeypatch):
     device = watched.node.pipeline.device
     network = watched.node.pipeline._cues._network
 
-    def lose_it(*given, **named):
+    def lose_it(frame):
         device.failed(network, network.session, RuntimeError('CUDA failure 2: out of memory'))
-        return look(*given, **named)
+        return process(frame)
 
-    look = watched.node.pipeline.look
-    monkeypatch.setattr(watched.node.pipeline, 'look', lose_it)
+    process = watched.node.pipeline.process
+    monkeypatch.setattr(watched.node.pipeline, 'process', lose_it)
     device.name, device.providers = 'cuda', ['CUDAExecutionProvider']
     watched.camera.show(*clip[:2])
     status = watched.wait_level('model', DiagnosticStatus.ERROR, "device 'cuda' failed while running")
     assert 'allow_cpu_fallback' in status.message
     device._cpu_fallback = True
     assert len(watched.show(*clip[:2]).hands) == 2
-    monkeypatch.setattr(watched.node.pipeline, 'look', look)
+    monkeypatch.setattr(watched.node.pipeline, 'process', process)
     time.sleep(RECENT)
     status = watched.wait_level('model', DiagnosticStatus.WARN, 'the CPU stands in for cuda')
     assert 'out of memory' in status.message
@@ -254,5 +249,7 @@ def test_a_limit_of_latency_is_kept_by_going_without_and_says_so(graph, clip):
     without = next(k for k, seen in enumerate(hands) if not any(hand.hypotheses for hand in seen))
     fewer = next(k for k, seen in enumerate(hands) if len(seen) == 1)
     assert without < fewer
-    says = 'to stay below max_latency: hypotheses 0, iterations 1, detect_interval 20, max_hands 1'
+    says = (
+        'load shedding for max_latency: reduced hypotheses 0, iterations 1, detect_interval 20, max_hands 1'
+    )
     watched.wait_level('model', DiagnosticStatus.WARN, says)
