@@ -1,30 +1,34 @@
-"""Messages of one topic, to be paired with pictures by their stamps."""
+"""Messages of one topic, paired with images by their stamps."""
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from typing import Any
 
 from maskhand_ros.nodes.messages import stamp_to_ns
 
 BACKWARDS_NS = 100_000_000
-"""Nanoseconds by which a stamp may be older than one before it: messages overtake each other on the way. One
-that goes further back is of another time, such as a bag that was started again."""
+"""Nanoseconds by which a stamp may be older than one before it: messages can arrive out of order. A larger
+step back is a jump of time, such as a bag that was started again."""
 
 
 class ByStamp:
-    """The last few messages of a topic, by their stamp. Filled by the receiving thread, read by the
-    worker."""
+    """The last few messages of a topic, by stamp. Filled by the executor's thread, read by the worker.
 
-    def __init__(self, capacity=10):
+    Messages are `Any`: every type with a std_msgs/Header is accepted.
+    """
+
+    def __init__(self, capacity: int = 10) -> None:
         self._condition = threading.Condition()
-        self._messages = OrderedDict()
+        self._messages: OrderedDict[int, Any] = OrderedDict()
         self._capacity = capacity
         self.paired = self.unpaired = 0
-        """How often `exact_or_latest` gave the message of the very stamp, and how often another."""
+        """Calls of `exact_or_latest` that returned the message of the same stamp, and of another stamp."""
 
-    def put(self, msg):
-        """Keeps a message and forgets the oldest, and all those of another time (subscription callback)."""
+    def put(self, msg: Any) -> None:
+        """Adds a message; drops the oldest beyond the capacity, and after a jump back all later ones
+        (subscription callback)."""
         stamp_ns = stamp_to_ns(msg.header.stamp)
         with self._condition:
             self._messages.pop(stamp_ns, None)
@@ -35,13 +39,13 @@ class ByStamp:
                 self._messages.popitem(last=False)
             self._condition.notify()
 
-    def latest(self):
-        """The message that came last, None before the first."""
+    def latest(self) -> Any | None:
+        """The message that arrived last, None before the first."""
         with self._condition:
             return next(reversed(self._messages.values()), None)
 
-    def exact_or_latest(self, stamp_ns):
-        """The message of this very stamp, otherwise the one that came last, otherwise None."""
+    def exact_or_latest(self, stamp_ns: int) -> Any | None:
+        """The message of the same stamp, otherwise the one that arrived last, otherwise None."""
         with self._condition:
             exact = self._messages.get(stamp_ns)
             found = exact or next(reversed(self._messages.values()), None)
@@ -49,15 +53,15 @@ class ByStamp:
             self.unpaired += exact is None and found is not None
             return found
 
-    def nearest(self, stamp_ns, tolerance_ns, patience):
-        """The message nearest in time, None if it is further away than the tolerance.
+    def nearest(self, stamp_ns: int, tolerance_ns: int, timeout: float) -> Any | None:
+        """The message nearest in time, None if none is within the tolerance.
 
-        Where the last one is older than `stamp_ns`, though within the tolerance, the next one is waited for,
-        up to `patience` seconds: that of the same moment may be on its way.
+        If the newest message is within the tolerance but older than `stamp_ns`, the call waits up to
+        `timeout` seconds for the next one, which may have exactly this stamp.
         """
         with self._condition:
             newest = max(self._messages, default=-tolerance_ns)
             if stamp_ns - tolerance_ns <= newest < stamp_ns:
-                self._condition.wait_for(lambda: max(self._messages) >= stamp_ns, patience)
+                self._condition.wait_for(lambda: max(self._messages) >= stamp_ns, timeout)
             found = min(self._messages, key=lambda stamp: abs(stamp - stamp_ns), default=None)
             return None if found is None or abs(found - stamp_ns) > tolerance_ns else self._messages[found]

@@ -1,7 +1,7 @@
-"""sensor_msgs/CompressedImage to numpy, and back.
+"""Conversion of sensor_msgs/CompressedImage to numpy and back.
 
-OpenCV takes memory for whatever a file's head asks for: gigabytes for a few bytes. So the head is read here
-first, by a parser that understands less than the decoder does: what it cannot follow is refused.
+OpenCV allocates the image size that a file's header states: gigabytes for a few bytes. So the header is
+parsed here first, by a parser stricter than the decoder: a file that it cannot parse is rejected.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import struct
 import cv2
 import numpy as np
 from sensor_msgs.msg import CompressedImage
+from std_msgs.msg import Header
 
 from maskhand_ros.errors import BadInput
 from maskhand_ros.nodes.encodings import ENCODINGS, Bytes, to_8_bit
@@ -19,16 +20,16 @@ from maskhand_ros.nodes.images import MAX_PIXELS, check_layout, check_size
 from maskhand_ros.nodes.transports import republish, transport_of
 
 MAX_SCANS = 30
-"""Passes over a progressive JPEG; encoders make about 10. Each walks over all pixels and needs few bytes."""
+"""Limit on the scans of a progressive JPEG; encoders write about 10. Each costs a pass over all pixels."""
 
 MAX_SEGMENTS = 10_000
-"""Segments before a JPEG's picture, or chunks of a PNG."""
+"""Limit on segments before a JPEG's image data, or chunks of a PNG."""
 
 _AS_STORED = cv2.IMREAD_ANYCOLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
-"""Grey stays grey, 16 bit stay 16, alpha goes. The image stays as the sensor saw it: turned by its EXIF tag
-it would not fit its CameraInfo."""
+"""OpenCV flags: grey stays grey, 16 bit stay 16, alpha is dropped. The EXIF orientation is ignored: a rotated
+image would not match its CameraInfo."""
 
-_PICTURES = {
+_OTHER_FORMATS = {
     b'II*\0': 'TIFF',
     b'MM\0*': 'TIFF',
     b'RIFF': 'WebP',
@@ -37,26 +38,26 @@ _PICTURES = {
     b'qoif': 'QOI',
     b'\xff\x0a': 'JPEG XL',
 }
-"""First bytes of files that are not read: their heads are not checked before OpenCV takes memory for them."""
+"""First bytes of formats that are rejected: their headers are not checked here before OpenCV decodes them."""
 
 _PNG = b'\x89PNG\r\n\x1a\n'
 _JPEG_BEGIN, _JPEG_END, _JPEG_SCAN = b'\xff\xd8', b'\xff\xd9', b'\xff\xda'
 _JPEG_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _JPEG_TABLES = {0xC4, 0xCC, 0xDB, 0xDD, *range(0xE0, 0xF0), 0xFE}
-"""Markers that may stand before the frame header, each with a length. Those without one would lead a decoder
-to another frame header than this parser."""
+"""Markers with a length that may precede the frame header. After one without a length a decoder could find
+another frame header than this parser."""
 
 
 def decode_compressed(msg: CompressedImage, max_pixels: int = MAX_PIXELS) -> Bytes:
-    """sensor_msgs/CompressedImage (JPEG or PNG) to RGB (H, W, 3) uint8. Raises BadInput before a bomb
-    unpacks. A 16-bit PNG takes 6 bytes per pixel while it is decoded, other files 3."""
+    """sensor_msgs/CompressedImage (JPEG or PNG) to RGB (H, W, 3) uint8. Raises BadInput before a
+    decompression bomb is decoded. A 16-bit PNG takes 6 bytes per pixel while it is decoded, other files 3."""
     data = bytes(msg.data)
     if data.startswith(_PNG):
         size = _png_size(data)
     elif data.startswith(_JPEG_BEGIN):
         size = _jpeg_size(data)
     else:
-        raise _not_a_picture(msg.format, data)
+        raise _unsupported(msg.format, data)
     check_size(*size, max_pixels)
     stored = cv2.imdecode(np.frombuffer(data, np.uint8), _AS_STORED)
     if stored is None:
@@ -68,7 +69,7 @@ def _to_rgb(stored: np.ndarray, format: str) -> Bytes:
     """The samples of a file, (H, W) or (H, W, 3) in OpenCV's order, uint8 or uint16, to RGB (H, W, 3) uint8.
 
     `format` is `ENCODING; CODEC compressed STORED` of compressed_image_transport (see CompressedImage.msg) or
-    anything else, which says nothing. ENCODING is the raw image's: it tells a mosaic from a grey image, and
+    anything else, which is ignored. ENCODING is the raw image's: it tells a mosaic from a grey image, and
     the range of 16-bit samples. STORED is what the encoder was given: where that is mono8, a Bayer mosaic was
     made grey; where it is rgb8, red and blue are exchanged in the file, since the encoder expects BGR.
     """
@@ -84,8 +85,8 @@ def _to_rgb(stored: np.ndarray, format: str) -> Bytes:
     return source.to_rgb([stored])
 
 
-def _not_a_picture(format: str, data: bytes) -> BadInput:
-    """The refusal of a file that is neither JPEG nor PNG: what it is, if that can be told."""
+def _unsupported(format: str, data: bytes) -> BadInput:
+    """The BadInput for a file that is neither JPEG nor PNG, with its format if that is known."""
     transport = transport_of(format, data)
     if transport is not None:
         # The ffmpeg plugin reads its own packets, not a CompressedImage.
@@ -93,7 +94,9 @@ def _not_a_picture(format: str, data: bytes) -> BadInput:
         return BadInput(
             'unknown compression', f'{transport}, format {format!r}', other + republish(transport)
         )
-    kind = next((name for start, name in _PICTURES.items() if data.startswith(start)), 'neither JPEG nor PNG')
+    kind = next(
+        (name for start, name in _OTHER_FORMATS.items() if data.startswith(start)), 'neither JPEG nor PNG'
+    )
     return BadInput(
         'unknown compression',
         f'{len(data)} bytes, {kind}, format {format!r}',
@@ -101,8 +104,8 @@ def _not_a_picture(format: str, data: bytes) -> BadInput:
     )
 
 
-def encode_compressed(rgb, header, quality=85):
-    """RGB (H, W, 3) uint8 to a JPEG sensor_msgs/CompressedImage."""
+def encode_compressed(rgb: np.ndarray, header: Header, quality: int = 85) -> CompressedImage:
+    """JPEG sensor_msgs/CompressedImage of RGB (H, W, 3) uint8; `quality` 1 to 100."""
     _, jpeg = cv2.imencode('.jpg', cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
     return CompressedImage(
         header=header, format='rgb8; jpeg compressed bgr8', data=array.array('B', jpeg.tobytes())
@@ -110,8 +113,8 @@ def encode_compressed(rgb, header, quality=85):
 
 
 def _png_size(data: bytes) -> tuple[int, int]:
-    """(width, height) from the first chunk of a PNG file. Raises BadInput unless its chunks follow each other
-    to the end: the decoder takes memory for a chunk's length, not for what is there."""
+    """(width, height) from the first chunk of a PNG file. Raises BadInput unless its chunks are complete
+    to the end: the decoder allocates the stated length of a chunk, not its actual size."""
     at, name = len(_PNG), b''
     for _ in range(MAX_SEGMENTS):
         if at + 12 > len(data):
@@ -132,18 +135,18 @@ def _jpeg_size(data: bytes) -> tuple[int, int]:
     at = len(_JPEG_BEGIN)
     for _ in range(MAX_SEGMENTS):
         if at + 9 > len(data):
-            raise _truncated(f'{len(data)} bytes of JPEG without a picture')
+            raise _truncated(f'{len(data)} bytes of JPEG without image data')
         begin, marker, length, height, width = struct.unpack_from('>BBHxHH', data, at)
         if begin == 0xFF and marker in _JPEG_FRAMES:
             break
-        if begin == 0xFF and marker == 0xFF:  # a filling byte
+        if begin == 0xFF and marker == 0xFF:  # a fill byte
             at += 1
         elif begin == 0xFF and marker in _JPEG_TABLES and length >= 2:
             at += 2 + length
         else:
-            raise _broken(f'marker {begin:02x}{marker:02x} before the picture of a JPEG')
+            raise _broken(f'marker {begin:02x}{marker:02x} before the image data of a JPEG')
     else:
-        raise _broken(f'a JPEG of over {MAX_SEGMENTS} segments before its picture')
+        raise _broken(f'a JPEG of over {MAX_SEGMENTS} segments before its image data')
     if data.find(_JPEG_END, at) < 0:
         raise _truncated(f'{len(data)} bytes of JPEG, the end is missing')
     if data.count(_JPEG_SCAN, at) > MAX_SCANS:
@@ -152,8 +155,10 @@ def _jpeg_size(data: bytes) -> tuple[int, int]:
 
 
 def _truncated(seen: str) -> BadInput:
-    return BadInput('truncated data', seen, 'Look for a lossy link in between')
+    return BadInput('truncated data', seen, 'Check for a lossy link in between')
 
 
 def _broken(seen: str) -> BadInput:
-    return BadInput('broken picture', seen, 'No encoder writes this: look for another publisher on the topic')
+    return BadInput(
+        'malformed image', seen, 'No encoder writes this: check for another publisher on the topic'
+    )

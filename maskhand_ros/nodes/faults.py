@@ -1,4 +1,4 @@
-"""Faults by reason: how many, when last, and what to do about each."""
+"""Faults by reason: count, time of the last one, and remedy."""
 
 from __future__ import annotations
 
@@ -13,43 +13,45 @@ RECENT = 5.0
 """Seconds for which a fault keeps its status at WARN."""
 
 REPEAT = 10.0
-"""Seconds after which the log says again what still lasts."""
+"""Seconds after which the log repeats a fault that persists."""
 
 
 class Reminders:
-    """Log lines about what is wrong for as long as it lasts: one when it begins or changes, then at most one
-    every REPEAT seconds."""
+    """Log lines of persistent faults: one when a fault begins or its text changes, then at most one every
+    REPEAT seconds."""
 
     def __init__(self, logger: RcutilsLogger) -> None:
         self._logger = logger
-        self._said: dict[str, tuple[str, float]] = {}
+        self._logged: dict[str, tuple[str, float]] = {}
 
     def update(self, part: str, text: str) -> None:
-        """What is wrong with a part now; '' where nothing is."""
-        said, at = self._said.get(part, ('', -np.inf))
-        if text and (text != said or time.monotonic() - at >= REPEAT):
+        """Sets the fault of a part; '' where there is none."""
+        last, at = self._logged.get(part, ('', -np.inf))
+        if text and (text != last or time.monotonic() - at >= REPEAT):
             self._logger.warning(text)
-            self._said[part] = text, time.monotonic()
+            self._logged[part] = text, time.monotonic()
 
 
 class Faults:
-    """Counts faults by reason and keeps the remedy of each. Safe to use from several threads."""
+    """Counts of faults by reason, with the remedy of each. Thread-safe."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._counts, self._remedies, self._last = Counter(), {}, {}
+        self._counts: Counter[str] = Counter()
+        self._remedies: dict[str, str] = {}
+        self._last: dict[str, float] = {}
 
-    def add(self, reason, remedy):
-        """Counts one; True for the first of its kind in a while, which is worth a line in the log."""
+    def add(self, reason: str, remedy: str) -> bool:
+        """Counts a fault; True if it is the first of its reason for RECENT seconds and should be logged."""
         with self._lock:
             now = time.monotonic()
-            fresh = now - self._last.get(reason, -np.inf) > RECENT
+            is_new = now - self._last.get(reason, -np.inf) > RECENT
             self._counts[reason] += 1
             self._remedies[reason], self._last[reason] = remedy, now
-            return fresh
+            return is_new
 
-    def recent(self):
-        """[(reason, remedy)] of the last seconds, newest first."""
+    def recent(self) -> list[tuple[str, str]]:
+        """Pairs (reason, remedy) of the last RECENT seconds, newest first."""
         with self._lock:
             since = time.monotonic() - RECENT
             return [
@@ -58,7 +60,7 @@ class Faults:
                 if at > since
             ]
 
-    def values(self):
+    def values(self) -> list[tuple[str, int | str]]:
         """Pairs (key, value): a count and a remedy for each reason."""
         with self._lock:
             return [

@@ -1,8 +1,9 @@
-"""hand_node: a lifecycle node that turns an image topic into hands.
+"""hand_node: a lifecycle node that reconstructs hands from an image topic.
 
     image -> FrameQueue -> [Worker: decode, HandPipeline, publish] -> ~/hands, /tf, ~/markers, ...
 
-The executor's thread only receives; the worker's thread processes the newest image, so that lag never grows.
+The executor's thread only receives; the worker's thread processes the newest image, so that latency stays
+bounded.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ import dataclasses
 import signal
 import sys
 import traceback
+from typing import Any
 
 import rclpy
-from rclpy.clock import Clock, ClockType, JumpThreshold
+from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
 from rclpy.duration import Duration
 from rclpy.exceptions import ParameterException
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 
 from maskhand_ros.errors import ModelError
 from maskhand_ros.nodes import parameters
@@ -39,17 +41,21 @@ SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FA
 
 
 class HandNode(CheckedParameters):
-    """Configure loads and warms up the models, activate starts to look; parameters in
-    maskhand_ros/options.py, topics in outputs.py."""
+    """Lifecycle: configure loads and warms up the models, activate subscribes and processes images.
+    Parameters are in maskhand_ros/options.py, topics in inputs.py and outputs.py."""
 
-    def __init__(self, **options):
+    def __init__(self, **options: Any) -> None:
+        """`options`: those of rclpy's Node."""
         super().__init__('hand_node', **options)
-        self.pipeline = None
+        self.pipeline: HandPipeline | None = None
         self.diagnostics = Diagnostics()
         self._reminders = Reminders(self.get_logger())
-        self._inputs = self._outputs = self._worker = self._stuck = None
+        self._inputs: Inputs | None = None
+        self._outputs: Outputs | None = None
+        self._worker: Worker | None = None
+        self._stuck_worker: Worker | None = None
         self._diagnostics_publisher = diagnostics_publisher(self)
-        steady = Clock(clock_type=ClockType.STEADY_TIME)  # a paused simulation must not silence diagnostics
+        steady = Clock(clock_type=ClockType.STEADY_TIME)  # diagnostics continue while a simulation is paused
         self.create_timer(1.0, self._publish_diagnostics, clock=steady)
         self.create_timer(0.5, self._follow_publishers, clock=steady)
         self._jump_handle = self.get_clock().create_jump_callback(
@@ -57,111 +63,119 @@ class HandNode(CheckedParameters):
             post_callback=self._forget_tracks,
         )
         self.create_service(SelectOperator, '~/select_operator', self._select_operator)
-        # Last: a value that is refused ends the constructor, and destroy_node needs all of the above.
+        # Last: a refused value raises, and destroy_node needs all of the above.
         self.declare_options()
 
     # lifecycle
 
-    def on_configure(self, state):
-        """Loads the models and warms them up; FAILURE says in the log and in diagnostics what is missing and
-        how to get it."""
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Loads the models and warms them up; on FAILURE the log and diagnostics name what is missing and how
+        to get it."""
         values = parameters.read(self)
         fields = [field.name for field in dataclasses.fields(PipelineConfig)]
         try:
-            self.pipeline = HandPipeline(PipelineConfig(**{name: values[name] for name in fields}))
-            self.pipeline.warm_up()
-            self._outputs = Outputs(self, self.pipeline.hand_model, self.pipeline.model_name, values)
+            config: dict[str, Any] = {name: values[name] for name in fields}
+            self.pipeline = pipeline = HandPipeline(PipelineConfig(**config))
+            pipeline.warm_up()
+            self._outputs = Outputs(self, pipeline.hand_model, pipeline.model_name, values)
         except Exception as error:
             self._release()
             return self._failed('configure', error)
         self.diagnostics.failure = None
         self.diagnostics.forget_times()
-        self.get_logger().info(f'{self.pipeline.model_name} on {self.pipeline.device.providers[0]} is ready')
+        self.get_logger().info(f'{pipeline.model_name} on {pipeline.device.providers[0]} is ready')
         return super().on_configure(state)
 
-    def on_activate(self, state):
-        """Subscribes and starts the worker. FAILURE while one from before is stuck in a picture."""
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Subscribes and starts the worker. FAILURE while the worker of an earlier activation still runs."""
         result = super().on_activate(state)
         try:
-            if self._stuck is not None and self._stuck.is_busy:
-                raise ModelError('the worker is still busy with a picture from before', 'restart the node')
-            self._outputs.publish_topology()
-            self._inputs = Inputs(self)
-            self._worker = Worker(self, self.pipeline, self._inputs, self._outputs, self.diagnostics)
+            if self._stuck_worker is not None and self._stuck_worker.is_busy:
+                raise ModelError('the worker still processes an image from before', 'restart the node')
+            pipeline, outputs = self.pipeline, self._outputs
+            assert pipeline is not None and outputs is not None  # a configured node has both
+            outputs.publish_topology()
+            self._inputs = inputs = Inputs(self, pipeline.config.mirrored_input)
+            self._worker = Worker(self, pipeline, inputs, outputs, self.diagnostics)
         except Exception as error:
             self._stop()
             super().on_deactivate(state)
             return self._failed('activate', error)
         self.diagnostics.failure = None
-        self.get_logger().info(f'looking at {self._inputs.image.topic}')
+        self.get_logger().info(f'subscribed to {inputs.image.topic}')
         return result
 
-    def on_deactivate(self, state):
-        """Stops looking; the models stay loaded."""
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stops the worker and unsubscribes; the models stay loaded."""
         self._stop()
         return super().on_deactivate(state)
 
-    def on_cleanup(self, state):
-        """Gives models and publishers back."""
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Releases models and publishers."""
         self._release()
         return super().on_cleanup(state)
 
-    def on_shutdown(self, state):
-        """From any state to the end."""
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stops the worker and releases everything, from any state."""
         self._stop()
         self._release()
         return super().on_shutdown(state)
 
-    def on_error(self, state):
-        """Back to unconfigured, so that the node can be configured again."""
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Returns to unconfigured, so that the node can be configured again."""
         self._stop()
         self._release()
         return super().on_error(state)
 
-    def destroy_node(self):
-        """Stops the worker before the handles go."""
+    def destroy_node(self) -> None:
+        """Stops the worker, then destroys the node."""
         self._stop()
         self._jump_handle.unregister()
         super().destroy_node()
 
-    def _stop(self):
+    def _stop(self) -> None:
+        """Stops the worker and unsubscribes."""
         if self._worker is not None:
-            self._stuck = None if self._worker.stop() else self._worker
+            self._stuck_worker = None if self._worker.stop() else self._worker
         if self._inputs is not None:
             self._inputs.close()
         self._worker = self._inputs = None
         self.diagnostics.forget_hands()
         return_freed_memory()
 
-    def _release(self):
+    def _release(self) -> None:
+        """Releases models and publishers."""
         if self._outputs is not None:
             self._outputs.close()
         self._outputs = self.pipeline = None
         return_freed_memory()
 
-    def _failed(self, step, error):
-        """FAILURE, after it was told: rclpy would swallow what a transition raises."""
+    def _failed(self, step: str, error: Exception) -> TransitionCallbackReturn:
+        """FAILURE of a transition; the error goes to the log and to diagnostics, because rclpy suppresses
+        what a transition callback raises."""
         if isinstance(error, ModelError):
-            self.diagnostics.failure = error.what, error.fix
+            what, fix = error.what, error.fix
         else:
             self.get_logger().error(traceback.format_exc())
-            self.diagnostics.failure = f'{type(error).__name__}: {error}', 'report this with the log above'
-        what, fix = self.diagnostics.failure
+            what, fix = f'{type(error).__name__}: {error}', 'report this with the log above'
+        self.diagnostics.failure = what, fix
         self.get_logger().error(f'cannot {step}: {what}. Fix: {fix}')
         return FAILURE
 
     # timers and services
 
-    def _follow_publishers(self):
+    def _follow_publishers(self) -> None:
         if self._inputs is not None:
             self._inputs.follow_publishers()
 
-    def _forget_tracks(self, _jump):
+    def _forget_tracks(self, _jump: TimeJump) -> None:
         if self._worker is not None:
             self._worker.forget_tracks()
 
-    def _select_operator(self, request, response):
-        if self._worker is None:
+    def _select_operator(
+        self, request: SelectOperator.Request, response: SelectOperator.Response
+    ) -> SelectOperator.Response:
+        if self._worker is None or self.pipeline is None:
             response.message = 'hand_node is not active'
             return response
         try:
@@ -170,7 +184,7 @@ class HandNode(CheckedParameters):
             response.message = error.args[0]
         return response
 
-    def _publish_diagnostics(self):
+    def _publish_diagnostics(self) -> None:
         if self.pipeline is not None and self.pipeline.device.lost:
             self.get_logger().warning(f'on the CPU: {self.pipeline.device.lost}', throttle_duration_sec=60)
         self.diagnostics.namesake = namesake(self)
@@ -183,31 +197,30 @@ class HandNode(CheckedParameters):
         self._remind(parts)
 
     def _remind(self, parts: list[Status]) -> None:
-        """Says in the log what lasts and no picture's fault tells: who launches the node sees no
-        diagnostics."""
+        """Logs persistent faults that no image reports; a launch file's terminal shows no diagnostics."""
         errors = {status.part: status.text for status in parts if status.level == ERROR}
         self._reminders.update('images', errors.get('images', ''))
         self._reminders.update('worker', errors.get('model', '') if self.diagnostics.stuck() else '')
         self._reminders.update('name', self.diagnostics.namesake)
 
 
-def _spin(executor, node):
-    """Until the shutdown. A callback that fails is told and counted: rclpy raises for requests that any peer
-    may make, such as for a parameter of an unknown type."""
+def _spin(executor: Executor, node: HandNode) -> None:
+    """Spins until shutdown. A callback that raises is logged and counted: rclpy raises for requests that any
+    peer can send, such as one for a parameter of an unknown type."""
     while rclpy.ok():
         try:
             executor.spin()
         except ExternalShutdownException:
             return
         except Exception as error:
-            if rclpy.ok():  # else it is a callback that the shutdown cut off
+            if rclpy.ok():  # otherwise the shutdown interrupted the callback
                 remedy = f'{str(error)[:200]}; report this with the log'
                 if node.diagnostics.faults.add(f'{type(error).__name__} in a callback', remedy):
                     node.get_logger().error(traceback.format_exc())
 
 
-def main(args=None):
-    """Runs the node until SIGINT or SIGTERM; exit code 0 then, 1 for a parameter that cannot be."""
+def main(args: list[str] | None = None) -> None:
+    """Runs the node until SIGINT or SIGTERM; exit code 0, or 1 for an invalid parameter."""
     limit_arenas()
     node = None
     try:
@@ -222,7 +235,7 @@ def main(args=None):
         sys.exit(f'hand_node: {error}')
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)  # a second one must not kill what is ending already
+            signal.signal(number, signal.SIG_IGN)  # a second signal must not interrupt the shutdown
         if node is not None:
             node.destroy_node()
         rclpy.try_shutdown()

@@ -1,7 +1,10 @@
-"""Subscriptions to images with the reliability that the publishers offer."""
+"""Image subscriptions with the reliability that the publishers offer."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from rclpy.node import Node
 from rclpy.qos import (
     DurabilityPolicy,
     HistoryPolicy,
@@ -10,6 +13,8 @@ from rclpy.qos import (
     ReliabilityPolicy,
     qos_check_compatible,
 )
+from rclpy.subscription import Subscription
+from rclpy.topic_endpoint_info import TopicEndpointInfo
 
 from maskhand_ros.nodes.compatibility import subscription_callback
 from maskhand_ros.nodes.silence import how_to_subscribe, type_name
@@ -17,53 +22,63 @@ from maskhand_ros.nodes.silence import how_to_subscribe, type_name
 _RELIABILITY = {'reliable': ReliabilityPolicy.RELIABLE, 'best_effort': ReliabilityPolicy.BEST_EFFORT}
 
 DEPTH = 5
-"""Images that the middleware holds for us. With a depth of 1 a reliable reader loses images on a default Fast
-DDS, because the next one is assembled from fragments while the last one waits."""
+"""History depth of an image subscription. With a depth of 1 a reliable subscription loses images on a default
+Fast DDS, because the next one is assembled from fragments while the last one waits."""
 
-SMALL = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
-"""For CameraInfo: small messages that every publisher's reliability can serve."""
+CAMERA_INFO_QOS = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
+"""QoS for CameraInfo: best effort is compatible with every publisher."""
 
 
 class AutoQosSubscription:
-    """A subscription whose reliability follows the publishers: reliable if every one offers it, else best
+    """A subscription whose reliability follows the publishers: reliable if all of them offer it, else best
     effort.
 
-    Best effort hears both kinds, but loses big pictures on a default Fast DDS; reliable hears only reliable
-    publishers. Call `follow_publishers` now and then (the node does twice a second): it subscribes anew when
-    the answer changes. `topic` is relative and remappable; `suffix` is put behind the remapped name, as
-    image_transport does.
+    Best effort is compatible with both kinds, but loses large images on a default Fast DDS; reliable is
+    compatible with reliable publishers only. Call `follow_publishers` periodically (the node does so twice a
+    second): it replaces the subscription when the publishers' offers change.
     """
 
-    def __init__(self, node, msg_type, topic, callback, policy='auto', suffix='', depth=DEPTH):
+    def __init__(
+        self,
+        node: Node,
+        msg_type: type,
+        topic: str,
+        callback: Callable[..., None],
+        policy: str = 'auto',
+        suffix: str = '',
+        depth: int = DEPTH,
+    ) -> None:
+        """`topic` is relative and can be remapped; `suffix` is appended to the remapped name, as
+        image_transport does. `policy`: auto, reliable or best_effort. `depth`: of the history."""
         self._node, self._msg_type, self._policy, self._depth = node, msg_type, policy, depth
         self._callback = subscription_callback(callback)
         self.topic, self.suffix = node.resolve_topic_name(topic) + suffix, suffix
-        self.reliability = None
-        self._subscription = None
-        self._subscribe(_RELIABILITY.get(policy, ReliabilityPolicy.BEST_EFFORT))
+        self.reliability: ReliabilityPolicy = _RELIABILITY.get(policy, ReliabilityPolicy.BEST_EFFORT)
+        self._subscription: Subscription | None = None
+        self._subscribe()
 
-    def follow_publishers(self):
-        """Subscribes anew if the publishers now offer something else (policy `auto` only)."""
-        offers = [info.qos_profile.reliability for info in self._publishers() if self._is_ours(info)]
+    def follow_publishers(self) -> None:
+        """Replaces the subscription if the publishers' reliability has changed (policy `auto` only)."""
+        offers = [info.qos_profile.reliability for info in self._publishers() if self._has_our_type(info)]
         if self._policy != 'auto' or not offers:
             return
-        wanted = _RELIABILITY[
-            'reliable' if all(o == ReliabilityPolicy.RELIABLE for o in offers) else 'best_effort'
-        ]
+        all_reliable = all(offer == ReliabilityPolicy.RELIABLE for offer in offers)
+        wanted = _RELIABILITY['reliable' if all_reliable else 'best_effort']
         if wanted != self.reliability:
-            self._subscribe(wanted)
+            self.reliability = wanted
+            self._subscribe()
 
-    def publishers(self):
-        """How many publishers the topic has."""
-        return self._node.count_publishers(self.topic)
+    def publishers(self) -> int:
+        """Number of publishers of the topic."""
+        return int(self._node.count_publishers(self.topic))
 
-    def misfits(self):
-        """Why nothing can come from a publisher of the topic, and what to do: one line for each that sends
-        another type or offers less than is asked for."""
+    def misfits(self) -> list[str]:
+        """One line for each incompatible publisher of the topic (another type, or less reliability than
+        requested), with the remedy."""
         lines = []
         for info in self._publishers():
-            compatible, reason = qos_check_compatible(info.qos_profile, self._qos(self.reliability))
-            if not self._is_ours(info):
+            compatible, reason = qos_check_compatible(info.qos_profile, self._qos())
+            if not self._has_our_type(info):
                 remedy = how_to_subscribe(self.topic, info.topic_type)
                 lines.append(f'{info.node_name} sends {info.topic_type}, not {self._type_name}; {remedy}')
             elif compatible == QoSCompatibility.ERROR:
@@ -74,32 +89,31 @@ class AutoQosSubscription:
                 )
         return lines
 
-    def close(self):
-        """Ends the subscription."""
+    def close(self) -> None:
+        """Destroys the subscription."""
         if self._subscription is not None:
             self._node.destroy_subscription(self._subscription)
             self._subscription = None
 
-    def _publishers(self):
+    def _publishers(self) -> list[TopicEndpointInfo]:
         return self._node.get_publishers_info_by_topic(self.topic)
 
-    def _is_ours(self, info):
-        return info.topic_type == self._type_name
+    def _has_our_type(self, info: TopicEndpointInfo) -> bool:
+        return bool(info.topic_type == self._type_name)
 
     @property
-    def _type_name(self):
+    def _type_name(self) -> str:
         return type_name(self._msg_type)
 
-    def _subscribe(self, reliability):
+    def _subscribe(self) -> None:
         self.close()
         self._subscription = self._node.create_subscription(
-            self._msg_type, self.topic, self._callback, self._qos(reliability)
+            self._msg_type, self.topic, self._callback, self._qos()
         )
-        self.reliability = reliability
 
-    def _qos(self, reliability):
+    def _qos(self) -> QoSProfile:
         return QoSProfile(
-            reliability=reliability,
+            reliability=self.reliability,
             durability=DurabilityPolicy.VOLATILE,
             history=HistoryPolicy.KEEP_LAST,
             depth=self._depth,

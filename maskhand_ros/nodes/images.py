@@ -1,8 +1,9 @@
-"""Image messages to numpy and back (CompressedImage: compressed.py, CameraInfo: camera_info.py).
+"""Conversion of image messages to numpy and back (CompressedImage is in compressed.py, CameraInfo in
+camera_info.py).
 
-Any peer on the network may publish anything, so a message is checked before memory is taken for it. What is
-refused is refused with a `BadInput` that names the reason and the remedy. Functions read attributes only:
-messages of rclpy and of rosbags both do.
+Any peer on the network can publish any message, so its fields are checked before memory is allocated. An
+unusable message raises a `BadInput` with the reason and the remedy. Functions read attributes only, so
+messages of rclpy and of rosbags are both accepted.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import array
 
 import numpy as np
 from sensor_msgs.msg import Image
+from std_msgs.msg import Header
 
 from maskhand_ros.errors import BadInput
 from maskhand_ros.nodes.encodings import ENCODINGS, Bytes, Encoding, Plane, to_8_bit
@@ -21,7 +23,7 @@ DEPTH_ENCODINGS = {'16UC1': (np.uint16, 0.001), 'mono16': (np.uint16, 0.001), '3
 """Encoding -> (type, metres per unit), REP-118."""
 
 MAX_PIXELS = default('max_image_pixels')
-"""Default limit on the size of a picture (4096 x 4096)."""
+"""Default limit on the size of an image (4096 x 4096)."""
 
 
 def decode_image(msg: Image, max_pixels: int = MAX_PIXELS) -> Bytes:
@@ -31,7 +33,7 @@ def decode_image(msg: Image, max_pixels: int = MAX_PIXELS) -> Bytes:
         raise BadInput(
             'unknown encoding',
             repr(msg.encoding),
-            'This is depth: remap image to the topic of the colour image'
+            'This is a depth image: remap image to the topic of the colour image'
             if msg.encoding in DEPTH_ENCODINGS
             else 'Set the camera driver to rgb8, bgr8, mono8, yuyv or another of docs/encodings.md',
         )
@@ -64,7 +66,8 @@ def decode_depth(msg: Image, max_pixels: int = MAX_PIXELS) -> np.ndarray:
 
 
 def _samples(rows: Bytes, kind: type, is_bigendian: int) -> np.ndarray:
-    """Rows of bytes as rows of numbers in the byte order of this machine; not copied where it is theirs."""
+    """Rows of bytes as rows of numbers in this machine's byte order; not copied where
+    it is the same."""
     stored = np.dtype(kind).newbyteorder('>' if is_bigendian else '<')
     return rows.view(stored).astype(kind, copy=False)
 
@@ -89,7 +92,7 @@ def _planes(msg: Image, bytes_per_pixel: int, planes: tuple[Plane, ...]) -> list
         raise BadInput(
             'truncated data',
             f'{len(msg.data)} bytes where {needed} are needed',
-            'The camera driver must send whole pictures; look for a lossy bridge in between',
+            'The camera driver must send whole images; check for a lossy bridge in between',
         )
     flat = np.frombuffer(msg.data, np.uint8, count=needed)
     return [_rows(flat[begin:], *place) for begin, *place in places]
@@ -116,28 +119,25 @@ def check_layout(encoding: Encoding, name: str, width: int, height: int) -> None
 
 
 def check_size(width: int, height: int, max_pixels: int) -> None:
-    """Raises BadInput for an empty picture or one above the limit."""
+    """Raises BadInput for an empty image or one above the limit."""
     if width == 0 or height == 0:
-        raise BadInput(
-            'zero size', f'{width} x {height}', 'The camera driver must send a picture with pixels'
-        )
+        raise BadInput('zero size', f'{width} x {height}', 'The camera driver must send an image with pixels')
     if width * height > max_pixels:
         raise BadInput(
             'too large',
             f'{width} x {height} is above {max_pixels} pixels',
-            'Send a smaller picture, or raise the parameter max_image_pixels',
+            'Send a smaller image, or raise the parameter max_image_pixels',
         )
     if max(width, height) > MAX_SIDE:
         raise BadInput(
-            'too large', f'{width} x {height}, a side is above {MAX_SIDE} pixels', 'Send a smaller picture'
+            'too large', f'{width} x {height}, a side is above {MAX_SIDE} pixels', 'Send a smaller image'
         )
 
 
-def encode_image(rgb, header):
-    """RGB (H, W, 3) uint8 to sensor_msgs/Image."""
+def encode_image(rgb: np.ndarray, header: Header) -> Image:
+    """sensor_msgs/Image of RGB (H, W, 3) uint8."""
     height, width = rgb.shape[:2]
-    # An ndarray assigned to `data` is checked number by number (0.1 s); an array.array is taken as it is.
-
+    # rclpy checks an ndarray assigned to `data` element by element (0.1 s), an array.array not at all.
     return Image(
         header=header,
         height=height,

@@ -1,4 +1,4 @@
-"""What glibc's allocator keeps of freed memory. With another C library nothing is done."""
+"""Limits on the freed memory that glibc's allocator retains. With another C library nothing is done."""
 
 from __future__ import annotations
 
@@ -9,22 +9,21 @@ _M_ARENA_MAX = -8
 """malloc.h"""
 
 
-def limit_arenas():
-    """Two pools of memory for all threads of the process, to be called before they start. By default there
-    are eight to a core, a new worker thread takes the next one, and each keeps over 20 MB of pictures that
-    are long gone: with every activation there would be one more."""
+def limit_arenas() -> None:
+    """Limits malloc to two arenas for all threads; call it before threads start. The default is eight for
+    each core: each activation's worker thread takes the next arena, and each retains over 20 MB of freed
+    images."""
     _glibc('mallopt', _M_ARENA_MAX, 2)
 
 
-def return_freed_memory():
-    """Gives freed memory back to the machine: over 70 MB after the networks are gone. Subscriptions and
-    their callbacks hold each other and the last picture; Python's collector comes by itself once in minutes.
-    """
+def return_freed_memory() -> None:
+    """Returns freed memory to the system: over 70 MB after the networks are released. Subscriptions and their
+    callbacks form reference cycles that hold the last image, so Python's collector runs first."""
     gc.collect()
     _glibc('malloc_trim', 0)
 
 
-def _glibc(function, *args):
+def _glibc(function: str, *args: int) -> None:
     call = getattr(ctypes.CDLL(None), function, None)
     if call is not None:
         call(*args)

@@ -1,21 +1,24 @@
-"""Hands to messages and back: HandArray, HandTopology, PointCloud2, pose.
+"""Conversion of hands to messages and back: HandArray, HandTopology, PointCloud2, pose.
 
-The way back reads attributes only, so that messages read from a bag by rosbags do as well as rclpy's.
-Numbers go into messages as array.array or ndarray of the field's own type: anything else is checked one by
-one in Python.
+`msg_to_hand` reads attributes only and accepts messages of rclpy and of rosbags: hence `Any`. Numbers are
+assigned as array.array or ndarray of the field's type: rclpy checks other sequences element by element in
+Python.
 """
 
 from __future__ import annotations
 
 import array
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from builtin_interfaces.msg import Duration, Time
 from geometry_msgs.msg import Point, Pose, PoseWithCovariance, PoseWithCovarianceStamped, Quaternion
 from sensor_msgs.msg import PointCloud2, PointField, RegionOfInterest
+from std_msgs.msg import Header
 
 from maskhand_ros.geometry import matrix_to_quaternion, rotvec_to_matrix, wrist_frame
-from maskhand_ros.hand_model.numpy_hand import forward_kinematics
+from maskhand_ros.hand_model.numpy_hand import HandModel, forward_kinematics
 from maskhand_ros.msg import Hand as HandMsg
 from maskhand_ros.msg import HandArray, HandHypothesis, HandTopology
 from maskhand_ros.perception.types import Hand, Hypothesis, ScaleSource, TrackState
@@ -33,43 +36,46 @@ CLOUD_TYPE = np.dtype(
 )
 """One point of ~/keypoints."""
 
-
-def stamp_to_ns(stamp):
-    """builtin_interfaces/Time to nanoseconds."""
-    return stamp.sec * 1_000_000_000 + stamp.nanosec
+_CLOUD_OFFSETS = {name: field[1] for name, field in (CLOUD_TYPE.fields or {}).items()}
+"""{field: offset in bytes}"""
 
 
-def ns_to_stamp(nanoseconds):
-    """Nanoseconds to builtin_interfaces/Time."""
+def stamp_to_ns(stamp: Any) -> int:
+    """Nanoseconds of a builtin_interfaces/Time of rclpy or rosbags."""
+    return int(stamp.sec * 1_000_000_000 + stamp.nanosec)
+
+
+def ns_to_stamp(nanoseconds: int) -> Time:
+    """builtin_interfaces/Time of nanoseconds."""
     seconds, rest = divmod(int(nanoseconds), 1_000_000_000)
     return Time(sec=seconds, nanosec=rest)
 
 
-def to_duration(seconds):
-    """Seconds to builtin_interfaces/Duration."""
+def to_duration(seconds: float) -> Duration:
+    """builtin_interfaces/Duration of seconds."""
     whole, rest = divmod(round(seconds * 1e9), 1_000_000_000)
     return Duration(sec=int(whole), nanosec=int(rest))
 
 
-def to_point(xyz):
-    """(3,) numbers to geometry_msgs/Point."""
+def to_point(xyz: np.ndarray) -> Point:
+    """geometry_msgs/Point of a position (3,)."""
     return Point(x=float(xyz[0]), y=float(xyz[1]), z=float(xyz[2]))
 
 
-def to_quaternion(rotation):
-    """Rotation (3, 3) to geometry_msgs/Quaternion."""
+def to_quaternion(rotation: np.ndarray) -> Quaternion:
+    """geometry_msgs/Quaternion of a rotation (3, 3)."""
     x, y, z, w = matrix_to_quaternion(rotation).tolist()
     return Quaternion(x=x, y=y, z=z, w=w)
 
 
-def to_pose(position, rotation):
-    """Position (3,) and rotation (3, 3) to geometry_msgs/Pose."""
+def to_pose(position: np.ndarray, rotation: np.ndarray) -> Pose:
+    """geometry_msgs/Pose of a position (3,) and a rotation (3, 3)."""
     return Pose(position=to_point(position), orientation=to_quaternion(rotation))
 
 
-def is_finite(hand):
-    """Whether every number of a perception Hand is finite: nothing else may leave the node."""
-    values = (
+def is_finite(hand: Hand) -> bool:
+    """Whether every number of a Hand is finite; other hands are not published."""
+    values: tuple[Any, ...] = (
         hand.wrist_position,
         hand.wrist_rotation,
         hand.wrist_covariance,
@@ -84,13 +90,13 @@ def is_finite(hand):
         hand.betas,
         hand.vertices,
         (hand.score, hand.confidence, hand.side_probability),
-        *(value for drawn in hand.hypotheses for value in vars(drawn).values()),
+        *(value for hypothesis in hand.hypotheses for value in vars(hypothesis).values()),
     )
     return all(value is None or np.isfinite(value).all() for value in values)
 
 
-def hand_to_msg(hand, with_vertices=True):
-    """Perception Hand to Hand.msg."""
+def hand_to_msg(hand: Hand, with_vertices: bool = True) -> HandMsg:
+    """Hand.msg of a perception Hand."""
     x, y, width, height = (int(v) for v in hand.roi)
     msg = HandMsg(
         id=int(hand.id),
@@ -111,15 +117,15 @@ def hand_to_msg(hand, with_vertices=True):
         hypotheses=[_hypothesis_msg(hypothesis) for hypothesis in hand.hypotheses],
         filter_delay=to_duration(hand.filter_delay),
     )
-    if hand.wrist_position is not None:
-        msg.wrist = [_with_covariance(hand)]
+    if hand.keypoints is not None:
+        msg.wrist = [_pose_with_covariance(hand)]
         msg.keypoints = [to_point(p) for p in hand.keypoints]
     if with_vertices:
         msg.vertices = array.array('f', _floats(hand.vertices).tobytes())
     return msg
 
 
-def _hypothesis_msg(hypothesis):
+def _hypothesis_msg(hypothesis: Hypothesis) -> HandHypothesis:
     return HandHypothesis(
         probability=float(hypothesis.probability),
         keypoints_wrist=[to_point(p) for p in hypothesis.keypoints_wrist],
@@ -129,10 +135,18 @@ def _hypothesis_msg(hypothesis):
 
 
 def hands_to_msg(
-    hands, lost_ids, header, width, height, processing_time, hand_model, network, with_vertices=True
-):
-    """Perception hands of one picture (width x height px) to HandArray; `processing_time` in seconds;
-    `hand_model` and `network` are their names with versions."""
+    hands: Iterable[Hand],
+    lost_ids: Iterable[int],
+    header: Header,
+    width: int,
+    height: int,
+    processing_time: float,
+    hand_model: str,
+    network: str,
+    with_vertices: bool = True,
+) -> HandArray:
+    """HandArray of the hands of an image of width x height px; `processing_time` in seconds; `hand_model` and
+    `network`: names with versions."""
     return HandArray(
         header=header,
         hands=[hand_to_msg(hand, with_vertices) for hand in hands],
@@ -145,12 +159,12 @@ def hands_to_msg(
     )
 
 
-def msg_to_hand(msg):
-    """Hand.msg to a perception Hand.
+def msg_to_hand(msg: Any) -> Hand:
+    """Perception Hand of a Hand.msg of rclpy or rosbags.
 
-    The message has no joint positions of its own: `joints_wrist` are the joints' keypoints, which for the
-    `mano` keypoint set are some millimetres beside them, where they are seen. Joint rotations come from the
-    pose. `vertices` is empty (0, 3) where the message has none.
+    The message has no joint positions: `joints_wrist` are the joints' keypoints, which for the `mano`
+    keypoint set are some millimetres from the joints. Joint rotations come from the pose. `vertices` is empty
+    (0, 3) if the message has none.
     """
     placed = len(msg.wrist) > 0
     keypoints_wrist = _points(msg.keypoints_wrist)
@@ -181,19 +195,19 @@ def msg_to_hand(msg):
         vertices=np.array(msg.vertices, float).reshape(-1, 3),
         hypotheses=[
             Hypothesis(
-                float(drawn.probability),
-                _points(drawn.keypoints_wrist),
-                np.array(drawn.mano_pose, float),
-                np.array(drawn.betas, float),
+                float(hypothesis.probability),
+                _points(hypothesis.keypoints_wrist),
+                np.array(hypothesis.mano_pose, float),
+                np.array(hypothesis.betas, float),
             )
-            for drawn in msg.hypotheses
+            for hypothesis in msg.hypotheses
         ],
         filter_delay=msg.filter_delay.sec + msg.filter_delay.nanosec * 1e-9,
     )
 
 
-def topology_msg(hand_model):
-    """The hand model's constant half: names, bones, triangles of both sides."""
+def topology_msg(hand_model: HandModel) -> HandTopology:
+    """Constant part of the hand model: names, bones, triangles of both sides."""
     return HandTopology(
         hand_model=hand_model.name,
         license=hand_model.license,
@@ -206,26 +220,27 @@ def topology_msg(hand_model):
     )
 
 
-def wrist_msg(hand, header):
-    """The wrist of a placed hand as geometry_msgs/PoseWithCovarianceStamped."""
-    return PoseWithCovarianceStamped(header=header, pose=_with_covariance(hand))
+def wrist_msg(hand: Hand, header: Header) -> PoseWithCovarianceStamped:
+    """geometry_msgs/PoseWithCovarianceStamped of the wrist of a hand with a metric position."""
+    return PoseWithCovarianceStamped(header=header, pose=_pose_with_covariance(hand))
 
 
-def cloud_msg(hands, header):
-    """Keypoints of the placed hands as PointCloud2 in the camera frame, one row, fields of CLOUD_TYPE."""
-    placed = [hand for hand in hands if hand.keypoints is not None]
+def cloud_msg(hands: Iterable[Hand], header: Header) -> PointCloud2:
+    """PointCloud2 of the keypoints of the hands with a metric position: camera frame, one row, fields of
+    CLOUD_TYPE."""
+    placed = [(hand, hand.keypoints) for hand in hands if hand.keypoints is not None]
     points = np.zeros((len(placed), 21), CLOUD_TYPE)
-    for row, hand in zip(points, placed, strict=True):
-        row['x'], row['y'], row['z'] = hand.keypoints.T
+    for row, (hand, keypoints) in zip(points, placed, strict=True):
+        row['x'], row['y'], row['z'] = keypoints.T
         row['stddev'], row['id'], row['keypoint'] = hand.keypoint_stddev, hand.id, range(21)
     fields = [
         PointField(
             name=name,
-            offset=CLOUD_TYPE.fields[name][1],
+            offset=_CLOUD_OFFSETS[name],
             count=1,
             datatype=PointField.FLOAT32 if CLOUD_TYPE[name] == '<f4' else PointField.UINT32,
         )
-        for name in CLOUD_TYPE.names
+        for name in _CLOUD_OFFSETS
     ]
     return PointCloud2(
         header=header,
@@ -240,22 +255,26 @@ def cloud_msg(hands, header):
     )
 
 
-def _with_covariance(hand):
+def _pose_with_covariance(hand: Hand) -> PoseWithCovariance:
+    assert hand.wrist_position is not None and hand.wrist_covariance is not None  # it has a metric position
     return PoseWithCovariance(
         pose=to_pose(hand.wrist_position, hand.wrist_rotation),
         covariance=np.ascontiguousarray(hand.wrist_covariance, np.float64).reshape(36),
     )
 
 
-def _floats(values):
+def _floats(values: np.ndarray) -> np.ndarray:
+    """Values (...,) as (N,) float32."""
     return np.ascontiguousarray(values, np.float32).reshape(-1)
 
 
-def _points(points):
+def _points(points: Sequence[Any]) -> np.ndarray:
+    """(N, 3) of N geometry_msgs/Point of rclpy or rosbags."""
     return np.array([(p.x, p.y, p.z) for p in points], float).reshape(-1, 3)
 
 
-def _global_rotations(pose):
-    """MANO pose (48,) to the joints' rotations (16, 3, 3) in the camera frame, down the tree."""
+def _global_rotations(pose: np.ndarray) -> np.ndarray:
+    """Rotations (16, 3, 3) of the joints in the camera frame of a MANO pose (48,)."""
     local = rotvec_to_matrix(pose.reshape(16, 3))
-    return forward_kinematics(local[None], np.zeros((1, 16, 3)))[0][0]
+    rotations: np.ndarray = forward_kinematics(local[None], np.zeros((1, 16, 3)))[0][0]
+    return rotations

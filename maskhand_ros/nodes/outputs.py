@@ -1,35 +1,44 @@
-"""The topics that hand_node publishes. What belongs to a picture is built only while somebody subscribes."""
+"""Publishers of hand_node. The messages of an image are built only while their topic has subscribers."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseWithCovarianceStamped
+from rclpy.lifecycle import LifecycleNode, LifecyclePublisher
+from rclpy.node import Node
+from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CompressedImage, Image, PointCloud2
 from std_msgs.msg import Header
 from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
 
+from maskhand_ros.hand_model.numpy_hand import HandModel
 from maskhand_ros.msg import HandArray, HandTopology
 from maskhand_ros.nodes import messages
 from maskhand_ros.nodes.compressed import encode_compressed
 from maskhand_ros.nodes.images import encode_image
 from maskhand_ros.nodes.markers import HandMarkers
 from maskhand_ros.nodes.transforms import HandNames, hand_transforms, prefix_for
+from maskhand_ros.option import Value
 from maskhand_ros.perception.overlay import draw_hands
-from maskhand_ros.perception.types import TRACKED, Hand
+from maskhand_ros.perception.types import TRACKED, Frame, Hand
 from maskhand_ros.skeleton import Handedness
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 class Outputs:
-    """Publishers of a lifecycle node and what they are fed with."""
+    """Lifecycle publishers of hand_node and the messages of an image on each of them."""
 
-    def __init__(self, node, hand_model, network, parameters):
+    def __init__(
+        self, node: LifecycleNode, hand_model: HandModel, network: str, parameters: Mapping[str, Value]
+    ) -> None:
         """`network`: name and version of the networks. `parameters`: {name: value} at configuration."""
         self._node, self._hand_model, self._network = node, hand_model, network
-        self._publishers = []
+        self._publishers: list[LifecyclePublisher] = []
         self._hands = self._publisher(HandArray, '~/hands', 1)
         self._topology = self._publisher(HandTopology, '~/topology', LATCHED)
         self._markers = self._publisher(MarkerArray, '~/markers', 1)
@@ -39,25 +48,31 @@ class Outputs:
         self._wrists = {
             side: self._publisher(PoseWithCovarianceStamped, f'~/{side}/wrist', 1) for side in Handedness
         }
-        self._mirrored = parameters['mirrored_input']
+        self._mirrored = bool(parameters['mirrored_input'])
         self._tf = self._publisher(TFMessage, '/tf', 100)
         self._marker_builder = HandMarkers(hand_model)
         self._names = HandNames(
-            parameters['max_hands'], prefix_for(parameters['tf_prefix'], node.get_namespace())
+            int(parameters['max_hands']), prefix_for(str(parameters['tf_prefix']), node.get_namespace())
         )
 
-    def publish_topology(self):
-        """The latched half of the mesh; once per activation."""
+    def publish_topology(self) -> None:
+        """Publishes the constant part of the mesh (latched), once per activation."""
         self._topology.publish(messages.topology_msg(self._hand_model))
 
-    def publish(self, hands, lost_ids, header, frame, processing_time):
-        """Everything about the hands of one picture, with the picture's own stamp.
+    def publish(
+        self,
+        hands: list[Hand],
+        lost_ids: list[int],
+        header: Header,
+        frame: Frame,
+        processing_time: Callable[[], float],
+    ) -> None:
+        """Publishes the hands of one image on all topics, with the image's stamp.
 
-        `header.frame_id` is a name that tf2 takes, or empty: then nothing that has a place in that frame is
-        published but `~/hands`. `frame`: perception Frame. `processing_time`: function that tells the seconds
-        since the picture arrived.
+        `header.frame_id` is valid for tf2, or empty: then of the topics in that frame only `~/hands` is
+        published. `processing_time`: function that returns the seconds since the image arrived.
         """
-        # TF goes first: who gets the hands may look up their frames at once.
+        # TF first: a subscriber of ~/hands may look up the frames at once.
         self._names.forget(lost_ids)
         if header.frame_id and self._node.get_parameter('publish_tf').value and _wanted(self._tf):
             self._publish_tf(hands, header)
@@ -67,19 +82,19 @@ class Outputs:
             self._publish_placed(hands, header)
         self._publish_overlay(hands, header, frame)
 
-    def close(self):
-        """Ends the publishers."""
+    def close(self) -> None:
+        """Destroys the publishers."""
         for publisher in self._publishers:
             self._node.destroy_lifecycle_publisher(publisher)
         self._publishers.clear()
 
-    def _publisher(self, msg_type, topic, qos):
+    def _publisher(self, msg_type: type, topic: str, qos: QoSProfile | int) -> LifecyclePublisher:
         publisher = self._node.create_lifecycle_publisher(msg_type, topic, qos)
         self._publishers.append(publisher)
         return publisher
 
     def _publish_placed(self, hands: list[Hand], header: Header) -> None:
-        """What has a place in the frame of the header, beside TF."""
+        """Publishes wrist poses, markers and keypoints, which are in the frame of the header."""
         for hand in hands:
             wrist = self._wrists[hand.side]
             if hand.operator and hand.state == TRACKED and hand.wrist_position is not None and _wanted(wrist):
@@ -89,13 +104,20 @@ class Outputs:
         if _wanted(self._cloud):
             self._cloud.publish(messages.cloud_msg(hands, header))
 
-    def _publish_tf(self, hands, header):
+    def _publish_tf(self, hands: list[Hand], header: Header) -> None:
         named = [(hand, self._names.name(hand)) for hand in hands]
         transforms = [t for hand, name in named if name for t in hand_transforms(hand, name, header)]
         if transforms:
             self._tf.publish(TFMessage(transforms=transforms))
 
-    def _publish_hands(self, hands, lost_ids, header, frame, processing_time):
+    def _publish_hands(
+        self,
+        hands: list[Hand],
+        lost_ids: list[int],
+        header: Header,
+        frame: Frame,
+        processing_time: Callable[[], float],
+    ) -> None:
         height, width = frame.rgb.shape[:2]
         vertices = self._node.get_parameter('publish_vertices').value
         array = messages.hands_to_msg(
@@ -104,23 +126,23 @@ class Outputs:
         array.processing_time = messages.to_duration(processing_time())
         self._hands.publish(array)
 
-    def _publish_overlay(self, hands, header, frame):
+    def _publish_overlay(self, hands: list[Hand], header: Header, frame: Frame) -> None:
         raw, jpeg = _wanted(self._overlay), _wanted(self._overlay_jpeg)
         if not (raw or jpeg):
             return
-        picture = draw_hands(frame.rgb, hands, frame.camera, self._hand_model.faces, mirrored=self._mirrored)
+        drawn = draw_hands(frame.rgb, hands, frame.camera, self._hand_model.faces, mirrored=self._mirrored)
         if raw:
-            self._overlay.publish(encode_image(picture, header))
+            self._overlay.publish(encode_image(drawn, header))
         if jpeg:
             quality = self._node.get_parameter('jpeg_quality').value
-            self._overlay_jpeg.publish(encode_compressed(picture, header, quality))
+            self._overlay_jpeg.publish(encode_compressed(drawn, header, quality))
 
 
-def diagnostics_publisher(node):
-    """The publisher of /diagnostics; it speaks in every lifecycle state, so it is none of the managed
-    ones."""
+def diagnostics_publisher(node: Node) -> Publisher:
+    """The publisher of /diagnostics: not a lifecycle publisher, because it publishes in every state."""
     return node.create_publisher(DiagnosticArray, '/diagnostics', 1)
 
 
-def _wanted(publisher):
-    return publisher.get_subscription_count() > 0
+def _wanted(publisher: Publisher) -> bool:
+    """Whether the topic has subscribers."""
+    return bool(publisher.get_subscription_count() > 0)

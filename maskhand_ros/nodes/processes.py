@@ -1,4 +1,4 @@
-"""Nodes of ours as processes of one graph on this machine: started, brought up, stopped."""
+"""Processes with this package's nodes, for a ROS graph on this machine: start, bring up, stop."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import rclpy
 from lifecycle_msgs.msg import Transition
@@ -18,32 +20,36 @@ from maskhand_ros.errors import ModelError
 from maskhand_ros.nodes.shared_files import profile_variable, share_path
 
 CONFIGURE_SECONDS = 120
+"""Seconds in which a lifecycle transition must be done."""
+
+Processes = dict[str, 'subprocess.Popen[bytes]']
+"""{name: process}"""
 
 
-def our_profile():
-    """(environment variable, value) that gives Fast DDS our profile."""
+def fastdds_profile() -> tuple[str, str]:
+    """(environment variable, value) that loads this package's Fast DDS profile."""
     return profile_variable(), str(share_path('config/fastdds.xml'))
 
 
-def prepare_environment(profile=True):
-    """The middleware's settings for this process and its children, before ROS starts; what the user has set
-    stays. `profile` False: Fast DDS as it comes, whatever is set."""
+def prepare_environment(profile: bool = True) -> None:
+    """Sets the middleware's environment variables of this process and its children, before ROS starts; those
+    that the user has set are kept. `profile` False: removes any Fast DDS profile."""
     if profile:
-        os.environ.setdefault(*our_profile())
+        os.environ.setdefault(*fastdds_profile())
     else:
         os.environ.pop(profile_variable(), None)
-    os.environ.setdefault('ROS_DOMAIN_ID', str(1 + os.getpid() % 100))  # two graphs at once must not meet
+    os.environ.setdefault('ROS_DOMAIN_ID', str(1 + os.getpid() % 100))  # keeps two graphs apart
     os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
-    print(f'The graph lives in ROS_DOMAIN_ID={os.environ["ROS_DOMAIN_ID"]} on this machine only.', flush=True)
+    print(f'ROS_DOMAIN_ID={os.environ["ROS_DOMAIN_ID"]}, on this machine only.', flush=True)
 
 
 @contextmanager
-def graph():
-    """{name: process} to fill with `start`; at the end all are stopped, the last one first.
+def graph() -> Iterator[Processes]:
+    """Context with {name: process} to fill with `start`; on exit all are stopped, the last one first.
 
-    SIGTERM ends this process as Ctrl-C does, so that it stops its children as well.
+    SIGTERM raises KeyboardInterrupt as Ctrl-C does, so that it stops the children too.
     """
-    children = {}
+    children: Processes = {}
     previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
     rclpy.init(args=[], signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
     try:
@@ -55,17 +61,17 @@ def graph():
         signal.signal(signal.SIGTERM, previous)
 
 
-def start(name, parameters, *environment):
-    """Starts maskhand_ros.nodes.`name` as a process; parameters go as command-line values. `environment`:
-    pairs that it has beside ours."""
+def start(name: str, parameters: dict[str, Any], *environment: tuple[str, str]) -> subprocess.Popen[bytes]:
+    """Starts maskhand_ros.nodes.`name` as a process, with parameters {name: value} on the command line.
+    `environment`: additional pairs (variable, value)."""
     command = [sys.executable, '-m', f'maskhand_ros.nodes.{name}', '--ros-args', '--log-level', 'warn']
     for key, value in parameters.items():
         command += ['-p', f'{key}:={_as_yaml(value)}']
-    # A session of its own: Ctrl-C reaches this process only, which then stops the others in order.
+    # A new session: Ctrl-C reaches this process only, which then stops the others in order.
     return subprocess.Popen(command, start_new_session=True, env={**os.environ, **dict(environment)})
 
 
-def bring_up(process):
+def bring_up(process: subprocess.Popen[bytes]) -> None:
     """Configures and activates hand_node through its lifecycle services. Raises ModelError if it cannot."""
     node = Node('bring_up')
     client = node.create_client(ChangeState, '/hand_node/change_state')
@@ -76,7 +82,7 @@ def bring_up(process):
         ):
             deadline = time.monotonic() + CONFIGURE_SECONDS
             while not client.wait_for_service(timeout_sec=0.2):
-                expect(_in_time(process, deadline), 'hand_node did not come up', 'see its message above')
+                expect(_in_time(process, deadline), 'hand_node did not start', 'see its message above')
             future = client.call_async(ChangeState.Request(transition=Transition(id=transition)))
             while not future.done():
                 expect(_in_time(process, deadline), f'hand_node did not {label}', 'see its message above')
@@ -86,14 +92,14 @@ def bring_up(process):
         node.destroy_node()
 
 
-def expect_running(children, *names):
-    """Raises ModelError if one of them has ended."""
+def expect_running(children: Processes, *names: str) -> None:
+    """Raises ModelError if one of the processes has ended."""
     for name in names:
         expect(children[name].poll() is None, f'{name} ended while the clip played', 'see its message above')
 
 
-def stop(name, process):
-    """SIGINT, and SIGKILL for one that does not listen."""
+def stop(name: str, process: subprocess.Popen[bytes]) -> None:
+    """Sends SIGINT, and SIGKILL if the process does not end."""
     if process.poll() is None:
         process.send_signal(signal.SIGINT)
     try:
@@ -105,17 +111,18 @@ def stop(name, process):
         print(f'{name} ended with exit status {process.returncode}', file=sys.stderr, flush=True)
 
 
-def expect(condition, what, fix):
+def expect(condition: bool, what: str, fix: str) -> None:
     """Raises ModelError unless `condition` holds."""
     if not condition:
         raise ModelError(what, fix)
 
 
-def _as_yaml(value):
+def _as_yaml(value: Any) -> str:
+    """A parameter value (bool, number or text) as YAML."""
     if isinstance(value, bool):
         return str(value).lower()
     return f"'{value}'" if isinstance(value, str) else str(value)
 
 
-def _in_time(process, deadline):
+def _in_time(process: subprocess.Popen[bytes], deadline: float) -> bool:
     return process.poll() is None and time.monotonic() < deadline

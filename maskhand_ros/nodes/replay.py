@@ -150,16 +150,16 @@ def _play(images: Bag, beside: Bag, roles: dict[str, str], args: argparse.Namesp
 def _show_all(
     stepped: SteppedNode, playback: Playback, out: McapFile, args: argparse.Namespace
 ) -> tuple[int, list[HandArray]]:
-    """The number of images given, and the answers, which are written with the transforms."""
+    """The number of images published, and the answers, which are written with the transforms."""
     shown, answers = 0, []
     for role, data in playback:
         if role not in ('image', 'image/compressed'):
-            stepped.give(role, data)
+            stepped.publish(role, data)
             continue
         if not shown and _has_calibration(args):
-            stepped.give('camera_info', _camera_info(args, data, TYPES[role]))
+            stepped.publish('camera_info', _camera_info(args, data, TYPES[role]))
         shown += 1
-        answer = stepped.show(role, data)
+        answer = stepped.process_image(role, data)
         if answer is not None:
             answers.append(answer)
             _write(out, '/hand_node/hands', 'maskhand_ros/msg/HandArray', answer.header, answer)
@@ -207,7 +207,7 @@ def _print_summary(shown: int, answers: list[HandArray], diagnostics: Diagnostic
     hands = [hand for answer in answers for hand in answer.hands]
     ids = Counter((hand.id, Handedness(hand.side)) for hand in hands)
     times = [answer.processing_time.sec * 1e3 + answer.processing_time.nanosec * 1e-6 for answer in answers]
-    rows = [
+    rows: list[tuple[str, int | str]] = [
         ('pictures', f'{shown}, {len(answers)} of them looked at'),
         ('hands', f'{len(hands)}, {len(hands) / max(len(answers), 1):.2f} per picture'),
         ('ids', ', '.join(f'{id} {side} ({count})' for (id, side), count in sorted(ids.items())) or 'none'),

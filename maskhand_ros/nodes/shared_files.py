@@ -1,4 +1,4 @@
-"""Finds what is installed: files in share/maskhand_ros, and which Fast DDS."""
+"""Installed files in share/maskhand_ros, and the version of the installed Fast DDS."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 
-def share_path(relative):
+def share_path(relative: str) -> Path:
     """Path of share/maskhand_ros/`relative`: in the ament prefixes, in this Python's prefix, or in the
     source tree.
 
@@ -22,13 +22,13 @@ def share_path(relative):
     )
 
 
-def profile_variable():
-    """The variable that names its profile to the Fast DDS that is installed: before version 3 (Humble, Jazzy)
-    it had another name, as its library had, and either version is deaf to the other's or warns of it."""
+def profile_variable() -> str:
+    """Environment variable for the XML profile of the installed Fast DDS. Fast DDS 3 renamed it; Humble and
+    Jazzy have version 2, whose library is libfastrtps. Each version ignores the other's variable or warns."""
     old = any(any((prefix / 'lib').glob('libfastrtps.so*')) for prefix in _prefixes())
     return 'FASTRTPS_DEFAULT_PROFILES_FILE' if old else 'FASTDDS_DEFAULT_PROFILES_FILE'
 
 
-def _prefixes():
+def _prefixes() -> list[Path]:
     prefixes = os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep)
     return [Path(prefix) for prefix in [*filter(None, prefixes), sys.prefix]]

@@ -8,6 +8,7 @@ from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, NamedTuple
 
 from rclpy.node import Node
+from rclpy.topic_endpoint_info import TopicEndpointInfo
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from maskhand_ros.nodes.transports import TYPES, republish
@@ -146,10 +147,10 @@ def _domain() -> str:
     return f'ROS_DOMAIN_ID {os.environ.get("ROS_DOMAIN_ID", "0")}'
 
 
-def _names(infos: Iterable) -> tuple[str, ...]:
+def _names(infos: Iterable[TopicEndpointInfo]) -> tuple[str, ...]:
     """Full names of the nodes of endpoints, each once."""
     return tuple(sorted({_full_name(info) for info in infos if info.node_name != _UNKNOWN}))
 
 
-def _full_name(info) -> str:
+def _full_name(info: TopicEndpointInfo) -> str:
     return f'{info.node_namespace.rstrip("/")}/{info.node_name}'

@@ -1,10 +1,13 @@
-"""A hand_node in this process that is given one message after another and is waited for after each."""
+"""A hand_node in this process that receives one message at a time and finishes it before the next."""
 
 from __future__ import annotations
 
 import functools
 import time
 from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 from rclpy.exceptions import ParameterException
 from rclpy.executors import SingleThreadedExecutor
@@ -12,6 +15,7 @@ from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
+from rclpy.subscription import Subscription
 from tf2_msgs.msg import TFMessage
 
 from maskhand_ros.errors import CommandError, ModelError
@@ -20,26 +24,30 @@ from maskhand_ros.nodes.hand_node import HandNode
 from maskhand_ros.nodes.outputs import LATCHED
 from maskhand_ros.option import OptionError
 
-PATIENCE = 60.0
-"""Seconds in which hand_node must have taken a message."""
+ANSWER_TIMEOUT = 60.0
+"""Seconds within which hand_node must have processed a message."""
 
-UNHURRIED = {'image_timeout': PATIENCE, 'max_latency': 0.0}
-"""Parameters with which nothing hangs on how fast the machine is."""
+NO_TIME_LIMITS = {'image_timeout': ANSWER_TIMEOUT, 'max_latency': 0.0}
+"""Parameters with which results do not depend on the speed of the machine."""
 
 
 class CountingNode(HandNode):
-    """hand_node that counts what has reached it: `received`, by full name of the topic."""
+    """hand_node that counts its messages: `received`, by full topic name."""
 
-    def __init__(self, **options):
-        self.received = Counter()
+    def __init__(self, **options: Any) -> None:
+        """`options`: those of rclpy's Node."""
+        self.received: Counter[str] = Counter()
         super().__init__(**options)
 
-    def create_subscription(self, msg_type, topic, callback, *args, **kwargs):
-        """As rclpy's, with the count raised after the callback."""
+    def create_subscription(
+        self, msg_type: type, topic: str, callback: Callable[..., None], *args: Any, **kwargs: Any
+    ) -> Subscription:
+        """A subscription of rclpy whose messages are counted after the callback. Other arguments are passed
+        through."""
         name = self.resolve_topic_name(topic)
 
-        @functools.wraps(callback)  # rclpy looks at its arguments
-        def counted(*message):
+        @functools.wraps(callback)  # rclpy inspects the callback's parameters
+        def counted(*message: Any) -> None:
             callback(*message)
             self.received[name] += 1
 
@@ -47,18 +55,20 @@ class CountingNode(HandNode):
 
 
 class SteppedNode:
-    """An active hand_node, the publishers before it and the ears behind it, all on one executor that runs
-    only inside of these methods. rclpy must be initialized."""
+    """An active hand_node with publishers of its inputs and subscriptions to its outputs, on one executor
+    that runs only inside these methods. rclpy must be initialized."""
 
-    def __init__(self, topics, parameters, params_file=None):
-        """`topics` {name: message type} that will be given; `parameters` {name: value} go before those of
-        `params_file`. Raises CommandError, or ModelError where hand_node cannot be configured."""
+    def __init__(
+        self, topics: dict[str, type], parameters: dict[str, Any], params_file: str | Path | None = None
+    ) -> None:
+        """`topics` {name: message type} of the inputs; `parameters` {name: value} override those of
+        `params_file`. Raises CommandError, or ModelError if hand_node cannot be configured."""
         arguments = ['--ros-args', '--params-file', params_file] if params_file else []
         try:
             self.node = CountingNode(
                 cli_args=arguments,
                 parameter_overrides=[
-                    Parameter(name, value=value) for name, value in {**UNHURRIED, **parameters}.items()
+                    Parameter(name, value=value) for name, value in {**NO_TIME_LIMITS, **parameters}.items()
                 ],
             )
         except (OptionError, ParameterException, RuntimeError) as error:
@@ -67,8 +77,9 @@ class SteppedNode:
         self._executor = SingleThreadedExecutor()
         for node in (self._player, self.node):
             self._executor.add_node(node)
-        self._given = Counter()
-        self._answers, self._transforms = [], []
+        self._published: Counter[str] = Counter()
+        self._answers: list[HandArray] = []
+        self._transforms: list[TFMessage] = []
         self._answered = 0
         self._publishers = {
             topic: self._player.create_publisher(kind, topic, LATCHED if topic == '/tf_static' else 10)
@@ -80,24 +91,23 @@ class SteppedNode:
         )
         self._start()
 
-    def give(self, topic, data):
-        """Publishes a serialized message; returns when hand_node has taken it in."""
+    def publish(self, topic: str, data: bytes) -> None:
+        """Publishes a serialized message; returns once hand_node has received it."""
         publisher = self._publishers[topic]
         publisher.publish(data)
-        self._given[publisher.topic_name] += 1
+        self._published[publisher.topic_name] += 1
         self._wait(
-            lambda: self.node.received[publisher.topic_name] == self._given[publisher.topic_name],
+            lambda: self.node.received[publisher.topic_name] == self._published[publisher.topic_name],
             f'hand_node did not receive {topic}',
         )
 
-    def show(self, topic, data):
-        """Gives a serialized picture; returns the HandArray that answers it, None where hand_node refused
-        it."""
-        self.give(topic, data)
-        diagnostics, shown = self.node.diagnostics, self._given[self._publishers[topic].topic_name]
+    def process_image(self, topic: str, data: bytes) -> HandArray | None:
+        """Publishes a serialized image; returns the HandArray of it, None if hand_node rejected it."""
+        self.publish(topic, data)
+        diagnostics, published = self.node.diagnostics, self._published[self._publishers[topic].topic_name]
         self._wait(
             lambda: (
-                diagnostics.taken == shown
+                diagnostics.taken == published
                 and not diagnostics.busy
                 and self._answered + len(self._answers) == diagnostics.processed
             ),
@@ -106,40 +116,41 @@ class SteppedNode:
         self._answered = diagnostics.processed
         return self._answers.pop() if self._answers else None
 
-    def take_transforms(self):
-        """The TFMessages on /tf since the last call."""
+    def take_transforms(self) -> list[TFMessage]:
+        """The messages on /tf since the last call."""
         self._executor.spin_once(timeout_sec=0)
         taken = list(self._transforms)
         self._transforms.clear()
         return taken
 
-    def close(self):
-        """Ends the nodes."""
+    def close(self) -> None:
+        """Destroys the nodes."""
         self._executor.shutdown()
         self.node.destroy_node()
         self._player.destroy_node()
 
-    def _start(self):
-        """Configures and activates; returns when everybody hears everybody."""
+    def _start(self) -> None:
+        """Configures and activates hand_node; returns once all topics are connected."""
         if self.node.trigger_configure() != TransitionCallbackReturn.SUCCESS:
-            what, fix = self.node.diagnostics.failure
+            failure = self.node.diagnostics.failure
             self.close()
-            raise ModelError(what, fix)
+            raise ModelError(*(failure or ('hand_node cannot be configured', 'see the log above')))
         self.node.trigger_activate()
-        heard = [
+        outputs = [
             publisher
             for publisher in self.node.publishers
             if publisher.topic_name.endswith(('/hands', '/tf'))
         ]
-        needed = [*heard, *self._publishers.values()]
+        needed = [*outputs, *self._publishers.values()]
         self._wait(
             lambda: all(publisher.get_subscription_count() for publisher in needed),
             'the topics did not connect',
         )
 
-    def _wait(self, condition, failure):
-        end = time.monotonic() + PATIENCE
+    def _wait(self, condition: Callable[[], bool], failure: str) -> None:
+        """Spins until `condition` holds. Raises ModelError with `failure` after ANSWER_TIMEOUT."""
+        end = time.monotonic() + ANSWER_TIMEOUT
         while not condition():
             self._executor.spin_once(timeout_sec=0.05)
             if time.monotonic() > end:
-                raise ModelError(f'{failure} within {PATIENCE:.0f} s', 'report this')
+                raise ModelError(f'{failure} within {ANSWER_TIMEOUT:.0f} s', 'report this')

@@ -165,7 +165,7 @@ class Worker:
         if self._inputs.depth is None or frame.camera is None:
             return None
         try:
-            return self._inputs.depth.picture_for(
+            return self._inputs.depth.depth_for(
                 frame, frame_id, self._value('max_image_pixels'), image_frame_id
             )
         except BadInput as error:

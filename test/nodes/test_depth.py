@@ -131,7 +131,7 @@ def test_depth_that_misses_the_picture(deep, clip):
     wall, beside = np.full((400, 640), 2.0), transform('camera', 'beside', np.eye(3), [50.0, 0, 0])
     deep.watched.node._inputs.depth._tree.put(TFMessage(transforms=[beside]))
     assert not from_depth(show_with_depth(deep, clip, wall, K=DEPTH_K, frame_id='beside'))
-    deep.watched.wait_told('depth', 'depth beside the picture')
+    deep.watched.wait_told('depth', 'depth outside the image')
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_depth_beside_a_mirror_image(graph, clip):
     watched = graph.watch('mirror', use_depth=True, mirrored_input=True)
     DepthCamera(watched, watched.name).show(np.full((400, 640), 2.0), K=DEPTH_K)
     assert not from_depth(watched.show(*clip[:2]).hands)
-    watched.wait_told('depth', 'depth beside a mirror image')
+    watched.wait_told('depth', 'unregistered depth of a mirrored image')
 
 
 @pytest.mark.parametrize('topic', ('/tf_static', '/tf'))
@@ -229,7 +229,7 @@ def test_messages_are_paired_by_stamp_and_never_with_another_time():
         return SimpleNamespace(header=Header(stamp=ns_to_stamp(ms * 1_000_000)), ms=ms)
 
     def nearest(ms):
-        found = messages.nearest(ms * 1_000_000, 100_000_000, patience=0.001)
+        found = messages.nearest(ms * 1_000_000, 100_000_000, timeout=0.001)
         return found and found.ms
 
     messages = ByStamp(capacity=3)
@@ -240,7 +240,7 @@ def test_messages_are_paired_by_stamp_and_never_with_another_time():
     assert messages.exact_or_latest(5_066_000_000).ms == 5066 and messages.exact_or_latest(1).ms == 5033
     on_its_way = threading.Thread(target=lambda: messages.put(message(5100)))
     on_its_way.start()
-    assert messages.nearest(5_100_000_000, 100_000_000, patience=60).ms == 5100
+    assert messages.nearest(5_100_000_000, 100_000_000, timeout=60).ms == 5100
     on_its_way.join()
     messages.put(message(1000))  # a bag that was started again
     assert nearest(5000) is None and nearest(1050) == 1000

@@ -54,11 +54,11 @@ COLOURS |= dict.fromkeys(WIDE, 2) | dict.fromkeys((*BOTH, 'nv24'), 1)
 """Encoding -> bytes per pixel of the first plane."""
 DEPTHS = {'16UC1': 2, 'mono16': 2, '32FC1': 4}
 REASONS = {
-    *('unknown encoding', 'unknown depth encoding', 'unknown compression', 'broken picture', 'too large'),
+    *('unknown encoding', 'unknown depth encoding', 'unknown compression', 'malformed image', 'too large'),
     *('truncated data', 'zero size', 'wrong size', 'wrong step', 'uncalibrated CameraInfo'),
     *('invalid CameraInfo', 'implausible CameraInfo', 'unsupported distortion', 'CameraInfo of another size'),
     *('no depth', 'depth too old', 'empty depth', 'depth too coarse', 'depth without CameraInfo'),
-    *('no transform to the depth camera', 'depth beside the picture'),
+    *('no transform to the depth camera', 'depth outside the image'),
 }
 
 
@@ -135,7 +135,7 @@ def test_compressed_images(monkeypatch):
 
     monkeypatch.setattr(cv2, 'imdecode', decode)
     hostile.check_each(hostile.compressed, COUNTS['compressed'], check)
-    reasons = {'unknown compression', 'broken picture', 'truncated data', 'zero size', 'too large'}
+    reasons = {'unknown compression', 'malformed image', 'truncated data', 'zero size', 'too large'}
     assert seen == {None, *reasons}
 
 
@@ -176,7 +176,7 @@ def idle(ros):
 
 
 def test_depth(idle, monkeypatch):
-    monkeypatch.setattr(depth_input, 'PATIENCE', 0)
+    monkeypatch.setattr(depth_input, 'DEPTH_WAIT', 0)
     seen = set()
     camera = Camera.default(32, 24)
     lens = Camera(camera.K, 32, 24, np.array([-0.3, 0.1, 0, 0, 0]))
@@ -199,7 +199,7 @@ def test_depth(idle, monkeypatch):
         source._infos.put(info)
         source._tree.put(transform)
         frame = Frame(rgb=np.zeros((24, 32, 3), np.uint8), stamp_ns=10**9, camera=there)
-        reason, depth = refusal(source.picture_for, frame, 'camera', LIMIT)
+        reason, depth = refusal(source.depth_for, frame, 'camera', LIMIT)
         if reason is None:
             assert depth.shape == (24, 32) and not np.isnan(depth).all() and np.nanmin(depth) > 0
         seen.add(reason)
@@ -210,7 +210,7 @@ def test_depth(idle, monkeypatch):
     finally:
         source.close()
     assert {None, 'truncated data', 'too large', 'CameraInfo of another size', 'empty depth'} <= seen
-    assert {'no transform to the depth camera', 'depth beside the picture'} <= seen
+    assert {'no transform to the depth camera', 'depth outside the image'} <= seen
 
 
 def test_depth_that_is_much_too_coarse(idle):
@@ -222,7 +222,7 @@ def test_depth_that_is_much_too_coarse(idle):
     source._depths.put(few)
     source._infos.put(CameraInfo(header=header, width=4, height=4, k=k))
     frame = Frame(np.zeros((480, 640, 3), np.uint8), 10**9, Camera.default(640, 480))
-    assert refusal(source.picture_for, frame, 'camera', LIMIT)[0] == 'depth too coarse'
+    assert refusal(source.depth_for, frame, 'camera', LIMIT)[0] == 'depth too coarse'
     source.close()
 
 

@@ -200,7 +200,7 @@ def test_a_worker_that_hangs_is_an_error_and_no_second_one_is_started(graph, cli
         assert watched.node.trigger_activate() == FAILURE
     finally:
         free.set()
-    graph.wait(lambda: not watched.node._stuck.is_busy)
+    graph.wait(lambda: not watched.node._stuck_worker.is_busy)
     watched.activate()
     assert len(watched.show(*clip[:2]).hands) == 2
 
