@@ -1,5 +1,5 @@
-"""bench_camera: clip_player with the frames of `maskhand bench`, made beforehand, so that it costs as little
-as a camera's driver."""
+"""bench_camera: clip_player with the images of `maskhand bench`, rendered in advance: it uses as little CPU
+as a camera driver."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ import numpy as np
 from maskhand_ros.clip import CLIP, clip_frames, read_clip
 from maskhand_ros.nodes.clip_player import ClipPlayer, main
 
-PICTURES = 60
-"""Made beforehand and shown again and again; of 1280x720 they take 160 MiB."""
+IMAGES = 60
+"""Images that are published in a loop; at 1280x720 they take 160 MiB."""
 
 
 class BenchCamera(ClipPlayer):
-    """Parameters beside clip_player's: `width`, `height` (px), `hands` (1 or 2), `frames` (to publish)."""
+    """Additional parameters: `width`, `height` (px), `hands` (1 or 2), `frames` (number to publish)."""
 
     def _open(self) -> None:
         defaults = {'width': 640, 'height': 480, 'hands': 2, 'frames': 300}
         width, height, hands, self._frames = (
             self.declare_parameter(name, default).value for name, default in defaults.items()
         )
-        frames = list(itertools.islice(clip_frames(read_clip(), width, height, hands), PICTURES))
+        frames = list(itertools.islice(clip_frames(read_clip(), width, height, hands), IMAGES))
         assert frames[0].camera is not None
-        self._made, self._camera = [frame.rgb for frame in frames], frames[0].camera
+        self._rendered, self._camera = [frame.rgb for frame in frames], frames[0].camera
         self._path, self._rate, self._calibrated = str(CLIP), self.rate or 30.0, True
 
-    def _pictures(self) -> Iterator[tuple[np.ndarray, float]]:
-        pictures = itertools.islice(itertools.cycle(self._made), self._frames)
-        return ((picture, index / self._rate) for index, picture in enumerate(pictures))
+    def _frames_due(self) -> Iterator[tuple[np.ndarray, float]]:
+        images = itertools.islice(itertools.cycle(self._rendered), self._frames)
+        return ((rgb, index / self._rate) for index, rgb in enumerate(images))
 
 
 if __name__ == '__main__':

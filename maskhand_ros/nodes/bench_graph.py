@@ -1,17 +1,20 @@
-"""`maskhand bench --ros`: latency, losses and CPU of a camera, hand_node and a listener, three processes."""
+"""`maskhand bench --ros`: latency, losses and CPU of camera, hand_node and listener, three processes."""
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import re
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.executors import SingleThreadedExecutor
+from rclpy.executors import Executor, SingleThreadedExecutor
 from rclpy.node import Node
 
 from maskhand_ros.cli_arguments import pipeline_options
@@ -20,39 +23,61 @@ from maskhand_ros.nodes import processes
 from maskhand_ros.nodes.messages import stamp_to_ns
 
 WARM_UP_FRAMES = 30
-"""Neither timed nor expected to arrive: the tracker finds its hands, and the middleware its peers."""
+"""Frames before the timed ones, in which the tracker finds the hands and the middleware its peers."""
 
 FEWEST_FRAMES = 30
 
-AROUND = 'wait', 'decode', 'publish', 'total'
-"""Stages of hand_node that are not the pipeline's."""
+NODE_STAGES = 'wait', 'decode', 'publish', 'total'
+"""Stages of hand_node outside the pipeline."""
 
-AFTER = 1.5
-"""Seconds after the last picture: for its answer, and for diagnostics that count it."""
+DRAIN_SECONDS = 1.5
+"""Seconds after the last image in which its hands and its diagnostics are received."""
+
+
+Percentiles = dict[str, 'float | None']
+"""{'p50', 'p95', 'p99'}, in milliseconds; None without values."""
+
+
+class Answer(NamedTuple):
+    """A received HandArray."""
+
+    arrival_ns: int
+    processing_seconds: float
+    hands: int
+
+
+@dataclass
+class CpuSample:
+    """CPU time of the processes at one time."""
+
+    time_ns: int
+    seconds: dict[str, float]
+    """{process: user and system time}"""
 
 
 class Listener(Node):
-    """Hears what hand_node says: `answers` {stamp of the image in ns: (arrival in ns, processing time in s,
-    hands)}, `told` {key: value} of its last diagnostics."""
+    """Subscriber of hand_node: `answers` {stamp of the image in ns: Answer}, and the last `diagnostics` {key:
+    value}."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__('listener')
-        self.answers, self.told = {}, {}
-        self.create_subscription(HandArray, '/hand_node/hands', self._hear, 10)
-        self.create_subscription(DiagnosticArray, '/diagnostics', self._be_told, 10)
+        self.answers: dict[int, Answer] = {}
+        self.diagnostics: dict[str, str] = {}
+        self.create_subscription(HandArray, '/hand_node/hands', self._on_hands, 10)
+        self.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 10)
 
-    def _hear(self, msg):
-        took = msg.processing_time.sec + msg.processing_time.nanosec * 1e-9
-        self.answers[stamp_to_ns(msg.header.stamp)] = time.time_ns(), took, len(msg.hands)
+    def _on_hands(self, msg: HandArray) -> None:
+        seconds = msg.processing_time.sec + msg.processing_time.nanosec * 1e-9
+        self.answers[stamp_to_ns(msg.header.stamp)] = Answer(time.time_ns(), seconds, len(msg.hands))
 
-    def _be_told(self, msg):
-        self.told.update((value.key, value.value) for status in msg.status for value in status.values)
+    def _on_diagnostics(self, msg: DiagnosticArray) -> None:
+        self.diagnostics.update((value.key, value.value) for status in msg.status for value in status.values)
 
 
-def measure(args, width, height):
-    """Plays `args.frames` pictures of width x height through the graph; the figures of `summarise`.
+def measure(args: argparse.Namespace, width: int, height: int) -> dict[str, Any]:
+    """The figures of `summarise` for `args.frames` images of width x height px.
 
-    `args`: the command line of `maskhand bench`. Raises ModelError where a process does not do its part.
+    `args`: the command line of `maskhand bench`. Raises ModelError if a process fails.
     """
     processes.prepare_environment(profile=args.fastdds == 'images')
     with tempfile.TemporaryDirectory() as temporary:
@@ -82,50 +107,53 @@ def measure(args, width, height):
     return {
         'size': f'{width}x{height}',
         **named,
-        **summarise(np.array(stamps), listener.answers, listener.told, cpu),
+        **summarise(np.array(stamps), listener.answers, listener.diagnostics, cpu),
     }
 
 
-def summarise(stamps, answers, told, cpu):
-    """The figures of a run: times in milliseconds, CPU in cores; None for what there is nothing of.
+def summarise(
+    stamps: np.ndarray, answers: dict[int, Answer], diagnostics: dict[str, str], cpu: list[CpuSample]
+) -> dict[str, Any]:
+    """{name: figure} of a run: times in milliseconds, CPU in cores; None where there is no value.
 
-    `stamps` (N,) ns of the pictures sent; `answers`, `told`: the Listener's; `cpu`: {name: seconds of CPU}
-    with `time` in ns, sampled on the way.
+    `stamps` (N,) ns of the published images; `answers`, `diagnostics`: the Listener's; `cpu`: samples taken
+    during the run.
     """
     begin = stamps[WARM_UP_FRAMES]
-    timed = [(stamp, *answers[stamp]) for stamp in stamps.tolist() if stamp >= begin and stamp in answers]
-    latency = np.array([arrival - stamp for stamp, arrival, *_ in timed]) * 1e-6
-    took, hands = np.array([rest for _, _, *rest in timed]).reshape(-1, 2).T
-    first, last = next(sample for sample in cpu if sample['time'] >= begin), cpu[-1]
-    span = (last['time'] - first['time']) * 1e-9
-    stages = _stages(told)
-    pipeline = sum(times['p50'] for stage, times in stages.items() if stage not in AROUND)
-    around = sum(stages[stage]['p50'] for stage in ('decode', 'publish')) if stages else 0.0
+    timed = [(stamp, answers[stamp]) for stamp in stamps.tolist() if stamp >= begin and stamp in answers]
+    latency = np.array([answer.arrival_ns - stamp for stamp, answer in timed]) * 1e-6
+    processing = np.array([answer.processing_seconds for _, answer in timed]) * 1e3
+    hands = [answer.hands for _, answer in timed]
+    first, last = next(sample for sample in cpu if sample.time_ns >= begin), cpu[-1]
+    span = (last.time_ns - first.time_ns) * 1e-9
+    stages = _stages(diagnostics)
+    pipeline = sum(times['p50'] for stage, times in stages.items() if stage not in NODE_STAGES)
+    node = sum(stages[stage]['p50'] for stage in ('decode', 'publish')) if stages else 0.0
     return {
         'frames': {
             'sent': len(stamps) - WARM_UP_FRAMES,
             'rate_hz': 1e9 * (len(stamps) - 1) / float(stamps[-1] - stamps[0]),
             'processed': len(timed),
-            'dropped': int(told.get('dropped', 0)),
-            'lost': int(told.get('lost', 0)),
+            'dropped': int(diagnostics.get('dropped', 0)),
+            'lost': int(diagnostics.get('lost', 0)),
         },
-        'mean_hands': float(hands.mean()) if len(hands) else None,
+        'mean_hands': float(np.mean(hands)) if hands else None,
         'latency_ms': _percentiles(latency),
-        'node_ms': _percentiles(took * 1e3),
-        'on_the_way_ms': _percentiles(latency - took * 1e3),
+        'node_ms': _percentiles(processing),
+        'transport_ms': _percentiles(latency - processing),
         'stages_ms': stages,
-        'node_over_pipeline': (around + pipeline) / pipeline if pipeline else None,
-        'cpu_cores': {name: (last[name] - first[name]) / span for name in last if name != 'time'},
+        'node_over_pipeline': (node + pipeline) / pipeline if pipeline else None,
+        'cpu_cores': {name: (last.seconds[name] - first.seconds[name]) / span for name in last.seconds},
     }
 
 
-def table(report):
-    """The figures as text."""
+def table(report: dict[str, Any]) -> str:
+    """The figures of `measure` as text."""
     frames, keys = report['frames'], ('p50', 'p95', 'p99')
     rows = [
         ('latency', report['latency_ms']),
         ('= node', report['node_ms']),
-        ('+ on the way', report['on_the_way_ms']),
+        ('+ transport', report['transport_ms']),
         *report['stages_ms'].items(),
     ]
     cores = ', '.join(f'{name} {used:.2f}' for name, used in report['cpu_cores'].items())
@@ -135,8 +163,8 @@ def table(report):
             f'{frames["sent"]} frames of {report["size"]} at {frames["rate_hz"]:.1f} Hz, a '
             f'{report["camera_qos"]} camera, Fast DDS profile: {report["fastdds"]}',
             f'{frames["processed"]} processed ({100 * frames["processed"] / frames["sent"]:.1f} %), '
-            f'{frames["dropped"]} dropped for newer ones, {frames["lost"]} lost on the way (of all, with '
-            f'{WARM_UP_FRAMES} to warm up); '
+            f'{frames["dropped"]} dropped for newer ones, {frames["lost"]} lost by the middleware (of '
+            f'all, with {WARM_UP_FRAMES} to warm up); '
             f'{_number(hands, ".2f")} hands found on average',
             '',
             f'{"ms":<14}' + ''.join(f'{key:>9}' for key in keys),
@@ -147,50 +175,52 @@ def table(report):
     )
 
 
-def _listen(listener, children):
-    """Until the camera has ended and its last picture is answered; the CPU used on the way, by process."""
-    executor, samples = SingleThreadedExecutor(), []
+def _listen(listener: Listener, children: processes.Processes) -> list[CpuSample]:
+    """Spins until the camera has ended and its last image is processed; returns samples of the CPU time."""
+    executor = SingleThreadedExecutor()
+    samples: list[CpuSample] = []
     executor.add_node(listener)
     pids = {name: process.pid for name, process in children.items()} | {'listener': os.getpid()}
     running = True
     while running:
-        samples.append({'time': time.time_ns(), **{name: cpu_seconds(pid) for name, pid in pids.items()}})
+        samples.append(CpuSample(time.time_ns(), {name: cpu_seconds(pid) for name, pid in pids.items()}))
         _spin(executor, 0.1)
         processes.expect_running(children, 'hand_node')
         running = children['camera'].poll() is None
-    _spin(executor, AFTER)
+    _spin(executor, DRAIN_SECONDS)
     executor.shutdown()
     return samples
 
 
-def _spin(executor, seconds):
+def _spin(executor: Executor, seconds: float) -> None:
     until = time.monotonic() + seconds
     while (left := until - time.monotonic()) > 0:
         executor.spin_once(timeout_sec=left)
 
 
-def cpu_seconds(pid):
-    """User and system time of a process so far."""
-    # The name, in brackets, may hold spaces: what follows it are the fields from the third on.
+def cpu_seconds(pid: int) -> float:
+    """User and system time (s) of a process so far; proc(5)."""
+    # The second field, a name in parentheses, may contain spaces.
     fields = Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()
     return sum(map(int, fields[11:13])) / os.sysconf('SC_CLK_TCK')
 
 
-def _stages(told):
+def _stages(diagnostics: dict[str, str]) -> dict[str, dict[str, float]]:
     """{stage: {'p50': ms, ...}} of hand_node's diagnostics."""
     stages: dict[str, dict[str, float]] = {}
-    for key, value in told.items():
+    for key, value in diagnostics.items():
         match = re.fullmatch(r'(\w+) (p\d+) \(ms\)', key)
         if match:
             stages.setdefault(match[1], {})[match[2]] = float(value)
     return stages
 
 
-def _percentiles(values):
+def _percentiles(values: np.ndarray) -> Percentiles:
+    """Percentiles of values (N,)."""
     return {
         f'p{share}': float(np.percentile(values, share)) if len(values) else None for share in (50, 95, 99)
     }
 
 
-def _number(value, form):
+def _number(value: float | None, form: str) -> str:
     return '-' if value is None else format(value, form)

@@ -1,7 +1,7 @@
 """clip_player: publishes a video file or a webcam as Image + CameraInfo, stamped when they are sent.
 
-Beside a clip `name.mp4`, `name.npz` may hold `K` (3, 3), the calibration. Otherwise the CameraInfo is a
-guess (a view of 53 degrees), and the node says so.
+The calibration of a clip `name.mp4` is `K` (3, 3) in `name.npz` in the same folder. Without it the CameraInfo
+is a guess (a field of view of 53 degrees), and the node logs a warning.
 """
 
 from __future__ import annotations
@@ -36,11 +36,20 @@ RELIABLE = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
 
 class ClipPlayer(Node):
     """Parameters: `video` (path; empty: the bundled clip), `camera` (number of a webcam; -1: none), `rate`
-    (Hz; 0: the times of the clip), `seconds` (0: to the end), `loop`, `wait_for_subscribers` (start when so
-    many are there), `frame_id`, `report` (file for a JSON with the stamps of what was sent), and QoS of the
-    pictures as usual: `qos_overrides./image.publisher.reliability`."""
+    (Hz; 0: the times of the clip), `seconds` (0: to the end), `loop`, `wait_for_subscribers` (start with
+    that many), `frame_id`, `report` (JSON file for the stamps of the published images), and QoS overrides of
+    the images: `qos_overrides./image.publisher.reliability`."""
 
-    def __init__(self):
+    video: str
+    camera: int
+    rate: float
+    seconds: float
+    loop: bool
+    wait_for_subscribers: int
+    frame_id: str
+    report: str
+
+    def __init__(self) -> None:
         super().__init__('clip_player')
         defaults = {
             'video': '',
@@ -58,24 +67,25 @@ class ClipPlayer(Node):
             Image, 'image', RELIABLE, qos_overriding_options=QoSOverridingOptions.with_default_policies()
         )
         self._infos = self.create_publisher(CameraInfo, 'camera_info', RELIABLE)
-        self._stamps = []
+        self._stamps: list[int] = []
         self._open()
 
-    def play(self):
+    def play(self) -> None:
         """Publishes until the end, an error of the camera, or shutdown."""
         self._wait_for_subscribers()
         begin = time.monotonic()
-        for picture, due in self._pictures():
+        for rgb, due in self._frames_due():
             wait = begin + due - time.monotonic()
             if wait > 0:
                 time.sleep(wait)
             if not rclpy.ok() or (self.seconds and time.monotonic() - begin > self.seconds):
                 break
-            self._publish(picture)
-        self._images.wait_for_all_acked(Duration(seconds=1))  # or the last picture ends with this process
+            self._publish(rgb)
+        self._images.wait_for_all_acked(Duration(seconds=1))  # otherwise the last image may be lost at exit
         self._write_report()
 
-    def _open(self):
+    def _open(self) -> None:
+        """Opens the source, and sets its path, rate (Hz) and Camera."""
         self._path = self.video or str(DEMO_CLIP)
         width, height = self._open_camera() if self.camera >= 0 else self._open_video()
         self._camera = Camera.default(width, height)
@@ -86,11 +96,11 @@ class ClipPlayer(Node):
                 self._camera = Camera(np.array(file['K'], float), width, height)
         else:
             self.get_logger().warning(
-                'no calibration: CameraInfo is a guess (53 degrees), so distances are a guess as well'
+                'no calibration: CameraInfo assumes a field of view of 53 degrees, so distances are a guess'
             )
 
     def _open_camera(self) -> tuple[int, int]:
-        """Opens the webcam; its width and height in pixels."""
+        """Opens the webcam and returns its width and height in pixels."""
         self._capture = cv2.VideoCapture(self.camera)
         if not self._capture.isOpened():
             raise CommandError(
@@ -105,15 +115,16 @@ class ClipPlayer(Node):
         return int(width), int(height)
 
     def _open_video(self) -> tuple[int, int]:
-        """Checks the video; its width and height in pixels."""
+        """Opens the video for its rate and returns its width and height in pixels."""
         with VideoReader(self._path) as video:
             self._rate = self.rate or video.rate
             return video.width, video.height
 
-    def _wait_for_subscribers(self):
-        """Until they are there, and for a while the same ones: they subscribe anew once they know our
-        reliability."""
-        known, since = None, time.monotonic()
+    def _wait_for_subscribers(self) -> None:
+        """Waits for the subscribers, then until they are unchanged for 1.5 s: they replace their subscription
+        once they know this publisher's reliability."""
+        known: list[str] | None = None
+        since = time.monotonic()
         while rclpy.ok() and self.wait_for_subscribers and time.monotonic() < since + 1.5:
             present = sorted(
                 str(i.endpoint_gid) for i in self.get_subscriptions_info_by_topic(self._images.topic_name)
@@ -122,18 +133,18 @@ class ClipPlayer(Node):
                 known, since = present, time.monotonic()
             time.sleep(0.05)
 
-    def _pictures(self) -> Iterator[tuple[np.ndarray, float]]:
-        """Yields (RGB picture, second at which it is due); a webcam's are due at once."""
-        return self._camera_pictures() if self.camera >= 0 else self._video_pictures()
+    def _frames_due(self) -> Iterator[tuple[np.ndarray, float]]:
+        """Pairs (RGB (H, W, 3) uint8, seconds after the start at which to publish it); 0 s for a webcam."""
+        return self._camera_frames() if self.camera >= 0 else self._video_frames()
 
-    def _camera_pictures(self) -> Iterator[tuple[np.ndarray, float]]:
+    def _camera_frames(self) -> Iterator[tuple[np.ndarray, float]]:
         while True:
-            good, picture = self._capture.read()
+            good, bgr = self._capture.read()
             if not good:
                 return
-            yield cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), 0.0
+            yield cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), 0.0
 
-    def _video_pictures(self) -> Iterator[tuple[np.ndarray, float]]:
+    def _video_frames(self) -> Iterator[tuple[np.ndarray, float]]:
         start, index = 0.0, 0
         while True:
             due = start
@@ -146,7 +157,8 @@ class ClipPlayer(Node):
                 return
             start = due + 1 / self._rate
 
-    def _publish(self, rgb):
+    def _publish(self, rgb: np.ndarray) -> None:
+        """Publishes RGB (H, W, 3) uint8 and its CameraInfo with the present time."""
         stamp = (
             time.time_ns()
             if not self.get_parameter('use_sim_time').value
@@ -169,7 +181,7 @@ class ClipPlayer(Node):
         self._images.publish(encode_image(rgb, header))
         self._stamps.append(stamp)
 
-    def _write_report(self):
+    def _write_report(self) -> None:
         if self.report:
             Path(self.report).write_text(
                 json.dumps(
@@ -183,8 +195,8 @@ class ClipPlayer(Node):
             )
 
 
-def main(args=None, player=ClipPlayer):
-    """Plays and ends; exit code 1 where there is nothing to play."""
+def main(args: list[str] | None = None, player: type[ClipPlayer] = ClipPlayer) -> None:
+    """Plays to the end; exit code 1 if the source cannot be opened."""
     try:
         rclpy.init(args=args)
         player().play()

@@ -20,8 +20,7 @@ from maskhand_ros.nodes.images import MAX_PIXELS, check_layout, check_size
 from maskhand_ros.nodes.transports import republish, transport_of
 
 MAX_SCANS = 30
-"""Limit on the scans of a progressive JPEG; encoders write about 10. Each decodes all pixels from few
-bytes."""
+"""Limit on the scans of a progressive JPEG; encoders write about 10. Each costs a pass over all pixels."""
 
 MAX_SEGMENTS = 10_000
 """Limit on segments before a JPEG's image data, or chunks of a PNG."""
@@ -160,5 +159,6 @@ def _truncated(seen: str) -> BadInput:
 
 
 def _broken(seen: str) -> BadInput:
-    remedy = 'No encoder writes this: check for another publisher on the topic'
-    return BadInput('malformed image', seen, remedy)
+    return BadInput(
+        'malformed image', seen, 'No encoder writes this: check for another publisher on the topic'
+    )

@@ -1,14 +1,16 @@
-"""A whole ROS 2 graph on this machine: clip player -> hand_node -> recorder, then the figures.
+"""`maskhand demo`: a ROS 2 graph on this machine, clip_player -> hand_node -> recorder, then a report.
 
-Writes hands.mp4 (mesh and skeleton over the pictures), hands.mcap (for Foxglove or Lichtblick, no ROS
-needed) and summary.json. Three processes, as on a robot; this one only starts, configures and stops them.
+Writes hands.mp4 (mesh and skeleton over the images), hands.mcap (for Foxglove or Lichtblick, no ROS needed)
+and summary.json. The nodes are three processes, as on a robot; this one starts, configures and stops them.
 """
 
 from __future__ import annotations
 
+import argparse
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from maskhand_ros.cli_arguments import number, whole
 from maskhand_ros.files import output_folder
@@ -22,19 +24,18 @@ CAMERA_SECONDS = 20.0
 RESULTS = 'hands.mcap', 'hands.mp4', 'summary.json'
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command line of `maskhand demo`."""
     source = parser.add_mutually_exclusive_group()
-    source.add_argument('--video', help='a video file (default: the bundled clip, whose truth is known)')
+    source.add_argument('--video', help='a video file (default: the bundled clip, which has ground truth)')
     source.add_argument('--camera', type=whole(0), help='number of a webcam, such as 0')
     parser.add_argument(
         '--seconds',
         type=number(0, 86_400, 'seconds'),
         default=0.0,
-        help=f'stop after so long (default: to the end; {CAMERA_SECONDS:.0f} '
-        'for a camera; Ctrl-C stops as well)',
+        help=f'stop after so long (default: to the end; {CAMERA_SECONDS:.0f} for a camera; Ctrl-C stops too)',
     )
-    parser.add_argument('--out', default='demo_out', help='folder for what is written (default: %(default)s)')
+    parser.add_argument('--out', default='demo_out', help='output folder (default: %(default)s)')
     parser.add_argument(
         '--device',
         default=OPTIONS['device'].default,
@@ -43,16 +44,23 @@ def add_arguments(parser):
     )
 
 
-def run(args=None, video=None, camera=None, out='demo_out', seconds=0.0, device='cpu'):
-    """Runs the demo and prints its table; returns the exit status. `args`: the parsed command line in place
-    of the rest."""
+def run(
+    args: argparse.Namespace | None = None,
+    video: str | None = None,
+    camera: int | None = None,
+    out: str | Path = 'demo_out',
+    seconds: float = 0.0,
+    device: str = 'cpu',
+) -> int:
+    """Runs the demo and prints its table; returns the exit status. `args`: the parsed command line, which
+    replaces the other parameters."""
     if args is not None:
         video, camera, out, seconds, device = args.video, args.camera, args.out, args.seconds, args.device
     if video:
-        VideoReader(video).close()  # what cannot be read is told before the graph starts
+        VideoReader(video).close()  # an unreadable file is reported before the graph starts
     folder = output_folder(out)
     processes.prepare_environment()
-    # A run that fails leaves the results of the last one in place: its own are moved there at the end.
+    # Results are moved into place at the end: a run that fails keeps those of the last one.
     with tempfile.TemporaryDirectory(prefix='.running-', dir=folder) as temporary:
         results = Path(temporary)
         player_report = results / 'player.json'
@@ -77,8 +85,9 @@ def run(args=None, video=None, camera=None, out='demo_out', seconds=0.0, device=
     return 0
 
 
-def _run_graph(player, bag, device):
-    """Plays once through the graph and stops it. Raises ModelError where a process does not do its part."""
+def _run_graph(player: dict[str, Any], bag: Path, device: str) -> None:
+    """Plays the source once and stops the graph. `player`: parameters of clip_player. Raises ModelError if a
+    process fails."""
     with processes.graph() as children:
         children['hand_node'] = processes.start('hand_node', {'device': device})
         children['recorder'] = processes.start('recorder', {'output': str(bag), 'progress': True})
@@ -89,9 +98,8 @@ def _run_graph(player, bag, device):
         _wait_for_end(children)
 
 
-def _wait_for_end(children):
-    """Until the player is through or Ctrl-C; then long enough for the last picture and the last
-    diagnostics."""
+def _wait_for_end(children: processes.Processes) -> None:
+    """Waits until the player ends or Ctrl-C, then for the last image and the last diagnostics."""
     try:
         while children['clip_player'].poll() is None:
             processes.expect_running(children, 'hand_node', 'recorder')

@@ -1,11 +1,12 @@
-"""The figures and the overlay video of a demo, read back from its MCAP file."""
+"""Summary and overlay video of a demo, from its MCAP file."""
 
 from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from rosbags.rosbag2 import Reader
@@ -17,32 +18,38 @@ from maskhand_ros.nodes.compressed import decode_compressed
 from maskhand_ros.nodes.messages import msg_to_hand, stamp_to_ns
 from maskhand_ros.nodes.recorder import typestore
 from maskhand_ros.perception.overlay import draw_hands
+from maskhand_ros.perception.types import Hand
 from maskhand_ros.skeleton import LEFT, RIGHT, Handedness
 from maskhand_ros.video_writer import VideoWriter
 
 SIDES = (LEFT, RIGHT)
-"""Order of the truth's second axis."""
+"""Order of the ground truth's second axis."""
+
+Truth = dict[str, np.ndarray]
+"""Ground truth of T images: `keypoints` (T, 2, 21, 3) metres in the camera frame in the order of SIDES, and
+`visible` (T, 2)."""
 
 THUMB_TIP, INDEX_TIP = 4, 8
 
 
 class Recording(NamedTuple):
-    """What a demo's file holds, in the order of arrival."""
+    """Contents of a demo's file, in the order of arrival."""
 
-    hands: dict
-    """Image stamp in ns -> list of perception Hand."""
+    hands: dict[int, list[Hand]]
+    """{image stamp (ns): hands}"""
     latency_s: np.ndarray
-    """Image stamp to HandArray received."""
+    """(N,) seconds from an image's stamp to the arrival of its HandArray."""
     dropped: int
-    """By the node's own count, with those lost on the way."""
+    """Images dropped by the node or lost by the middleware, from diagnostics."""
     transforms: int
+    """Transforms received on /tf."""
     camera: Camera | None
-    """Camera of the pictures, None if no CameraInfo came."""
+    """None if there is no CameraInfo."""
 
 
-def report(folder: Path, player_report: Path, shown: Path) -> dict:
-    """Writes summary.json and hands.mp4 beside hands.mcap in `folder`, prints the table, returns the summary.
-    `shown`: the folder in which the user will find them."""
+def report(folder: Path, player_report: Path, shown: Path) -> dict[str, Any]:
+    """Writes summary.json and hands.mp4 next to hands.mcap in `folder`, prints the table, returns the
+    summary. `player_report`: of clip_player. `shown`: the folder that the table names."""
     played = json.loads(Path(player_report).read_text())
     recording = read_recording(folder / 'hands.mcap')
     truth_path = Path(played['source']).with_suffix('.npz')
@@ -54,9 +61,12 @@ def report(folder: Path, player_report: Path, shown: Path) -> dict:
     return summary
 
 
-def read_recording(path):
-    """The messages of an MCAP file as a Recording; pictures are left for `write_video`."""
-    hands, latency, dropped, transforms, camera = {}, [], 0, 0, None
+def read_recording(path: Path) -> Recording:
+    """The Recording of an MCAP file, without its images (`write_video` reads them)."""
+    hands: dict[int, list[Hand]] = {}
+    latency: list[float] = []
+    camera: Camera | None = None
+    dropped = transforms = 0
     for topic, arrival, msg in _messages(path, lambda topic: not topic.endswith(('/compressed', '/markers'))):
         if topic.endswith('/hands'):
             stamp = stamp_to_ns(msg.header.stamp)
@@ -72,13 +82,12 @@ def read_recording(path):
     return Recording(hands, np.array(latency), dropped, transforms, camera)
 
 
-def summarize(recording: Recording, stamps_ns: list[int], truth: dict | None = None) -> dict:
-    """The figures of a demo. `truth`: arrays keypoints (T, 2, 21, 3) metres in the camera frame, [left,
-    right], and visible (T, 2), for each picture in the order of `stamps_ns`. Figures that are
-    unknown are left out."""
+def summarize(recording: Recording, stamps_ns: list[int], truth: Truth | None = None) -> dict[str, Any]:
+    """{name: figure} of a demo, without the unknown ones. `stamps_ns`: of the published images; `truth` has
+    their order."""
     stamps = np.array(sorted(recording.hands))
     seconds = (stamps[-1] - stamps[0]) * 1e-9 if len(stamps) > 1 else 0.0
-    summary = {
+    summary: dict[str, Any] = {
         'frames_in': len(stamps_ns),
         'frames_processed': len(stamps),
         'frames_dropped': recording.dropped,
@@ -94,28 +103,29 @@ def summarize(recording: Recording, stamps_ns: list[int], truth: dict | None = N
 
 
 def write_video(bag: Path, path: Path, recording: Recording) -> None:
-    """Draws the hands of every processed picture into a video that shows each at the time of its stamp."""
-    faces, writer, start = HandModel.load().faces, None, 0
+    """Writes a video of the processed images with their hands, each at the time of its stamp."""
+    faces, start = HandModel.load().faces, 0
+    writer: VideoWriter | None = None
     with contextlib.ExitStack() as stack:
         for _, _, msg in _messages(bag, lambda topic: topic.endswith('/compressed')):
             stamp = stamp_to_ns(msg.header.stamp)
             hands = recording.hands.get(stamp)
             if hands is None:
                 continue
-            picture = draw_hands(decode_compressed(msg), hands, recording.camera, faces)
+            drawn = draw_hands(decode_compressed(msg), hands, recording.camera, faces)
             if writer is None:
-                height, width = picture.shape[:2]
+                height, width = drawn.shape[:2]
                 writer, start = stack.enter_context(VideoWriter(path, width, height)), stamp
-            writer.write(picture, stamp - start)
+            writer.write(drawn, stamp - start)
 
 
-def print_table(summary, recording, folder):
-    """What a person wants to read after the demo."""
+def print_table(summary: dict[str, Any], recording: Recording, folder: Path) -> None:
+    """Prints the summary of a demo whose files are in `folder`."""
     per_frame = [len(hands) for hands in recording.hands.values()]
-    rows = [
-        ('images sent', summary['frames_in']),
-        ('processed', summary['frames_processed']),
-        ('dropped, or lost on the way', summary['frames_dropped']),
+    rows: list[tuple[str, Any]] = [
+        ('images published', summary['frames_in']),
+        ('images processed', summary['frames_processed']),
+        ('images dropped or lost', summary['frames_dropped']),
         ('hands per image', f'{np.mean(per_frame):.2f}' if per_frame else 'none'),
         ('both hands found', _percent(summary.get('both_hands_fraction'))),
         ('rate', f'{summary["rate_hz"]:.1f} Hz'),
@@ -134,20 +144,23 @@ def print_table(summary, recording, folder):
             ('wrist depth error', f'{summary["wrist_depth_error_percent"]:.1f} %'),
         ]
     if 'thumb_index_correlation' in summary:
-        correlation = f'{summary["thumb_index_correlation"]:.3f} correlation with the truth'
+        correlation = f'{summary["thumb_index_correlation"]:.3f} correlation with the ground truth'
         rows.append(('thumb-index distance', correlation))
     width = max(len(name) for name, _ in rows)
     print('\n' + '\n'.join(f'  {name:<{width}}  {value}' for name, value in rows))
     print(
-        f'\n  Look at {folder / "hands.mp4"}; open {folder / "hands.mcap"} in Foxglove or Lichtblick.\n',
+        f'\n  Play {folder / "hands.mp4"}; open {folder / "hands.mcap"} in Foxglove or Lichtblick.\n',
         flush=True,
     )
 
 
-def _errors(recording, stamps_ns, truth):
-    """Errors over every hand that is visible and was reported, by side, in the pictures looked at."""
+def _errors(recording: Recording, stamps_ns: list[int], truth: Truth) -> dict[str, float | None]:
+    """{name: error} over the visible hands that were reported in the processed images."""
     mean_hand = _mean_hand_keypoints()
-    rooted, aligned, depth, mean = [], [], [], []
+    rooted: list[float] = []
+    aligned: list[float] = []
+    depth: list[float] = []
+    mean: list[float] = []
     pinches: dict[Handedness, tuple[list[float], list[float]]] = {side: ([], []) for side in SIDES}
     for index, stamp in enumerate(stamps_ns):
         for column, side in enumerate(SIDES):
@@ -167,43 +180,43 @@ def _errors(recording, stamps_ns, truth):
         np.corrcoef(found, true)[0, 1] for found, true in pinches.values() if np.std(found) > 0 < np.std(true)
     ]
     return {
-        'keypoint_error_mm': round(np.mean(rooted) * 1e3, 2),
-        'pa_mpjpe_mm': round(np.mean(aligned) * 1e3, 2),
-        'mean_hand_pa_mpjpe_mm': round(np.mean(mean) * 1e3, 2),
-        'wrist_depth_error_percent': round(np.mean(depth) * 100, 2),
+        'keypoint_error_mm': round(float(np.mean(rooted)) * 1e3, 2),
+        'pa_mpjpe_mm': round(float(np.mean(aligned)) * 1e3, 2),
+        'mean_hand_pa_mpjpe_mm': round(float(np.mean(mean)) * 1e3, 2),
+        'wrist_depth_error_percent': round(float(np.mean(depth)) * 100, 2),
         'thumb_index_correlation': round(float(np.mean(correlations)), 4) if correlations else None,
     }
 
 
-def _both_hands(recording, stamps_ns, truth):
-    """Fraction of the pictures looked at with both hands reported: of those where both are in view by the
-    truth, or without a truth of those since both were first reported."""
+def _both_hands(recording: Recording, stamps_ns: list[int], truth: Truth | None) -> float | None:
+    """Fraction of the processed images with both hands reported: of those in which both are visible by the
+    ground truth, or without one of those since both were first reported. None if there are none."""
     found = [
         {hand.side for hand in recording.hands[stamp]} == set(SIDES) if stamp in recording.hands else None
         for stamp in stamps_ns
     ]
     if truth is not None:
-        in_view = np.asarray(np.asarray(truth['visible']).all(1))[
-            : len(found)
-        ]  # `--seconds` ends it before the truth
+        in_view: np.ndarray = np.all(
+            truth['visible'][: len(found)], axis=1
+        )  # `--seconds` ends before the ground truth
     else:
         first = next((i for i, both in enumerate(found) if both), len(found))
         in_view = np.arange(len(found)) >= first
-    counted = [both for both, seen in zip(found, in_view, strict=True) if seen and both is not None]
+    counted = [both for both, visible in zip(found, in_view, strict=True) if visible and both is not None]
     return round(float(np.mean(counted)), 4) if counted else None
 
 
-def _mean_hand_keypoints():
-    """The hand of mean shape in mean pose: {side: (21, 3) metres}. Knowing nothing about the picture, one
-    would say this."""
+def _mean_hand_keypoints() -> dict[Handedness, np.ndarray]:
+    """{side: keypoints (21, 3) metres} of the mean shape in the mean pose: the baseline that ignores the
+    image."""
     with np.load(OPEN_HAND, allow_pickle=False) as file:
         pose = rotvec_to_matrix(file['hands_mean'].reshape(1, 15, 3))
     keypoints = HandModel.load()(np.zeros((1, 10)), np.eye(3)[None], pose, vertices=False).keypoints[0]
     return {RIGHT: keypoints, LEFT: keypoints * [-1, 1, 1]}
 
 
-def _messages(path, wanted):
-    """(topic, arrival in ns, message) of the topics for which `wanted(topic)` holds."""
+def _messages(path: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, int, Any]]:
+    """Triples (topic, arrival in ns, message of rosbags) of the topics for which `wanted(topic)` holds."""
     store = typestore()
     with Reader(path) as reader:
         chosen = [connection for connection in reader.connections if wanted(connection.topic)]
@@ -211,18 +224,17 @@ def _messages(path, wanted):
             yield connection.topic, arrival, store.deserialize_cdr(data, connection.msgtype)
 
 
-def _best(hands, side):
+def _best(hands: Iterable[Hand], side: Handedness) -> Hand | None:
+    """The hand of a side with the highest score."""
     return max((hand for hand in hands if hand.side == side), key=lambda hand: hand.score, default=None)
 
 
-def _distance(found, true):
-    """Mean distance (m) between points (N, 3)."""
+def _distance(found: np.ndarray, true: np.ndarray) -> float:
+    """Mean distance (m) between points (N, 3) and (N, 3)."""
     return float(np.linalg.norm(found - true, axis=1).mean())
 
 
-def _percent(fraction):
-    return (
-        'never in view together'
-        if fraction is None
-        else f'{fraction * 100:.1f} % of the images with both in view'
-    )
+def _percent(fraction: float | None) -> str:
+    if fraction is None:
+        return 'never both in view'
+    return f'{fraction * 100:.1f} % of the images with both in view'

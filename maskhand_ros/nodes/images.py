@@ -1,4 +1,4 @@
-"""Conversion of image messages to numpy and back (CompressedImage: compressed.py, CameraInfo:
+"""Conversion of image messages to numpy and back (CompressedImage is in compressed.py, CameraInfo in
 camera_info.py).
 
 Any peer on the network can publish any message, so its fields are checked before memory is allocated. An

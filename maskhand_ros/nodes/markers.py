@@ -122,8 +122,7 @@ def _fill_in(data: bytes, number: int, points: np.ndarray) -> bytes:
 def _marker(
     hand: Hand, header: Header, ns: str, kind: int, scale: tuple[float, float, float], alpha: float
 ) -> Marker:
-    """A marker whose points are in the wrist frame; its pose is the wrist's in the camera frame of
-    `header`."""
+    """A marker whose points are in the wrist frame; its pose is the wrist's in the frame of `header`."""
     assert hand.wrist_position is not None  # it has a metric position
     red, green, blue = (channel / 255 for channel in MESH_COLOURS[hand.side])
     alpha *= _PREDICTED_ALPHA if hand.state == PREDICTED else 1

@@ -36,6 +36,9 @@ CLOUD_TYPE = np.dtype(
 )
 """One point of ~/keypoints."""
 
+_CLOUD_OFFSETS = {name: field[1] for name, field in (CLOUD_TYPE.fields or {}).items()}
+"""{field: offset in bytes}"""
+
 
 def stamp_to_ns(stamp: Any) -> int:
     """Nanoseconds of a builtin_interfaces/Time of rclpy or rosbags."""
@@ -233,11 +236,11 @@ def cloud_msg(hands: Iterable[Hand], header: Header) -> PointCloud2:
     fields = [
         PointField(
             name=name,
-            offset=place[1],
+            offset=_CLOUD_OFFSETS[name],
             count=1,
-            datatype=PointField.FLOAT32 if place[0] == '<f4' else PointField.UINT32,
+            datatype=PointField.FLOAT32 if CLOUD_TYPE[name] == '<f4' else PointField.UINT32,
         )
-        for name, place in (CLOUD_TYPE.fields or {}).items()
+        for name in _CLOUD_OFFSETS
     ]
     return PointCloud2(
         header=header,

@@ -11,7 +11,6 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -119,18 +118,13 @@ class Recorder(Node):
         self._file.close()
 
     def _record(self, msg_type: type, topic: str, qos: QoSProfile) -> None:
-        """Subscribes to a topic whose messages are written as they arrive."""
-        topic = self.resolve_topic_name(topic)
-        put = self._putter(topic, type_name(msg_type))
-        self.create_subscription(msg_type, topic, subscription_callback(put), qos, raw=True)
-
-    def _putter(self, topic: str, kind: str) -> Callable[[bytes, dict[str, Any]], None]:
-        """The callback (serialized message, MessageInfo) of a topic."""
+        """Subscribes to a topic whose serialized messages are written."""
+        topic, kind = self.resolve_topic_name(topic), type_name(msg_type)
 
         def put(data: bytes, info: dict[str, Any]) -> None:
             self._put(topic, kind, info, bytes(data))
 
-        return put
+        self.create_subscription(msg_type, topic, subscription_callback(put), qos, raw=True)
 
     def _put_image(self, msg: Image, info: dict[str, Any]) -> None:
         self._put(f'{self._image.topic}/compressed', COMPRESSED, info, msg)
