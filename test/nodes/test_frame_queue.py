@@ -61,3 +61,16 @@ def test_gaps_in_the_sequence_numbers_of_a_publisher_are_lost_images():
     taken(queue)
     queue.put(8, {'publication_sequence_number': 9000, 'publisher_gid': 'camera'})  # another of its name
     assert (queue.received, queue.dropped, queue.lost) == (8, 0, 2)
+    queue.put(9, {'publication_sequence_number': 9101, 'publisher_gid': 'camera'})  # a pause of the network
+    queue.put(10, {'publication_sequence_number': 9100, 'publisher_gid': 'camera'})  # out of order
+    assert (queue.received, queue.lost) == (8 + 1 + 100 + 1, 2 + 100)
+
+
+def test_publishers_that_are_long_gone_are_forgotten():
+    queue = FrameQueue(Clock())
+    for publisher in range(20):
+        queue.put(0, {'publication_sequence_number': 1, 'publisher_gid': publisher})
+    queue.put(0, {'publication_sequence_number': 5, 'publisher_gid': 0})
+    assert queue.lost == 0
+    queue.put(0, {'publication_sequence_number': 5, 'publisher_gid': 19})
+    assert queue.lost == 3

@@ -1,5 +1,8 @@
 """Hands to messages and back, TF, markers, cloud."""
 
+import dataclasses
+import math
+
 import numpy as np
 import pytest
 from rclpy.serialization import deserialize_message
@@ -17,10 +20,11 @@ from maskhand_ros.nodes.messages import (
     ns_to_stamp,
     stamp_to_ns,
     topology_msg,
+    wrist_msg,
 )
 from maskhand_ros.nodes.transforms import HandNames, hand_transforms, prefix_for
 from maskhand_ros.perception.types import PREDICTED, SCALE_NONE, Hypothesis
-from maskhand_ros.skeleton import KEYPOINT_NAMES, LEFT, RIGHT
+from maskhand_ros.skeleton import JOINT_NAMES, JOINT_PARENTS, KEYPOINT_NAMES, LEFT, RIGHT
 
 HEADER = Header(stamp=ns_to_stamp(1_234_567_890_123_456_789), frame_id='camera')
 
@@ -147,6 +151,9 @@ def test_cloud_and_topology(make_hand, hand_model):
     hands = [make_hand(LEFT, id=1), make_hand(RIGHT, id=2)]
     cloud = cloud_msg(hands, HEADER)
     points = np.frombuffer(cloud.data, CLOUD_TYPE)
+    hands[1].keypoint_stddev = np.linspace(0.001, 0.005, 21)
+    points = np.frombuffer(cloud_msg(hands, HEADER).data, CLOUD_TYPE)
+    np.testing.assert_allclose(points['stddev'][21:], hands[1].keypoint_stddev, rtol=1e-6)
     np.testing.assert_allclose(points['z'][21:], hands[1].keypoints[:, 2], rtol=1e-6)
     assert (
         list(points['id'][[0, 21]]) == [1, 2]
@@ -156,10 +163,34 @@ def test_cloud_and_topology(make_hand, hand_model):
     topology = topology_msg(hand_model)
     assert topology.hand_model == hand_model.name and len(topology.triangles_left) == hand_model.faces.size
     assert list(topology.keypoint_edges[:2]) == [0, 1]
+    assert list(topology.keypoint_names) == list(KEYPOINT_NAMES)
+    assert list(topology.joint_names) == list(JOINT_NAMES)
+    assert list(topology.parents) == list(JOINT_PARENTS) and topology.parents[0] == -1
+    right, left = (np.reshape(part, (-1, 3)) for part in (topology.triangles_right, topology.triangles_left))
+    np.testing.assert_array_equal(right, hand_model.faces)
+    # A mirror turns the winding: the same triangles, the other way round.
+    assert {tuple(np.roll(corners, -corners.argmin())) for corners in left} == {
+        tuple(np.roll(corners[::-1], -corners[::-1].argmin())) for corners in right
+    }
 
 
 def test_numbers_that_are_not_finite_are_seen(make_hand):
     hand = make_hand()
     assert is_finite(hand)
-    hand.vertices[5, 1] = np.nan
-    assert not is_finite(hand)
+    for name, value in vars(hand).items():
+        if isinstance(value, float):
+            broken = math.inf
+        elif isinstance(value, np.ndarray):
+            broken = value.astype(float)
+            broken.flat[-1] = np.nan
+        else:
+            continue
+        if name != 'filter_delay':
+            assert not is_finite(dataclasses.replace(hand, **{name: broken})), name
+
+
+def test_the_wrist_pose_has_the_header_and_the_covariance(make_hand):
+    hand = make_hand()
+    hand.wrist_covariance = np.arange(36.0).reshape(6, 6)
+    msg = wrist_msg(hand, HEADER)
+    assert msg.header == HEADER and list(msg.pose.covariance) == list(range(36))

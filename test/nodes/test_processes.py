@@ -1,4 +1,4 @@
-"""hand_node as a process: signals in every state, 50 lives in one, and a camera faster than the models."""
+"""hand_node as a process: signals in every state, 50 lifecycle cycles, a camera faster than the models."""
 
 import signal
 import time
@@ -13,11 +13,11 @@ from stream import Stream
 from maskhand_ros.msg import HandArray
 from maskhand_ros.nodes.messages import stamp_to_ns
 
-LIVES = 50
-GROWTH = 32.0
-"""MB that 40 lives may add to memory of its own, 0.8 MB each; one network that is kept is several. What glibc
-keeps of freed memory steps up and down by as much. (RSS also counts the pages of the camera's shared memory
-that were touched so far.)"""
+CYCLES = 50
+GROWTH = 10.0
+"""MB that the last 40 cycles may add to the process's own memory. -7 and +3 were measured: the C library
+keeps freed memory in steps. One network that is kept adds several MB in each cycle. (RSS also counts the
+pages of the camera's shared memory that were touched so far.)"""
 
 
 @pytest.fixture
@@ -53,11 +53,11 @@ def test_a_signal_ends_it_within_two_seconds_in_every_state(graph, start, state,
     assert seconds < 2
 
 
-def test_fifty_lives_in_one_process_leave_nothing_behind(graph, start):
-    node, _ = start('/lives')
-    heard = graph.hear(HandArray, '/lives/hand_node/hands')
+def test_fifty_lifecycle_cycles_leave_nothing_behind(graph, start):
+    node, _ = start('/cycles')
+    heard = graph.hear(HandArray, '/cycles/hand_node/hands')
     memory, held = [], []
-    for _ in range(LIVES):
+    for _ in range(CYCLES):
         node.change('configure', 'activate')
         heard.clear()
         graph.wait(lambda: len(heard) > 3)

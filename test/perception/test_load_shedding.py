@@ -41,6 +41,10 @@ def test_no_more_is_gone_without_than_the_limit_asks_for():
     assert sorted(levels) == levels
 
 
+def test_a_load_that_no_step_meets_stops_at_the_last_one():
+    assert max(run(LatencyBudget(0.05, 2), lambda *_: 0.2, 20)) == 2
+
+
 def test_what_was_gone_without_comes_back_once_the_load_is_gone():
     def latency(level, now):
         return (0.08 if now < 10 else 0.02) - 0.02 * level / 4

@@ -21,6 +21,7 @@ from maskhand_ros.perception.skinning import skin
 from maskhand_ros.perception.track import Observation
 from maskhand_ros.perception.types import (
     SCALE_DEPTH,
+    SCALE_LEARNED,
     SCALE_NONE,
     SCALE_PARAMETER,
     SCALE_POPULATION,
@@ -164,6 +165,41 @@ def test_scale_comes_from_what_is_known(hand):
     population, _, _, _ = placed(hand, RIGHT)
     assert along(deep) < along(known) < along(population) < 0.1
     assert (np.linalg.eigvalsh(population.wrist_covariance) > 0).all()
+
+
+def test_a_learned_length_scales_the_hand_and_depth_pictures_tell_it(hand):
+    prediction, view, *_ = scene(hand, RIGHT)
+    rgb, place, length = np.zeros((480, 640, 3), np.uint8), Placement(hand, hand, 0.17), 0.2
+    wall = Frame(rgb, 0, CAMERA, np.full((480, 640), 0.7, np.float32))
+    (before,) = place(prediction, [view], Frame(rgb, 0, CAMERA), CAMERA)
+    (measured,) = place(prediction, [view], wall, CAMERA)
+    farther = np.linalg.norm(measured.position) / np.linalg.norm(before.position)
+    assert before.measured_length is None
+    assert measured.measured_length == pytest.approx(0.17 * farther, rel=1e-6)
+    np.testing.assert_allclose(measured.size, before.size * farther)
+    view.learned_length = length
+    (learned,) = place(prediction, [view], Frame(rgb, 0, CAMERA), CAMERA)
+    assert learned.source == SCALE_LEARNED
+    np.testing.assert_allclose(learned.position, before.position * length / 0.17, rtol=2e-3)
+
+
+def test_a_hand_of_another_shape_has_the_length_that_is_known_and_lies_on_its_landmarks(hand):
+    """The landmarks are those of a hand of another shape, so that the fit changes the betas."""
+    prediction, view, *_ = scene(hand, RIGHT)
+    betas = np.array([[0.0, 3.0, -3.0, 3.0, 3.0, -3.0, 3.0, 3.0, -3.0, 3.0]])
+    posed = hand(betas, prediction.global_orient, prediction.hand_pose).keypoints[0]
+    place = view.crop_camera.rotation @ POSITION
+    pixels = project(posed + place, view.crop_camera.matrix) / CROP_SIZE - 0.5
+    view.cues['landmarks'][0, :, :2], view.cues['world_landmarks'] = pixels, posed[None]
+    frame = Frame(np.zeros((480, 640, 3), np.uint8), 0, CAMERA)
+    placed_hand = Placement(hand, hand, 0.19)
+    (got,) = placed_hand(prediction, [view], frame, CAMERA)
+    assert np.abs(got.betas).max() > 0.1
+    assert got.size * hand.length(got.betas) == pytest.approx(0.19, rel=1e-6)
+    published = hand_of(hand, placed_hand, prediction, view, frame)
+    np.testing.assert_allclose(published.keypoints[0], published.wrist_position, atol=1e-9)
+    seen = CAMERA.project(posed @ view.crop_camera.rotation + POSITION)
+    assert np.linalg.norm(CAMERA.project(published.keypoints) - seen, axis=1)[1:].mean() < 1.0
 
 
 def test_stated_covariance_holds_for_landmarks_whose_errors_go_together(hand):

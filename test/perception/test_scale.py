@@ -62,11 +62,26 @@ def test_holes_edges_and_a_thing_in_front_do_not_move_the_hand():
     assert np.allclose(measured(depth)[0].position, clean, atol=1e-3)
 
 
-@pytest.mark.parametrize('value', [0.0, np.nan, 5.0, 0.05])
+@pytest.mark.parametrize('value', [0.0, np.nan, 5.0, 0.05, 0.27, 0.85])
 def test_a_depth_picture_that_shows_no_hand_is_not_believed(value):
     got, ratio = measured(np.full((480, 640), value, np.float32))
     assert ratio is None and got.source == SCALE_POPULATION
     assert np.array_equal(got.position, HAND.position)
+
+
+def test_a_few_points_of_the_palm_are_not_enough():
+    depth = np.full((480, 640), np.nan, np.float32)
+    depth[:, 319:322] = 0.6  # seven points
+    got, ratio = measured(depth)
+    assert ratio is None and got.source == SCALE_POPULATION
+
+
+def test_where_keypoints_are_seen_beside_the_mesh_scales_with_the_hand_unless_its_length_is_learned():
+    wall, shift = np.full((480, 640), 0.53, np.float32), np.full((21, 3), 0.01)
+    for source, kept in ((SCALE_POPULATION, False), (SCALE_LEARNED, True)):
+        got, ratio = measured(wall, dataclasses.replace(HAND, source=source, shift=shift))
+        assert ratio > 1.05
+        np.testing.assert_allclose(got.shift, shift * (1 if kept else ratio))
 
 
 def test_a_length_is_learned_from_noisy_pictures_and_then_kept():

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from maskhand_ros.geometry import matrix_to_rotvec, rotvec_to_matrix
-from maskhand_ros.perception.smoothing import RESTART, SHAPE_FRAMES, HandFilter, OneEuro, Trust
-from maskhand_ros.perception.types import SCALE_POPULATION, PlacedHand
+from maskhand_ros.perception.smoothing import SHAPE_FRAMES, HandFilter, OneEuro, Trust
+from maskhand_ros.perception.types import SCALE_DEPTH, SCALE_POPULATION, PlacedHand
 from maskhand_ros.skeleton import LEFT, RIGHT
 
 RNG = np.random.default_rng(0)
@@ -75,9 +75,9 @@ def test_a_hand_that_was_away_or_has_changed_sides_starts_afresh():
     smooth = HandFilter()
     smooth(hand(), 0.0, USUAL)
     far = hand((-0.2, 0.1, 0.4))
-    assert smooth(far, RESTART + 0.1, USUAL) == (far, 0.0)
+    assert smooth(far, 0.55, USUAL) == (far, 0.0)
     left = hand((0.0, 0.1, 0.5), side=LEFT)
-    assert smooth(left, RESTART + 0.2, USUAL) == (left, 0.0)
+    assert smooth(left, 0.65, USUAL) == (left, 0.0)
     back = hand((0.0, 0.1, 0.5), side=LEFT)
     assert smooth(back, 0.0, USUAL) == (back, 0.0), 'time that goes back says nothing either'
 
@@ -90,6 +90,21 @@ def test_direction_and_distance_go_through_filters_of_their_own():
         smooth(start, 0.0, USUAL)
         x, _, depth = smooth(end, DT, USUAL)[0].position
         assert (x / depth, depth) == pytest.approx((x_over_z, z), rel=0.01)
+
+
+def test_a_distance_from_depth_pictures_is_followed_faster_and_shifts_are_smoothed():
+    """First-order low passes, written down anew."""
+    start, end = hand((0.0, 0.0, 0.6)), dataclasses.replace(hand((0.0, 0.0, 0.63)), shift=np.ones((21, 3)))
+    taken = {}
+    for source in (SCALE_POPULATION, SCALE_DEPTH):
+        smooth = HandFilter()
+        smooth(dataclasses.replace(start, source=source), 0.0, USUAL)
+        got, _ = smooth(dataclasses.replace(end, source=source), DT, USUAL)
+        taken[source] = np.log(got.position[2] / 0.6) / np.log(0.63 / 0.6)
+    speed = np.log(0.63 / 0.6) / DT / (1 + 1 / (2 * np.pi * 1.0 * DT))
+    for source, rest, slope in ((SCALE_POPULATION, 0.5, 9.0), (SCALE_DEPTH, 1.5, 40.0)):
+        assert taken[source] == pytest.approx(1 / (1 + 1 / (2 * np.pi * (rest + slope * speed) * DT)))
+    np.testing.assert_allclose(got.shift, 1 / (1 + 1 / (2 * np.pi * 3.0 * DT)))
 
 
 def test_a_finger_that_the_model_suddenly_doubts_is_held_while_the_others_follow():
