@@ -300,6 +300,8 @@ def framed(graph):
         ('/camera', '', 'camera', 'frame_id with a leading slash'),
         ('//camera', '', 'camera', 'frame_id with a leading slash'),
         ('camera ', '', 'camera ', 'frame_id with white space or control characters'),
+        ('cam\tera', '', 'cam\tera', 'frame_id with white space or control characters'),
+        ('camera/', '', 'camera/', None),
         ('', '', '', 'empty frame_id'),
         ('/', '', '', 'empty frame_id'),
         (' ', '', '', 'empty frame_id'),
