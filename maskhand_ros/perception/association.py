@@ -17,33 +17,36 @@ _SAME_HAND = 0.1
 """Maximum mean distance between the landmarks of one hand, as a share of its crop's edge length."""
 
 
-def match_score(track: Track, view: Observation) -> float:
+def match_score(track: Track, observation: Observation) -> float:
     """Score of an Observation for the Track whose search region it comes from: probability of the track's
     side minus the movement in hand sizes. Higher is better."""
-    moved = np.linalg.norm(track.keypoints_px - view.keypoints_px, axis=1).mean() / max(view.size_px, 1.0)
-    return float(view.probability_of(track.side) - moved)
+    moved = np.linalg.norm(track.keypoints_px - observation.keypoints_px, axis=1).mean() / max(
+        observation.size_px, 1.0
+    )
+    return float(observation.probability_of(track.side) - moved)
 
 
-def relative_distance(track: Track, view: Observation, stamp: float) -> float:
+def relative_distance(track: Track, observation: Observation, stamp: float) -> float:
     """Distance of an Observation from a lost Track, divided by the maximum distance at `stamp` seconds;
     above 1 it is not the same hand. Infinite for another side or size."""
     size = max(float(np.ptp(track.keypoints_px, axis=0).max()), 1.0)
-    growth = view.size_px / size
-    if view.side != track.side or not 1 / _MAX_SIZE_RATIO < growth < _MAX_SIZE_RATIO:
+    growth = observation.size_px / size
+    if observation.side != track.side or not 1 / _MAX_SIZE_RATIO < growth < _MAX_SIZE_RATIO:
         return np.inf
-    moved = np.linalg.norm(track.keypoints_px.mean(0) - view.keypoints_px.mean(0)) / size
+    moved = np.linalg.norm(track.keypoints_px.mean(0) - observation.keypoints_px.mean(0)) / size
     return float(moved / (_MAX_DISTANCE + _MAX_SPEED * (stamp - track.stamp)))
 
 
-def is_known(view: Observation, others: list[Observation]) -> bool:
+def is_known(observation: Observation, others: list[Observation]) -> bool:
     """Whether an Observation shows the same hand as one of the `others`."""
-    near = _SAME_HAND * 2 * max(view.size_px, 1.0)
+    near = _SAME_HAND * 2 * max(observation.size_px, 1.0)
     return any(
-        np.linalg.norm(other.keypoints_px - view.keypoints_px, axis=1).mean() < near for other in others
+        np.linalg.norm(other.keypoints_px - observation.keypoints_px, axis=1).mean() < near
+        for other in others
     )
 
 
-def covers(view: Observation, roi: HandRoi) -> bool:
+def covers(observation: Observation, roi: HandRoi) -> bool:
     """Whether a detection `roi` is the hand of an Observation."""
-    own = roi_from_keypoints(view.keypoints_px, view.side)
+    own = roi_from_keypoints(observation.keypoints_px, observation.side)
     return bool(np.linalg.norm(own.center_px - roi.center_px) < 0.25 * min(own.size_px, roi.size_px))

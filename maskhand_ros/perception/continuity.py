@@ -60,11 +60,11 @@ class Continuity:
         (gates.ELSEWHERE) is another hand and gets a new id."""
         admitted, pairs = [], list(pairs)
         for k, (reason, hand) in enumerate(zip(self._plausible(placed), placed, strict=True)):
-            track, view = pairs[k]
+            track, observation = pairs[k]
             jump = None if reason else track.jump(hand, stamp)
             if jump == ELSEWHERE:
-                track = self._tracker.replace(track, view, stamp)
-                pairs[k] = track, view
+                track = self._tracker.replace(track, observation, stamp)
+                pairs[k] = track, observation
             elif jump == TURNED:
                 track.filter = HandFilter()
             elif jump:

@@ -29,7 +29,7 @@ _MAX_STEP, _MAX_SPEED = 0.1, 6.0
 _MAX_TURN, _MAX_TURN_SPEED = 0.8, 30.0
 """The same for its orientation: radians, radians per second."""
 JUMP_FRAMES = 3
-"""Number of consecutive frames beyond these limits that are accepted as a new state."""
+"""Consecutive frames beyond these limits after which the new position or orientation is accepted."""
 
 
 class PlausibleHand:

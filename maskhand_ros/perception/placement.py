@@ -96,7 +96,7 @@ def fit_pose(
         short = np.minimum(1, 0.5 * np.abs(translation[:, 2]) / np.maximum(np.abs(change[:, 2]), 1e-9))
         translation = translation + change[:, :3] * short[:, None]
         turn, turned_by = rotvec_to_matrix(change[:, 3:]) @ turn, turned_by + change[:, 3:]
-        if np.abs(change).max() < 0.02:  # converges quadratically
+        if np.abs(change).max() < 0.02:  # quadratic convergence: the next step is negligible
             break
     return Fit(turn, translation, np.linalg.inv(information))
 
@@ -131,22 +131,26 @@ class Placement:
         return np.eye(10) - np.outer(longer, longer) / (longer @ longer)
 
     def __call__(
-        self, prediction: HandPrediction, views: list[Observation], frame: Frame, camera: Camera
+        self, prediction: HandPrediction, observations: list[Observation], frame: Frame, camera: Camera
     ) -> list[PlacedHand]:
-        """PlacedHands of a HandPrediction of N hands with their N Observations `views`, in a Frame with
+        """PlacedHands of a HandPrediction of N hands with their N Observations, in a Frame with
         its Camera."""
-        if not views:
+        if not observations:
             return []
         orient, pose, betas = (
             np.array(part, float)
             for part in (prediction.global_orient, prediction.hand_pose, prediction.betas)
         )
         betas = betas @ self._shapes
-        known = [self._known_length(view) for view in views]
+        known = [self._known_length(observation) for observation in observations]
         lengths = np.array([length for length, _ in known])
         initial_sizes = lengths / self._model.length(betas)
         fit, pose, change, shift, palms = self._fit(
-            prediction, self._landmark_model(betas, orient, pose, vertices=False), pose, initial_sizes, views
+            prediction,
+            self._landmark_model(betas, orient, pose, vertices=False),
+            pose,
+            initial_sizes,
+            observations,
         )
         betas, orient = betas + change, fit.turn @ orient
         # The fit changed the shape and so the length. Scaling about the camera centre restores the length
@@ -155,9 +159,9 @@ class Placement:
         resized = sizes / initial_sizes
         fit.translation *= resized[:, None]
         placed = []
-        for k, view in enumerate(views):
+        for k, observation in enumerate(observations):
             in_crop = PlacedHand(
-                view.side,
+                observation.side,
                 fit.translation[k],
                 orient[k],
                 pose[k],
@@ -167,17 +171,17 @@ class Placement:
                 fit.covariance[k],
                 known[k][1],
             )
-            hand = _to_camera(in_crop, view.crop_camera.rotation.T)
-            hand, ratio = to_scale(hand, resized[k] * palms[k] @ _axes(view).T, frame, camera)
+            hand = _to_camera(in_crop, observation.crop_camera.rotation.T)
+            hand, ratio = to_scale(hand, resized[k] * palms[k] @ _axes(observation).T, frame, camera)
             if ratio is not None:
                 hand.measured_length = ratio * lengths[k]
             placed.append(hand)
         return placed
 
-    def _known_length(self, view: Observation) -> tuple[float, ScaleSource]:
+    def _known_length(self, observation: Observation) -> tuple[float, ScaleSource]:
         """Length of the hand in an Observation (wrist to middle fingertip, metres) and its ScaleSource."""
-        if view.learned_length:
-            return view.learned_length, SCALE_LEARNED
+        if observation.learned_length:
+            return observation.learned_length, SCALE_LEARNED
         if self._hand_length:
             return self._hand_length, SCALE_PARAMETER
         return float(self._population), SCALE_POPULATION
@@ -188,7 +192,7 @@ class Placement:
         posed: HandOutput,
         pose: np.ndarray,
         sizes: np.ndarray,
-        views: list[Observation],
+        observations: list[Observation],
     ) -> tuple[Fit, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Rigid fit, then one refinement of fingers and shape, of N hands scaled by `sizes` (N,). Returns
         the Fit, poses (N, 15, 3, 3), changes of betas (N, 10), landmark_shift (N, 21, 3) and
@@ -196,9 +200,9 @@ class Placement:
         joints, keypoints = (
             sizes[:, None, None] * part.astype(float) for part in (posed.joints, posed.keypoints)
         )
-        landmarks = np.stack([view.landmarks[:, :2] for view in views]).astype(float)
+        landmarks = np.stack([observation.landmarks[:, :2] for observation in observations]).astype(float)
         pixels = (landmarks + 0.5) * CROP_SIZE - (CROP_SIZE - 1) / 2
-        focal = np.array([view.crop_camera.focal for view in views], float)
+        focal = np.array([observation.crop_camera.focal for observation in observations], float)
         stddev = np.asarray(prediction.keypoint_stddev[..., 0], float)
         # Standard deviations are relative to the wrist, so the wrist's own is 0; in the image it is as
         # uncertain as the others.
@@ -212,7 +216,9 @@ class Placement:
             keypoints @ turned,
             fit.translation,
             pixels,
-            np.concatenate([view.cues['world_landmarks'] for view in views]).astype(float),
+            np.concatenate([observation.cues['world_landmarks'] for observation in observations]).astype(
+                float
+            ),
             focal,
             [sizes[:, None, None, None] * part for part in self._by_beta],
         )
@@ -221,10 +227,10 @@ class Placement:
         return fit, pose, change, shift, keypoints[:, PALM_KEYPOINTS]
 
 
-def _axes(view: Observation) -> np.ndarray:
+def _axes(observation: Observation) -> np.ndarray:
     """(3, 3) from the crop of an Observation (mirrored for a left hand) to the camera frame, for polar
     vectors."""
-    return view.crop_camera.rotation.T * (MIRROR_X if view.side == LEFT else np.ones(3))
+    return observation.crop_camera.rotation.T * (MIRROR_X if observation.side == LEFT else np.ones(3))
 
 
 def _to_camera(hand: PlacedHand, back: np.ndarray) -> PlacedHand:

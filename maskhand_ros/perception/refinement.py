@@ -17,8 +17,9 @@ LANDMARK_SIGMA_PX = 4.0
 """Standard deviation of a 2D landmark in crop pixels, which includes the different definitions of
 keypoints."""
 _DEGREES_OF_FREEDOM = 4
+"""Degrees of freedom of the t distribution of landmark errors in landmark_shift."""
 SIGMA_PX = 6.0
-"""Standard deviation of a 2D landmark in crop pixels in this refinement."""
+"""Standard deviation of a 2D landmark in `refine`, crop pixels, relative to the priors below."""
 SIGMA_3D = 0.014
 """Standard deviation of one coordinate of a 3D landmark, metres: 6 mm measured, times sqrt(21 / 4),
 because the correlated errors of 21 landmarks count as about 4 independent ones."""
@@ -26,12 +27,13 @@ _BEND_SIGMA, _SPREAD_SIGMA, _THUMB_SIGMA = 0.2, 0.12, 0.1
 """Prior standard deviations of joint angles, radians: flexion, abduction, and any axis of the thumb."""
 _POSE_SIGMA = (0.01, 0.01, 0.01, 0.05, 0.05, 0.05)
 """Prior standard deviations of the translation (metres) and rotation (radians) of the whole hand. Small,
-because the rigid fit has determined them, and bent fingers could otherwise be explained by another
-distance."""
+because the rigid fit has determined them, and in one image a change of distance is hard to distinguish
+from flexed fingers."""
 _BETA_SIGMA = 1.0
 """Prior standard deviation of a beta: that of the population, because one image tells little of the shape."""
 
 _ANCESTORS = np.zeros((16, 16), bool)
+"""(16, 16) whether a joint (row) is moved by another joint or itself (column)."""
 for _joint in range(16):
     _step = _joint
     while _step >= 0:
@@ -49,13 +51,16 @@ def _joint_angles() -> tuple[np.ndarray, np.ndarray]:
 
 
 _ANGLES, _ANGLE_SIGMA = _joint_angles()
+"""(K,) indices of the free joint angles, and their prior standard deviations."""
 _ANGLE_JOINT = 1 + _ANGLES // 3
 _MOVED_BY = _ANCESTORS[KEYPOINT_JOINT][:, _ANGLE_JOINT, None]
+"""(21, K, 1) whether a keypoint is moved by a free joint angle."""
 _BETAS = 6 + len(_ANGLES)
 """Index of the first beta in the solution vector."""
 _PRIOR = 1 / np.square(np.concatenate([_POSE_SIGMA, _ANGLE_SIGMA, np.full(10, _BETA_SIGMA)]))
 """Prior information (inverse variance) of translation, rotation, joint angles and betas."""
 _NEXT, _AFTER = [1, 2, 0], [2, 0, 1]
+"""Axis indices of a cross product: a[NEXT] * b[AFTER] - a[AFTER] * b[NEXT]."""
 
 
 def shape_jacobian(model: HandModel) -> tuple[np.ndarray, np.ndarray]:

@@ -27,7 +27,7 @@ def keep_top_k(logits: np.ndarray, top_k: int) -> np.ndarray:
     return np.where(logits >= least, logits, -np.inf)
 
 
-def still_hidden(confidence: np.ndarray, count: int) -> np.ndarray:
+def least_confident(confidence: np.ndarray, count: int) -> np.ndarray:
     """Mask (N, L), True for the `count` least confident tokens of each row of `confidence` (N, L)."""
     return confidence.argsort(1, kind='stable').argsort(1, kind='stable') < count
 
@@ -55,17 +55,17 @@ def sample_tokens(
     chosen = np.zeros((batch, length))
     for t in range(1, iterations + 1):
         logits = step(codes, mask)
-        hidden = int(schedule(t / iterations) * length + 1e-9)
+        masked = int(schedule(t / iterations) * length + 1e-9)
         if temperature == 0:
             probability = softmax(logits)
             codes, chosen = probability @ codebook, probability.max(-1)
-            mask = still_hidden(chosen, hidden)
+            mask = least_confident(chosen, masked)
         else:
             assert rng is not None
             drawn = (keep_top_k(logits, top_k) / temperature + rng.gumbel(size=logits.shape)).argmax(-1)
             probability = np.take_along_axis(softmax(logits), drawn[..., None], -1)[..., 0]
             codes = np.where(mask[..., None], codebook[drawn], codes)
             chosen = np.where(mask, probability, chosen)
-            mask = still_hidden(np.where(mask, chosen, np.inf), hidden)
+            mask = least_confident(np.where(mask, chosen, np.inf), masked)
         codes = codes.astype(np.float32)
     return codes, chosen

@@ -16,12 +16,12 @@ def skin(
     model: HandModel,
     placed: list[PlacedHand],
     prediction: HandPrediction,
-    views: list[Observation],
+    observations: list[Observation],
     frame: Frame,
     camera: Camera,
 ) -> list[Hand]:
     """Hands of the PlacedHands `placed`, with confidence and uncertainty from the HandPrediction and side and
-    presence from the Observations `views`.
+    presence from the Observations `observations`.
 
     `id`, `state` and `operator` are set later (Continuity.finish, Operator).
     """
@@ -33,7 +33,10 @@ def skin(
     left = np.array([hand.side == LEFT for hand in placed])
     orient[left], pose[left] = mirror_rotation(orient[left]), mirror_rotation(pose[left])
     skinned = model(betas, orient, pose)
-    return [_hand(placed[k], skinned, k, prediction, view, frame, camera) for k, view in enumerate(views)]
+    return [
+        _hand(placed[k], skinned, k, prediction, observation, frame, camera)
+        for k, observation in enumerate(observations)
+    ]
 
 
 def _hand(
@@ -41,7 +44,7 @@ def _hand(
     skinned: HandOutput,
     index: int,
     prediction: HandPrediction,
-    view: Observation,
+    observation: Observation,
     frame: Frame,
     camera: Camera,
 ) -> Hand:
@@ -58,14 +61,14 @@ def _hand(
     wrist = rotations[0]
     pixels = camera.project(keypoints + placed.position)
     metric = placed.source != SCALE_NONE
-    back = view.crop_camera.rotation.T
+    back = observation.crop_camera.rotation.T
     return Hand(
         id=0,
         side=placed.side,
-        side_probability=view.side_probability,
+        side_probability=observation.side_probability,
         state=TENTATIVE,
         operator=False,
-        score=view.presence,
+        score=observation.presence,
         confidence=float(prediction.confidence[index]),
         roi=_box(pixels, frame.rgb.shape),
         scale_source=placed.source,
