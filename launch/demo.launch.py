@@ -1,4 +1,4 @@
-"""See it work: a webcam or a clip, hand_node, and rviz2. Takes the arguments of hand.launch.py as well."""
+"""Demo: a webcam or a clip, hand_node and rviz2. Accepts the arguments of hand.launch.py too."""
 
 import os
 
@@ -17,10 +17,10 @@ def generate_launch_description():
     return LaunchDescription(
         [
             DeclareLaunchArgument(
-                'video', default_value='', description='clip to play; empty: the bundled one'
+                'video', default_value='', description='video file to play; empty: the bundled clip'
             ),
             DeclareLaunchArgument(
-                'camera', default_value='-1', description='webcam: its number; -1: none, play the clip'
+                'camera', default_value='-1', description='number of the webcam; -1: play the video'
             ),
             DeclareLaunchArgument(
                 'loop', default_value='true', choices=['true', 'false'], description='repeat the clip'

@@ -26,20 +26,20 @@ MAX_HANDS = OPTIONS['max_hands'].limits
 
 # name, default, choices (None: anything), description. The choice '' leaves the value of params_file.
 ARGUMENTS = (
-    ('image', 'image', None, 'image topic to see hands in (sensor_msgs/Image)'),
-    ('camera_info', '', None, 'its sensor_msgs/CameraInfo; empty: camera_info beside the image topic'),
-    ('camera_frame', '', None, 'frame of the camera in TF, in place of the frame_id of its images'),
+    ('image', 'image', None, 'image topic (sensor_msgs/Image)'),
+    ('camera_info', '', None, 'CameraInfo topic; empty: camera_info in the namespace of the image topic'),
+    ('camera_frame', '', None, 'TF frame of the camera, replaces the frame_id of its images'),
     (
         'depth',
         '',
         None,
-        'depth image topic, for absolute scale; empty: none. Its CameraInfo is camera_info beside it',
+        'depth image topic, for absolute scale, with camera_info in the same namespace; empty: none',
     ),
     ('compressed', '', ['', *BOOLEAN], 'subscribe to <image>/compressed in place of <image>'),
-    ('device', '', ['', *OPTIONS['device'].choices], 'what runs the networks; never replaced silently'),
+    ('device', '', ['', *OPTIONS['device'].choices], 'execution device of the networks; no silent fallback'),
     ('model', '', None, 'folder of the model files; empty: the value of params_file'),
-    ('hand_model', '', None, 'hand from `maskhand convert-mano`; empty: the value of params_file'),
-    ('max_hands', '', ['', *map(str, range(MAX_HANDS[0], MAX_HANDS[1] + 1))], 'hands followed at most'),
+    ('hand_model', '', None, 'hand model from `maskhand convert-mano`; empty: the value of params_file'),
+    ('max_hands', '', ['', *map(str, range(MAX_HANDS[0], MAX_HANDS[1] + 1))], 'maximum tracked hands'),
     ('namespace', '', None, 'namespace of the node, its relative topics and its TF frames'),
     (
         'params_file',
@@ -48,14 +48,15 @@ ARGUMENTS = (
         'YAML file with the parameters of the node',
     ),
     ('rviz', 'false', BOOLEAN, 'start rviz2 with the view of this package'),
-    ('fixed_frame', 'camera_optical_frame', None, 'of rviz2: frame_id of the pictures, or another in TF'),
-    ('use_sim_time', 'false', BOOLEAN, 'take the time from /clock (bags, simulation)'),
-    ('autostart', 'true', BOOLEAN, 'configure and activate the node; false: by `ros2 lifecycle set`'),
+    ('fixed_frame', 'camera_optical_frame', None, 'fixed frame of rviz2, such as the frame_id of the images'),
+    ('use_sim_time', 'false', BOOLEAN, 'use the time of /clock (bags, simulation)'),
+    ('autostart', 'true', BOOLEAN, 'configure and activate the node; false: use `ros2 lifecycle set`'),
 )
 
 
 def sibling(topic, name):
-    """Return the topic `name` beside `topic`: /camera/image_raw, camera_info -> /camera/camera_info."""
+    """Return the topic `name` in the namespace of `topic`: /camera/image_raw, camera_info ->
+    /camera/camera_info."""
     return topic.rpartition('/')[0] + '/' + name if '/' in topic else name
 
 
@@ -119,7 +120,7 @@ def autostart(node):
             event=ChangeState(lifecycle_node_matcher=matches_action(node), transition_id=transition)
         )
 
-    # From 'configuring' only, and once: a node that somebody configures or deactivates by hand stays so.
+    # Only after 'configuring', and once: later transitions are left to the user.
     activate = RegisterEventHandler(
         OnStateTransition(
             target_lifecycle_node=node,

@@ -1,4 +1,4 @@
-"""The camera on the command line: --intrinsics, or --camera-info with a calibration file."""
+"""Command-line arguments of the camera: --intrinsics, or --camera-info with a calibration file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks of the fields of a Camera. They take the same time for every image size."""
+"""Checks of the fields of a Camera."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import numpy as np
 from maskhand_ros.lens import FISHEYE, PINHOLE
 
 MAX_SKEW = 0.01
-"""Of a camera matrix, as a share of fx, that is dropped: at the upper and lower border of an image with the
-principal point in the middle that moves a pixel by up to 0.5 % of the height."""
+"""Maximum skew of a camera matrix, as a share of fx. Skew up to this is set to 0, which moves a pixel by
+at most 0.5 % of the image height."""
 
 DISTORTION_SIZES = {PINHOLE: (0, 4, 5, 8, 12, 14), FISHEYE: (4,)}
-"""Numbers of distortion coefficients of each lens model."""
+"""Accepted numbers of distortion coefficients, by lens model."""
 
 FORM = 'np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]]) in pixels'
 
 
 class CameraError(ValueError):
-    """A Camera that cannot be: the message says what is wrong with which field, and the fix."""
+    """Invalid field of a Camera: the message names the field, what is wrong, and the fix."""
 
     def __init__(self, what: str, fix: str) -> None:
         super().__init__(f'{what}. Fix: {fix}')

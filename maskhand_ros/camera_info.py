@@ -1,4 +1,4 @@
-"""CameraInfo messages to cameras. What no camera has is refused with a `BadInput`."""
+"""Conversion of CameraInfo messages to Cameras. An implausible calibration raises BadInput."""
 
 from __future__ import annotations
 
@@ -20,31 +20,32 @@ LENSES = {
     'fisheye': FISHEYE,
     'kannala_brandt4': FISHEYE,
 }
-"""Lens models by the distortion_model of CameraInfo (sensor_msgs/distortion_models, and what drivers say)."""
+"""Lens model of each distortion_model of CameraInfo: sensor_msgs/distortion_models, and names that drivers
+use."""
 
 VIEW_DEGREES, MAX_FOCAL_RATIO = {PINHOLE: (10, 170), FISHEYE: (10, 250)}, 1.5
-"""Of a calibration that is believed: the view along the longer side, and fx over fy or fy over fx."""
+"""Plausible field of view along the longer side (minimum, maximum), degrees; maximum ratio of fx and fy."""
 
-MAX_ASTRAY = 0.01
-"""Of a lens that is believed: how far from its pixel a ray may lead back, in parts of the longer side."""
+MAX_REPROJECTION_ERROR = 0.01
+"""Maximum distance between a pixel and the projection of its ray, as a share of the longer side."""
 
 FIXED = [1, 2, 2, 2], [0, 0, 1, 2]
-"""Where a camera matrix holds 0, 0, 0, 1; the skew at 0, 1 may be up to MAX_SKEW."""
+"""Rows and columns of the elements of a camera matrix that must be 0, 0, 0, 1."""
 
 RECTIFIED = {'rect', 'rectified'}
-"""Words of a topic's name, between underscores, that say that the image is rectified (image_rect_color)."""
+"""Words in the name of a topic with rectified images, such as image_rect_color."""
 
 TRANSPORTS = {'', 'compressed', 'raw'}
-"""What image_transport puts behind the name of an image topic."""
+"""Suffixes that image_transport appends to the name of an image topic."""
 
-RECALIBRATE = 'Calibrate the camera again at the size of its pictures, or look for the CameraInfo of another'
+RECALIBRATE = 'Calibrate the camera again at the size of its images, or check that this CameraInfo is its own'
 
 
 def decode_camera_info(info: Any, width: int, height: int, rectified: bool = False) -> Camera:
-    """CameraInfo to the Camera of a picture of width x height px. Raises BadInput.
+    """Camera of an image of width x height px from its CameraInfo. Raises BadInput.
 
-    Binning and region of interest are applied (REP-104), so that the matrix fits the picture as received.
-    `rectified`: the picture is undistorted, so P is the matrix and there is no distortion.
+    Binning and region of interest are applied (REP-104), so that the Camera fits the image as received.
+    `rectified`: use P without distortion in place of K and D.
     """
     matrix = (
         np.array(info.p, float).reshape(3, 4)[:, :3] if rectified else np.array(info.k, float).reshape(3, 3)
@@ -75,8 +76,8 @@ def decode_camera_info(info: Any, width: int, height: int, rectified: bool = Fal
         raise BadInput(
             'CameraInfo of another size',
             f'it says {window[0]} x {window[1]} binned by {binning[0]} x {binning[1]}, '
-            f'the picture has {width} x {height}',
-            'Publish the CameraInfo of this picture (resize both: image_proc)',
+            f'the image has {width} x {height}',
+            'Publish the CameraInfo of this image (resize both: image_proc)',
         )
     if roi.x_offset + window[0] > info.width or roi.y_offset + window[1] > info.height:
         raise BadInput(
@@ -95,7 +96,7 @@ def decode_camera_info(info: Any, width: int, height: int, rectified: bool = Fal
 
 
 def calibration_doubts(camera: Camera, topic: str) -> list[BadInput]:
-    """What is wrong with a Camera that is used nevertheless, for images on this topic: to be counted."""
+    """Warnings about a Camera for images on `topic`; the Camera is used nevertheless."""
     doubts = []
     words = next((part for part in reversed(topic.split('/')) if part not in TRANSPORTS), '').split('_')
     if camera.is_distorted and RECTIFIED.intersection(words):
@@ -129,14 +130,14 @@ def _lens_of(model: str, distortion: np.ndarray) -> str:
         raise BadInput(
             'unsupported distortion',
             f'{model!r} with {distortion.size} numbers',
-            'Rectify the picture first (image_proc) and set image_rectified: true',
+            'Rectify the image first (image_proc) and set image_rectified: true',
         )
     return lens
 
 
 def _check_plausible(matrix: np.ndarray, width: int, height: int, lens: str) -> None:
-    """Raises BadInput where no lens has the matrix (3, 3) for a sensor of width x height px. One that is
-    wrong but possible goes through: nothing in a picture tells."""
+    """Raises BadInput if the matrix (3, 3) is implausible for a sensor of width x height px. A wrong but
+    plausible matrix passes."""
     (fx, fy), (cx, cy) = np.diag(matrix)[:2].tolist(), matrix[:2, 2]
     views = [_view(lens, size / f) for size, f in ((width, fx), (height, fy))]
     low, high = VIEW_DEGREES[lens]
@@ -152,33 +153,35 @@ def _check_plausible(matrix: np.ndarray, width: int, height: int, lens: str) -> 
 
 
 def _view(lens: str, sides: float) -> float:
-    """Degrees that an image `sides` focal lengths long covers, without distortion."""
+    """Field of view, degrees, of an undistorted image that is `sides` focal lengths long."""
     return math.degrees(sides if lens == FISHEYE else 2 * math.atan(sides / 2))
 
 
 @functools.lru_cache(maxsize=16)
 def _check_lens(camera: Camera) -> None:
-    """Raises BadInput where the distortion of a Camera is no lens's: pixels of the inner half have no ray, or
-    not one that leads back to them, or all rays go nearly the same way."""
+    """Raises BadInput if the distortion of a Camera is implausible: pixels of the inner half have no ray,
+    or one that does not project back to them, or the field of view is too small."""
     if not camera.is_distorted:
         return
     spots, pixels = _grid(camera)
     inner = np.abs(spots - 0.5).max(1) <= 0.25
     rays = camera.unproject_rays(pixels)
-    astray = np.abs(camera.project(rays[inner]) - pixels[inner]).max() / max(camera.width, camera.height)
+    reprojection_error = np.abs(camera.project(rays[inner]) - pixels[inner]).max() / max(
+        camera.width, camera.height
+    )
     given = rays[np.isfinite(rays).all(1), :2]
     view = math.degrees(np.arctan(np.ptp(given, 0)).max()) if len(given) else 0.0
-    if not (astray <= MAX_ASTRAY and view >= VIEW_DEGREES[camera.lens][0]):
+    if not (reprojection_error <= MAX_REPROJECTION_ERROR and view >= VIEW_DEGREES[camera.lens][0]):
         raise BadInput('implausible CameraInfo', 'a distortion that no lens has', RECALIBRATE)
 
 
 @functools.lru_cache(maxsize=16)
 def _refused_share(camera: Camera) -> float:
-    """Share of the image through which the lens model sends no ray."""
+    """Share of the image for which the lens model has no ray."""
     return float(np.isnan(camera.unproject_rays(_grid(camera)[1])[:, 2]).mean())
 
 
 def _grid(camera: Camera) -> tuple[np.ndarray, np.ndarray]:
-    """Places (N, 2) all over the image of a Camera, in parts of its size and in pixels."""
+    """Grid points (N, 2) over the image of a Camera, as shares of its size and in pixels."""
     spots = np.stack(np.meshgrid(*[np.linspace(0, 1, 17)] * 2), -1).reshape(-1, 2)
     return spots, spots * [camera.width - 1, camera.height - 1]

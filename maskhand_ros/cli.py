@@ -1,4 +1,4 @@
-"""`maskhand`: finds the command's module, and turns what a user can put right into one line.
+"""`maskhand`: entry point of the command line. Errors that a user can correct are printed on one line.
 
 A module is imported only when its command is called, so that `maskhand image` needs neither torch nor ROS.
 Each module has `add_arguments(parser)` and `run(args)`; `run` returns an exit status or None for success.
@@ -18,14 +18,14 @@ Table = Mapping[str, tuple[str, str]]
 """{command: (summary, module)}."""
 
 COMMANDS: Table = {
-    'demo': ('a whole ROS 2 graph on the bundled clip, a video or a webcam', 'maskhand_ros.nodes.demo_graph'),
-    'image': ('pictures to overlay PNG, JSON and PLY meshes', 'maskhand_ros.commands.image'),
+    'demo': ('a ROS 2 graph on the bundled clip, a video or a webcam', 'maskhand_ros.nodes.demo_graph'),
+    'image': ('images to overlay PNG, JSON and PLY meshes', 'maskhand_ros.commands.image'),
     'video': ('a video to an overlay video and JSON lines', 'maskhand_ros.commands.video'),
-    'replay': ('a recorded bag through hand_node, nothing dropped', 'maskhand_ros.nodes.replay'),
+    'replay': ('a recorded bag through hand_node, no image dropped', 'maskhand_ros.nodes.replay'),
     'bench': ('time of every stage on this machine', 'maskhand_ros.commands.bench'),
-    'evaluate': ('errors against labelled pictures', 'maskhand_ros.evaluation.evaluate'),
+    'evaluate': ('errors on labelled images', 'maskhand_ros.evaluation.evaluate'),
     'evaluate-video': (
-        'the pipeline on rendered sequences with truth',
+        'the pipeline on rendered sequences with ground truth',
         'maskhand_ros.evaluation.evaluate_video',
     ),
     'evaluate-stereo': (
@@ -50,8 +50,8 @@ TRAIN_COMMANDS: Table = {
     ),
     'tokenizer': ('train the pose tokenizer', 'maskhand_ros.training.train_tokenizer'),
     'model': ('train the masked transformer', 'maskhand_ros.training.train_maskhand'),
-    'ablate': ('train without one part after another, compare', 'maskhand_ros.training.ablate'),
-    'calibrate': ('bring the stated uncertainty to scale', 'maskhand_ros.training.calibrate'),
+    'ablate': ('ablation: train without each part, compare', 'maskhand_ros.training.ablate'),
+    'calibrate': ('calibrate the predicted uncertainty', 'maskhand_ros.training.calibrate'),
     'evaluate': ('errors and uncertainty on held-out shards', 'maskhand_ros.training.evaluate_synthetic'),
 }
 
@@ -73,7 +73,7 @@ INSTALL = {
     'rclpy': 'source /opt/ros/<distro>/setup.bash, or run `make demo`, which brings its own ROS 2',
     'rosbags': "pip install 'maskhand_ros[demo]'",
 }
-"""What to type when a package is missing, by the name that Python misses."""
+"""Install command of each optional package, by import name."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -96,7 +96,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if missing not in INSTALL:
             raise
         return _fail(name, command, f'the Python package {missing!r} is missing. Fix: {INSTALL[missing]}')
-    except BrokenPipeError:  # `| head` closed the pipe: nothing is left to say
+    except BrokenPipeError:  # the reader of the pipe has ended, as with `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except _user_errors() as error:
@@ -142,7 +142,12 @@ def _fail(name: str, command: str, message: str) -> int:
 
 def _usage(table: Table, name: str) -> str:
     width = max(map(len, table))
-    lines = [f'usage: {name} COMMAND ...', '', f'`{name} COMMAND --help` says what a command takes.', '']
+    lines = [
+        f'usage: {name} COMMAND ...',
+        '',
+        f'`{name} COMMAND --help` lists the arguments of a command.',
+        '',
+    ]
     return '\n'.join(lines + [f'  {command:<{width}}  {summary}' for command, (summary, _) in table.items()])
 
 

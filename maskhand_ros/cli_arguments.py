@@ -1,4 +1,4 @@
-"""Arguments that the commands share: the options of the pipeline, and numbers within their range."""
+"""Shared command-line arguments: the options of the pipeline, and range-checked numbers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PIPELINE_OPTIONS = (
     'hand_length',
     'smoothing',
 )
-"""Fields of PipelineConfig that every command takes which runs the pipeline."""
+"""Fields of PipelineConfig that are arguments of every command that runs the pipeline."""
 _METAVARS = {int: 'N', float: 'X', str: 'PATH'}
 HYPOTHESIS_OPTIONS = 'hypotheses', 'temperature', 'top_k'
 
@@ -37,7 +37,7 @@ def add_pipeline_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_hypothesis_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of the poses that are drawn beside the estimate: HYPOTHESIS_OPTIONS."""
+    """Arguments of the sampled hypotheses: HYPOTHESIS_OPTIONS."""
     _add_options(parser.add_argument_group('hypotheses'), HYPOTHESIS_OPTIONS)
 
 

@@ -1,4 +1,4 @@
-"""The bundled clip: two rendered hands, with the truth kept beside the video."""
+"""The bundled clip of two rendered hands, and its ground truth."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CLIP = pathlib.Path(__file__).resolve().parent / 'data/demo_clip.mp4'
 
 @dataclass(frozen=True)
 class Clip:
-    """T frames and what is true in them."""
+    """A clip of T frames with ground truth."""
 
     path: pathlib.Path
     rate: float
@@ -33,14 +33,15 @@ class Clip:
     """(T, 2) whether the hand is in view."""
 
     def frames(self) -> Iterator[np.ndarray]:
-        """Yields (H, W, 3) uint8 RGB pictures."""
+        """Yields (H, W, 3) uint8 RGB images."""
         with VideoReader(self.path) as video:
             for rgb, _ in video:
                 yield rgb
 
 
 def read_clip(path: str | pathlib.Path = CLIP) -> Clip:
-    """The Clip at `path`, whose truth lies beside it as .npz; CommandError where one of them is missing."""
+    """The Clip at `path`, with its ground truth in the .npz file of the same name. CommandError if a file
+    is missing."""
     path = pathlib.Path(path)
     truth = path.with_suffix('.npz')
     for file in (path, truth):
@@ -53,10 +54,10 @@ def read_clip(path: str | pathlib.Path = CLIP) -> Clip:
 
 
 def clip_frames(clip: Clip, width: int, height: int, hands: int) -> Iterator[Frame]:
-    """Frames of the clip without end, scaled to fit width x height with grey bars; the camera is scaled with
-    them.
+    """Frames of the clip in an endless loop, scaled to width x height with grey bars, and their Cameras.
 
-    For one hand the left half is painted over. Decoded as they are used, so that they do not count as memory.
+    For one hand the left half is painted over. Frames are decoded on demand, so that they do not count as
+    memory.
     """
     stamps = itertools.count(0, int(1e9 / clip.rate))
     while True:

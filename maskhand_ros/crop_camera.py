@@ -1,4 +1,4 @@
-"""The virtual camera that looks at one hand."""
+"""The virtual camera of a hand crop."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ import numpy as np
 from maskhand_ros.geometry import CROP_SIZE, Camera, project
 
 _SMALL_ANGLE = 1e-3
-"""Radians, over which a lens is taken to be linear."""
+"""Angle over which a lens is approximated as linear, radians."""
 
 
 @dataclass(frozen=True)
 class CropCamera:
-    """A virtual pinhole camera at the real one's centre that looks at a hand: its image is the crop.
+    """Virtual pinhole camera at the real camera's centre, with its axis through a hand; its image is the
+    crop.
 
-    `rotation` (3, 3) takes camera-frame vectors into the crop camera's frame; `focal` px; `size` px side of
-    the square.
+    `rotation` (3, 3) rotates vectors of the camera frame into the crop camera's frame; `focal` px; `size` px,
+    edge length of the square.
     """
 
     rotation: np.ndarray
@@ -42,17 +43,16 @@ class CropCamera:
 def crop_camera_for(
     camera: Camera, center_px: np.ndarray, size_px: float, roll: float, size: int = CROP_SIZE
 ) -> CropCamera:
-    """The CropCamera that looks at `center_px`, where a square of `size_px` fills the crop.
+    """The CropCamera whose crop is the square of edge length `size_px` around `center_px`.
 
-    `roll` (radians, clockwise in the picture as seen) is the angle of the hand's direction from wrist to
-    fingers against "up" in the picture: 0 for fingers up, pi/2 for fingers to the right. In the crop the
-    fingers point up.
+    `roll` (radians, clockwise in the image) is the angle of the direction from wrist to fingers: 0 for
+    fingers up, pi/2 for fingers to the right. In the crop the fingers point up.
     """
     ray = camera.nearest_rays(center_px)[0]
     distance = np.linalg.norm(ray)
     z = ray / distance
     cos, sin = np.cos(roll), np.sin(roll)
-    x = np.array([cos, sin, 0.0])  # picture direction that becomes "right" in the crop
+    x = np.array([cos, sin, 0.0])  # the image direction that is to the right in the crop
     x = x - (x @ z) * z
     x /= np.linalg.norm(x)
     rotation = np.stack([x, np.cross(z, x), z])
@@ -64,8 +64,8 @@ def crop_camera_for(
 
 
 def _pixels_per_radian(camera: Camera, direction: np.ndarray) -> float:
-    """How large things in a unit `direction` (3,) are in the image of a Camera, across its radius: without
-    distortion that is the focal length over the cosine of the angle from the axis."""
+    """Magnification of a Camera in a unit `direction` (3,), tangential to the image centre. Without
+    distortion it is the focal length over the cosine of the angle from the axis."""
     across = np.cross([0.0, 0, 1], direction)
     length = np.linalg.norm(across)
     across = across / length if length > 1e-6 else np.array([1.0, 0, 0])

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 MAX_TEXT = 200
-"""Characters of a message's own words that go into logs and diagnostics."""
+"""Maximum characters of the content of a message in logs and diagnostics."""
 
 
 class CommandError(Exception):
-    """Something that the user can put right: `what` is wrong, and the `fix`."""
+    """Error that the user can correct: `what` is wrong, and the `fix`."""
 
     def __init__(self, what: str, fix: str) -> None:
         super().__init__(f'{what}. Fix: {fix}')
 
 
 class ModelError(RuntimeError):
-    """Models that cannot run as asked: `what` is wrong, and the `fix` to type or to do."""
+    """Models that cannot run as configured: `what` is wrong, and the `fix`."""
 
     def __init__(self, what: str, fix: str) -> None:
         super().__init__(f'{what}. Fix: {fix}')
@@ -22,8 +22,8 @@ class ModelError(RuntimeError):
 
 
 class BadInput(ValueError):
-    """A message that cannot be used: `reason` (a short key, counted in diagnostics), what was seen, and the
-    `remedy`."""
+    """Message that cannot be used: `reason` (a short key that diagnostics count), `seen` (what the message
+    contains) and `remedy`."""
 
     def __init__(self, reason: str, seen: str, remedy: str) -> None:
         seen, self.reason, self.remedy = seen[:MAX_TEXT], reason, remedy[: 2 * MAX_TEXT]

@@ -1,4 +1,4 @@
-"""Files in and out: pictures, JSON, PLY meshes, output folders."""
+"""Reading and writing of images, JSON, PLY meshes and output folders."""
 
 from __future__ import annotations
 
@@ -17,22 +17,21 @@ PICTURE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.webp', '.tif', '.tiff')
 
 
 class PictureError(CommandError):
-    """A file that is not a whole picture: a batch goes on with the next one."""
+    """File that is not a complete image; a batch continues with the next one."""
 
 
 class MetadataFileError(PictureError):
-    """A Mac's metadata file under the name of a picture: nothing is lost without it."""
+    """Metadata file of macOS with the name of an image; a batch can ignore it."""
 
 
 def read_picture(path: str | pathlib.Path) -> np.ndarray:
-    """(H, W, 3) uint8 RGB of an image file, turned as its EXIF tag says.
-
-    PictureError if there is no file or no whole picture in it; it names the kind of file where that is known.
+    """(H, W, 3) uint8 RGB of an image file, rotated by its EXIF orientation. PictureError if the file is
+    missing or not a complete image; it names the kind of file if known.
     """
     path = pathlib.Path(path)
     try:
         if path.is_dir():
-            raise PictureError(f'{path} is a folder, not a picture', 'name it as an input of its own')
+            raise PictureError(f'{path} is a folder, not an image', 'name it as an input of its own')
         if not path.is_file():
             raise PictureError(f'no file {path}', 'check the path, and the target if it is a link')
         data = path.read_bytes()
@@ -46,7 +45,7 @@ def read_picture(path: str | pathlib.Path) -> np.ndarray:
 
 
 def _decoded(data: bytes) -> np.ndarray | None:
-    """(H, W, 3) uint8 BGR, or None where OpenCV cannot decode it."""
+    """(H, W, 3) uint8 BGR, or None if OpenCV cannot decode it."""
     try:
         return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error:  # no bytes, or more pixels than OpenCV allows
@@ -63,8 +62,8 @@ def write_picture(path: str | pathlib.Path, rgb: np.ndarray) -> None:
 
 
 def write_file(path: str | pathlib.Path, data: bytes) -> None:
-    """Writes the whole file or nothing: beside its place and then renamed, so that a run that is interrupted
-    leaves no half file. CommandError if it cannot be written."""
+    """Writes a file atomically: to a temporary name in the same folder, then renamed. CommandError if
+    that fails."""
     path = pathlib.Path(path)
     try:
         if path.is_symlink() or (path.exists() and not path.is_file()):
@@ -84,7 +83,7 @@ def write_file(path: str | pathlib.Path, data: bytes) -> None:
 
 
 def output_folder(path: str | pathlib.Path) -> pathlib.Path:
-    """The folder, made if it is not there; CommandError if it cannot be."""
+    """The folder, created if missing. CommandError if that fails."""
     folder = pathlib.Path(path)
     if folder.exists() and not folder.is_dir():
         raise CommandError(f'{folder} is a file', 'name a folder with --out')

@@ -25,7 +25,7 @@ C_LEFT = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
 """(3, 3) the same for a left hand, whose fingers point along the model's +x."""
 
 MIRROR_X = np.array([-1.0, 1.0, 1.0])
-"""What a mirror across the plane x = 0 multiplies polar vectors by."""
+"""Factors of polar vectors under a reflection at the plane x = 0."""
 
 _MIRROR = np.diag(MIRROR_X)
 _NEXT, _AFTER, _DIAGONAL = [2, 0, 1], [1, 2, 0], [0, 1, 2]
@@ -55,7 +55,7 @@ def rotvec_to_matrix(rotvec: np.ndarray) -> np.ndarray:
 def matrix_to_quaternion(matrix: np.ndarray) -> np.ndarray:
     """Rotation matrices (..., 3, 3) to unit quaternions (..., 4) as x, y, z, w with w >= 0.
 
-    The largest of the four components is found first, so that no division is by a small number (Shepperd
+    The largest of the four components is computed first, which avoids division by small numbers (Shepperd
     1978).
     """
     m = np.asarray(matrix)
@@ -95,7 +95,7 @@ def matrix_to_rotvec(matrix: np.ndarray) -> np.ndarray:
     rotvec = across * (np.arctan2(sine, cosine) / np.maximum(sine, 1e-12))[..., None]
     rotvec = np.where(sine[..., None] > 1e-8, rotvec, across)
     turned = cosine < -0.9
-    if turned.any():  # near half a turn the skew part says little of the axis
+    if turned.any():  # near pi the skew-symmetric part vanishes, so the axis comes from the quaternion
         quaternion = matrix_to_quaternion(m[turned])
         length = np.linalg.norm(quaternion[:, :3], axis=-1, keepdims=True)
         rotvec[turned] = quaternion[:, :3] / length * 2 * np.arctan2(length, quaternion[:, 3:])
@@ -103,13 +103,13 @@ def matrix_to_rotvec(matrix: np.ndarray) -> np.ndarray:
 
 
 def rotation_6d_to_matrix(sixd: np.ndarray) -> np.ndarray:
-    """6D rotations (..., 6), the first two columns one after the other, to matrices (..., 3, 3) (Zhou et al.
+    """6D rotations (..., 6), the concatenated first two columns, to matrices (..., 3, 3) (Zhou et al.
     2019)."""
     first, second = np.asarray(sixd)[..., :3], np.asarray(sixd)[..., 3:]
     x = first / np.maximum(np.linalg.norm(first, axis=-1, keepdims=True), 1e-12)
     y = second - (x * second).sum(-1, keepdims=True) * x
     y = y / np.maximum(np.linalg.norm(y, axis=-1, keepdims=True), 1e-12)
-    z = (cross_matrix(x) @ y[..., None])[..., 0]  # np.cross is slow on few
+    z = (cross_matrix(x) @ y[..., None])[..., 0]  # faster than np.cross for small arrays
     return np.stack([x, y, z], -1)
 
 
@@ -120,20 +120,19 @@ def matrix_to_rotation_6d(matrix: np.ndarray) -> np.ndarray:
 
 
 def mirror_rotation(rotation: np.ndarray) -> np.ndarray:
-    """Rotations (..., 3, 3) seen in a mirror across the plane x = 0; axis-angle would have y and z
-    negated."""
+    """Rotations (..., 3, 3) reflected at the plane x = 0 (an axis-angle vector has y and z negated)."""
     return _MIRROR @ np.asarray(rotation) @ _MIRROR
 
 
 def wrist_frame(rotation: np.ndarray, side: Handedness) -> np.ndarray:
-    """Orientation (..., 3, 3) of a wrist or joint frame, given its model rotation (..., 3, 3) and
-    Handedness."""
+    """Orientation (..., 3, 3) of wrist or joint frames, given their rotations in the hand model (..., 3,
+    3)."""
     return np.asarray(rotation) @ (C_RIGHT if side == RIGHT else C_LEFT)
 
 
 def procrustes_align(source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """The similarity (rotation with det +1, scale, translation) of source (..., N, 3) that is nearest to
-    target (..., N, 3)."""
+    """Procrustes alignment: source (..., N, 3) under the similarity transform (rotation without
+    reflection, scale, translation) that brings it nearest to target (..., N, 3)."""
     source, target = np.asarray(source, float), np.asarray(target, float)
     middle = target.mean(-2, keepdims=True)
     centred, goal = source - source.mean(-2, keepdims=True), target - middle
@@ -158,7 +157,7 @@ def project(points: np.ndarray, K: np.ndarray | list[list[float]]) -> np.ndarray
 
 @dataclass(frozen=True, eq=False)
 class Camera:
-    """A camera: matrix K (3, 3) px, image size px, distortion, and the lens model that this is of.
+    """A camera: matrix K (3, 3) px, image size px, distortion coefficients and their lens model.
 
     lens 'pinhole': OpenCV's main model with 0, 4, 5, 8, 12 or 14 coefficients (plumb_bob,
     rational_polynomial). lens 'fisheye': that of cv2.fisheye with 4 (equidistant). Skew of up to 1 % of fx is
@@ -179,8 +178,7 @@ class Camera:
 
     @staticmethod
     def default(width: int, height: int) -> Camera:
-        """A camera with a 53 degree view along the longer side: a guess that stands in where no CameraInfo
-        came."""
+        """Camera with a field of view of 53 degrees along the longer side, for images without CameraInfo."""
         focal = float(max(width, height))
         return Camera(
             np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1.0]]), width, height

@@ -1,4 +1,4 @@
-"""JSON that people read: indented, but with a list of numbers on one line."""
+"""Indented JSON text with each list of numbers on one line."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 _MOST_ROWS = 64
-"""A table of numbers with more rows than this (a mesh) is on one line: nobody reads it row by row."""
+"""Maximum rows of a table that gets a line for each row; a longer one (a mesh) is on one line."""
 
 
 def to_json(value: Any) -> str:

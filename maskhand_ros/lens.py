@@ -1,9 +1,9 @@
 """Lens models: directions in the camera frame to normalised image coordinates, and back.
 
-Normalised coordinates are pixels through the inverse of the camera matrix: x = (u - cx) / fx. A model may
-fold: beyond some angle from the axis the image radius shrinks again, and no inverse exists. Both models go on
-beyond their fold in proportion to the angle or its tangent, so that what lies outside of the view lands
-outside of the image; the inverse says where it does not hold.
+Normalised coordinates are pixels multiplied by the inverse camera matrix: x = (u - cx) / fx. A model may
+fold: beyond some angle from the axis the image radius decreases, so there is no inverse. Beyond the fold both
+models are extended linearly in the angle or its tangent, so that points outside of the view project outside
+of the image; `undistort` marks such results as not exact.
 """
 
 from __future__ import annotations
@@ -14,15 +14,16 @@ import math
 import numpy as np
 
 PINHOLE, FISHEYE = 'pinhole', 'fisheye'
-"""Names of the models: OpenCV's main one (plumb_bob, rational_polynomial) and that of cv2.fisheye."""
+"""Names of the lens models: that of cv2.projectPoints (plumb_bob, rational_polynomial) and that of
+cv2.fisheye."""
 
 MAX_ANGLE = math.radians(85)
-"""Angle from the axis beyond which no ray is given: rays have z = 1, and 90 degrees are at infinity."""
+"""Maximum angle from the axis of an exact ray: rays have z = 1, so 90 degrees would be at infinity."""
 _AIM_ANGLE = math.radians(89)
 _SAMPLES = 1024
-"""Of the radial function, to find its fold and a start for Newton's method."""
+"""Samples of the radial function, for its fold and the start of Newton's method."""
 _STEPS, _TOLERANCE = 20, 1e-9
-"""Of Newton's method: steps at most, and the error at the end, normalised (1e-6 px at f = 1000 px)."""
+"""Newton's method: maximum steps, and maximum error in normalised coordinates (1e-6 px at f = 1000 px)."""
 
 
 @functools.lru_cache(maxsize=16)
@@ -32,7 +33,7 @@ def lens_model(name: str, coefficients: tuple[float, ...]) -> BrownLens | Fishey
 
 
 class BrownLens:
-    """OpenCV's main model: radial (rational), tangential, thin prism and tilt terms.
+    """Model of cv2.projectPoints: radial (rational), tangential, thin prism and tilt terms.
 
     Coefficients: k1, k2, p1, p2, k3, k4, k5, k6, s1, s2, s3, s4, tilt x, tilt y; the first 4, 5, 8, 12 or 14.
     https://docs.opencv.org/4.x/d9/d0c/group__calib3d.html
@@ -51,7 +52,7 @@ class BrownLens:
         end = _rising(image_radius)
         self._radii, self._image_radii = radius[:end], image_radius[:end]
         self.max_tangent = float(self._radii[-1])
-        """Of the angle from the axis up to which there is an inverse."""
+        """Tangent of the maximum angle from the axis that has an inverse."""
 
     def distort(self, points: np.ndarray) -> np.ndarray:
         """Points (N, 3) with z > 0 to normalised coordinates (N, 2)."""
@@ -63,7 +64,7 @@ class BrownLens:
     def undistort(self, flat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Normalised coordinates (N, 2) to rays (x, y) at z = 1 (N, 2), and whether each is exact (N,).
 
-        Where no inverse exists the ray is the nearest guess in its direction.
+        Without an inverse the ray is an extrapolation in the same direction.
         """
         if self._tilt is not None:
             flat = _transform(np.linalg.inv(self._tilt), flat)
@@ -145,7 +146,7 @@ class FisheyeLens:
         end = _rising(image_radius)
         self._angles, self._image_radii = angle[:end], image_radius[:end]
         self.max_tangent = math.tan(min(self._angles[-1], MAX_ANGLE))
-        """Of the angle from the axis up to which there is an inverse."""
+        """Tangent of the maximum angle from the axis that has an inverse."""
 
     def distort(self, points: np.ndarray) -> np.ndarray:
         """Points (N, 3) with z > 0 to normalised coordinates (N, 2)."""
@@ -161,7 +162,7 @@ class FisheyeLens:
     def undistort(self, flat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Normalised coordinates (N, 2) to rays (x, y) at z = 1 (N, 2), and whether each is exact (N,).
 
-        Where no inverse exists the ray is the nearest guess in its direction.
+        Without an inverse the ray is an extrapolation in the same direction.
         """
         radius = np.hypot(*flat.T)
         last = self._image_radii[-1]
@@ -188,7 +189,7 @@ class FisheyeLens:
 
 
 def _rising(values: np.ndarray) -> int:
-    """How many of the first values are finite and rise, two at least."""
+    """Number of leading values that are finite and increasing, at least two."""
     with np.errstate(all='ignore'):
         falls = np.flatnonzero(~(np.diff(values) > 0))
     return max(int(falls[0]) + 1 if len(falls) else len(values), 2)
@@ -206,4 +207,4 @@ def _tilt_matrix(x: float, y: float) -> np.ndarray:
 def _transform(homography: np.ndarray, flat: np.ndarray) -> np.ndarray:
     """Coordinates (N, 2) through a homography (3, 3)."""
     moved = flat @ homography[:, :2].T + homography[:, 2]
-    return moved[:, :2] / np.maximum(moved[:, 2:], 0.1)  # far outside of the view: beyond its horizon
+    return moved[:, :2] / np.maximum(moved[:, 2:], 0.1)  # clamped beyond the horizon, far outside of the view

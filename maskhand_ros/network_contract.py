@@ -23,11 +23,10 @@ MODEL_FIELDS = {
     'codebook_size': 'codes that a token can take, checked against codebook.npz and the networks',
     'files': 'SHA-256 of each file that is loaded, checked when the folder is opened',
     'calibration': 'scale of the published uncertainty, from `maskhand train calibrate`; optional',
-    'config': 'record for people: configuration of the model',
-    'training': 'record for people: summary of the training',
+    'config': 'configuration of the model; documentation only',
+    'training': 'summary of the training; documentation only',
 }
-"""Every field of model.json and what it is for. A field that nothing reads and that records nothing has no
-place in it."""
+"""Every field of model.json and its purpose."""
 
 Sizes = Mapping[str, tuple[int, str]]
 """Dimensions by name: {name: (size, file that has it)}."""
@@ -77,7 +76,8 @@ CUES: dict[str, tuple[int, ...]] = {
     'map_142': (112, 14, 14),
     'map_157': (192, 7, 7),
 }
-"""Shape of each cue of one crop, as `perception.cues.CueNetwork` gives it. A model reads some of them."""
+"""Shape of each cue of one crop, as `perception.cues.CueNetwork` returns it. A model may use only some of
+them."""
 
 DETECTOR_SIZE = 192
 """Width and height of the palm detector's input, px."""
@@ -95,7 +95,7 @@ CONTEXT = (
     TensorSpec('map1', ('N', 'width', 'map1_height', 'map1_width'), optional=True),
     TensorSpec('map2', ('N', 'width', 'map2_height', 'map2_width'), optional=True),
 )
-"""What the context network gives the synthesizer (`model.context.Context`)."""
+"""Outputs of the context network, inputs of the synthesizer (`model.context.Context`)."""
 
 
 def _optional(tensors: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:

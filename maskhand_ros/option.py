@@ -19,27 +19,27 @@ UNITS: dict[str, tuple[str, tuple[float, ...]]] = {
     'percent': ('in percent', (100.0,)),
     'probability': ('a probability', (0.01,)),
 }
-"""Unit: how a message names it, and factors that turn a value in another likely unit (cm, mm, ms) into it."""
+"""Unit: its text in messages, and conversion factors from other likely units (cm, mm, ms)."""
 
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 60
 
 
 def short(value: Any) -> str:
-    """The repr of a value that somebody gave, cut to what a message can hold."""
+    """The repr of a value, shortened for a message."""
     return _SHORT.repr(value)
 
 
 class OptionError(ValueError):
-    """A value that an Option does not take. The message names the option, its range and its unit, and the
-    value that was meant where one is likely."""
+    """Invalid value of an Option. The message names the option, range and unit, and suggests the value
+    that was probably meant."""
 
 
 class ReadAt(Enum):
-    """When hand_node reads an option; the value is the word that messages use."""
+    """Time at which hand_node reads an option."""
 
     START = 'start'
-    """Only who starts the node may set it: it names files, or limits memory."""
+    """Read-only after the start, because it names files or limits memory."""
     CONFIGURE = 'configure'
     ACTIVATE = 'activate'
     ALWAYS = 'always'
@@ -59,7 +59,7 @@ class Option:
 
     @property
     def range_text(self) -> str:
-        """The values that are taken, in words: '0 to 0.3 m', 'one of: cpu, cuda, tensorrt'."""
+        """The accepted values as text: '0 to 0.3 m', 'one of: cpu, cuda, tensorrt'."""
         if self.choices:
             return f'one of: {", ".join(self.choices)}'
         if isinstance(self.default, bool):
@@ -71,15 +71,15 @@ class Option:
         return f'{"a whole number, " if isinstance(self.default, int) else ""}{low} to {high}{unit}'
 
     def check(self, value: Any) -> Value:
-        """`value` as the type of the option. Raises OptionError where it is of another type, outside of the
-        range, or not finite. A whole number is taken for a float, a path for a text."""
+        """`value` converted to the type of the option: a whole number to float, a path to str. Raises
+        OptionError if it is of another type, out of range, or not finite."""
         converted = self._converted(value)
         if converted is None or not self._allows(converted):
             raise OptionError(self._refusal(value))
         return converted
 
     def parse(self, text: str) -> Value:
-        """The value that a command line's `text` stands for. Raises OptionError."""
+        """The value of a command-line argument `text`. Raises OptionError."""
         value: Any = text
         if isinstance(self.default, (int, float)):
             for kind in (int, float):
@@ -116,7 +116,7 @@ class Option:
         return said
 
     def _guess(self, value: Any) -> str | None:
-        """What was meant in place of a `value` that is refused; None where nothing is likely."""
+        """Probable intention of a refused `value`; None if there is no good guess."""
         if self.choices:
             if value is False and 'off' in self.choices:
                 return "'off', with quotes (YAML reads off as false)"

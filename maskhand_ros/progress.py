@@ -1,4 +1,4 @@
-"""Progress of long work on stderr, so that stdout holds results alone."""
+"""Progress reports on stderr; stdout holds only results."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Item = TypeVar('Item')
 _REDRAW_PERIOD = 0.1
 """Seconds between updates of the line on a terminal."""
 _LOG_PERIOD = 30.0
-"""Seconds between lines where stderr is a file or a pipe."""
+"""Seconds between lines if stderr is a file or a pipe."""
 _ERASE = '\r\x1b[K'
 """Back to the start of the terminal's line, and clear it (ECMA-48: EL)."""
 
@@ -51,7 +51,7 @@ def say(text: str) -> None:
 
 
 def _line(done: int, total: int | None, unit: str, seconds: float) -> str:
-    """'12 of 50 pictures, 40 s left'."""
+    """'12 of 50 images, 40 s left'."""
     if not total:
         return f'{done} {unit}'
     left = f', {seconds / done * (total - done):.0f} s left' if done else ''

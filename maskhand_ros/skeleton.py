@@ -1,8 +1,7 @@
-"""The vocabulary: 16 joints in MANO's order, 21 keypoints in MediaPipe / OpenPose order, and the maps between
+"""Hand skeleton: 16 joints in MANO's order, 21 keypoints in MediaPipe / OpenPose order, and maps between
 them.
 
-Joints are pivots that rotate (wrist and three per finger); keypoints are points that are reported (the joints
-and five tips).
+Joints (wrist and three per finger) rotate; keypoints (the joints and five tips) are published positions.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ class NamedEnum(IntEnum):
 
 
 class Handedness(NamedEnum):
-    """Which hand of a person it is; the numbers are those of Hand.msg."""
+    """Left or right hand; values as in Hand.msg."""
 
     LEFT = 1
     RIGHT = 2
@@ -66,7 +65,8 @@ JOINT_LEVELS = (
     (slice(2, None, 3), slice(1, None, 3)),
     (slice(3, None, 3), slice(2, None, 3)),
 )
-"""The finger joints level by level from the palm, and the parents of each level: a chain in three steps."""
+"""Finger joints by level from the palm, each with the slice of their parents: three steps of forward
+kinematics."""
 
 KEYPOINT_NAMES = ('wrist', *(f'{finger}_{part}' for finger in FINGERS for part in ('1', '2', '3', 'tip')))
 """21 keypoints: wrist, then thumb, index, middle, ring, little from the palm to the tip."""
@@ -83,18 +83,19 @@ KEYPOINT_EDGES = np.array(
 TIP_KEYPOINTS = (4, 8, 12, 16, 20)
 
 MIDDLE_CHAIN = [0, 9, 10, 11, 12]
-"""Keypoints from the wrist to the tip of the middle finger: along them a hand's length is measured."""
+"""Keypoints from the wrist to the tip of the middle finger, along which the length of a hand is measured."""
 
 JOINT_TO_KEYPOINT = np.array([KEYPOINT_NAMES.index(name) for name in JOINT_NAMES])
-"""(16,) keypoint that stands for each joint."""
+"""(16,) keypoint of each joint."""
 
 KEYPOINT_JOINT = np.array([JOINT_NAMES.index(name.replace('_tip', '_3')) for name in KEYPOINT_NAMES])
-"""(21,) joint whose frame carries the keypoint; a tip is carried by the finger's last joint."""
+"""(21,) joint to which each keypoint is fixed; a tip to the last joint of its finger."""
 
 CONVENTION_LIGHT = np.array(
     [k for k, name in enumerate(KEYPOINT_NAMES) if name != 'wrist' and not name.endswith('_1')]
 )
-"""(15,) keypoints on whose place data sets agree: PIP, DIP and tips of the fingers, thumb 2 to 4."""
+"""(15,) keypoints whose definition is the same in all data sets: PIP, DIP and tips of the fingers, thumb 2
+to 4."""
 
 KEYPOINT_SETS = ('mano', 'anatomical', 'mediapipe')
-"""Named conventions for where a keypoint sits; the first is the default."""
+"""Conventions for the positions of keypoints on the hand; the first is the default."""

@@ -1,4 +1,4 @@
-"""Reasons why a file is not a picture, told by its first bytes."""
+"""Reasons why a file is not an image, from its first bytes."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _LFS_POINTER = b'version https://git-lfs.github.com/spec/'
 
 
 def is_apple_double(data: bytes) -> bool:
-    """Whether a file holds a Mac's metadata of another file (`._NAME`), which is no picture."""
+    """Whether a file is macOS metadata of another file (`._NAME`), not an image."""
     return data.startswith(_APPLE_DOUBLE)
 
 
 def is_cut_off_jpeg(data: bytes) -> bool:
-    """Whether a JPEG ends before its picture: no end-of-image marker after the start of the first scan
+    """Whether a JPEG ends before its image: no end-of-image marker after the start of the first scan
     (ITU-T T.81, B.1). OpenCV before 5 decodes such a file and fills the rest with grey.
 
     A thumbnail in an EXIF segment has markers of its own: segments are skipped by their length.
@@ -38,31 +38,31 @@ def is_cut_off_jpeg(data: bytes) -> bool:
 
 
 def explain(data: bytes) -> tuple[str, str]:
-    """(what a file that cannot be decoded is, what to do about it); the first follows the file's name."""
+    """(what an undecodable file is, fix). The first text is a predicate to the file's name."""
     start = data[:256].lstrip().lower()
     brand = data[_BRAND] if data[_FTYP] == b'ftyp' else b''
     if not data:
-        return 'is empty', 'copy it again from where it came'
+        return 'is empty', 'copy it again from its source'
     if is_apple_double(data):
         return (
-            "is a Mac's metadata file (AppleDouble), not a picture",
-            'none needed: the picture is the file without "._"',
+            "is a Mac's metadata file (AppleDouble), not an image",
+            'none needed: the image is the file without "._"',
         )
     if brand in _HEIF_BRANDS:
-        return 'is a HEIC picture, whatever its name says; OpenCV does not decode it', (
+        return 'is a HEIC image (whatever its name), which OpenCV does not decode', (
             'convert it: `heif-convert IN OUT.jpg` (libheif), `magick heic:IN OUT.jpg` (ImageMagick) or '
             '`sips -s format jpeg IN --out OUT.jpg` (Mac)'
         )
     if brand in _AVIF_BRANDS:
-        return 'is an AVIF picture that this OpenCV does not decode', 'convert it: `avifdec IN OUT.png`'
+        return 'is an AVIF image that this OpenCV does not decode', 'convert it: `avifdec IN OUT.png`'
     if brand:
-        return 'is a video (MP4 or MOV), not a picture', 'run `maskhand video` on it'
+        return 'is a video (MP4 or MOV), not an image', 'run `maskhand video` on it'
     if data.startswith(_LFS_POINTER):
-        return 'is a Git LFS pointer, not the picture itself', 'run `git lfs pull` in its repository'
+        return 'is a Git LFS pointer, not the image itself', 'run `git lfs pull` in its repository'
     if start.startswith((b'<!doctype', b'<html', b'<?xml', b'<svg')):
-        return 'is a web page or another text, not a picture', 'download the picture itself'
+        return 'is a web page or another text, not an image', 'download the image itself'
     if is_cut_off_jpeg(data):
-        return 'is a JPEG that ends before its picture does', 'copy or download it again'
-    return 'is not a picture that OpenCV decodes: damaged, cut off or of another format', (
+        return 'is a JPEG that ends before its image data does', 'copy or download it again'
+    return 'is not an image that OpenCV decodes: damaged, cut off or of another format', (
         'copy it again, or convert it to JPEG or PNG'
     )

@@ -9,9 +9,9 @@ from pathlib import Path
 
 @cache
 def read_version() -> str:
-    """Version, such as '1.2.3', of the package that this file belongs to.
+    """Version, such as '1.2.3', of this package.
 
-    In a source tree package.xml lies beside the package. pip and colcon install it as
+    In a source tree package.xml is in the parent folder of the package. pip and colcon install it as
     PREFIX/share/maskhand_ros/package.xml, and this file below the same PREFIX. Without it: FileNotFoundError.
     """
     folder = Path(__file__).resolve().parent

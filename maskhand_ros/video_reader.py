@@ -1,6 +1,6 @@
 """Reader of video files: upright frames with their presentation times.
 
-PyAV (extra `video`) gives the container's own times. Without it OpenCV's position in milliseconds stands in.
+PyAV (extra `video`) reads exact presentation times. Without it the times are OpenCV's, in milliseconds.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from maskhand_ros.errors import CommandError
 HAS_PYAV = importlib.util.find_spec('av') is not None
 
 USUAL_RATES = 1.0, 240.0
-"""Frames a second that a container is believed to have; browsers write 1000."""
+"""Plausible frame rates, Hz; browsers write 1000."""
 
 DEFAULT_RATE = 30.0
-"""Frames a second where the container says none."""
+"""Frame rate of a container that states none, Hz."""
 
 _ROTATIONS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
 """Degrees clockwise by which a frame is shown -> OpenCV's rotation."""
@@ -120,7 +120,7 @@ class _PyAVBackend:
                 self.damaged += 1
                 continue
             for frame in frames:
-                # PyAV tells the rotation counterclockwise and does not apply it.
+                # PyAV reports the rotation counterclockwise and does not apply it.
                 yield frame.to_ndarray(format='rgb24'), frame.time, round(-frame.rotation) % 360
 
     def _packets(self) -> Iterator[Any]:
@@ -143,7 +143,7 @@ class _OpenCVBackend:
     """Frames of a file by OpenCV: (RGB, seconds, degrees clockwise)."""
 
     damaged = 0
-    """OpenCV does not tell of packets that it leaves out."""
+    """OpenCV does not report the packets that it skips."""
 
     def __init__(self, path: Path) -> None:
         self._capture = cv2.VideoCapture(str(path))

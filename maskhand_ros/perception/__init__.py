@@ -1,1 +1,1 @@
-"""Picture to hands at run time: numpy, OpenCV and ONNX Runtime; neither ROS nor torch."""
+"""Image to hands at run time: numpy, OpenCV and ONNX Runtime; neither ROS nor torch."""

@@ -1,4 +1,4 @@
-"""Which views, tracks and detections belong to one hand, by where they are in the image."""
+"""Association of observations, tracks and detections by their positions in the image."""
 
 from __future__ import annotations
 
@@ -8,41 +8,45 @@ from maskhand_ros.perception.crop import roi_from_keypoints
 from maskhand_ros.perception.track import Observation, Track
 from maskhand_ros.perception.types import HandRoi
 
-_REACH, _SPEED = 1.0, 6.0
-"""How far from where it was last seen a hand may come back, in its own sizes: at once, and more a second."""
-_GROWTH = 1.7
-"""How much larger or smaller it may be then."""
+_MAX_DISTANCE, _MAX_SPEED = 1.0, 6.0
+"""Maximum distance, in hand sizes, from the last position to where a lost hand may reappear: a constant,
+and an increase per second."""
+_MAX_SIZE_RATIO = 1.7
+"""Maximum ratio of its new size to its old one, or the inverse."""
 _SAME_HAND = 0.1
-"""Two sets of landmarks are one hand if they differ by less than this share of the hand's square."""
+"""Maximum mean distance between the landmarks of one hand, as a share of its crop's edge length."""
 
 
-def likeness(track: Track, view: Observation) -> float:
-    """How well an Observation fits the Track that it was looked for with: the probability of its side, less
-    how far it has moved in hand sizes."""
-    moved = np.linalg.norm(track.keypoints_px - view.keypoints_px, axis=1).mean() / max(view.size_px, 1.0)
-    return float(view.probability_of(track.side) - moved)
+def match_score(track: Track, observation: Observation) -> float:
+    """Score of an Observation for the Track whose search region it comes from: probability of the track's
+    side minus the movement in hand sizes. Higher is better."""
+    moved = np.linalg.norm(track.keypoints_px - observation.keypoints_px, axis=1).mean() / max(
+        observation.size_px, 1.0
+    )
+    return float(observation.probability_of(track.side) - moved)
 
 
-def distance(track: Track, view: Observation, stamp: float) -> float:
-    """How far an Observation is from a Track that was lost, over what it can have moved by `stamp` seconds;
-    infinite if it cannot be that hand."""
+def relative_distance(track: Track, observation: Observation, stamp: float) -> float:
+    """Distance of an Observation from a lost Track, divided by the maximum distance at `stamp` seconds;
+    above 1 it is not the same hand. Infinite for another side or size."""
     size = max(float(np.ptp(track.keypoints_px, axis=0).max()), 1.0)
-    growth = view.size_px / size
-    if view.side != track.side or not 1 / _GROWTH < growth < _GROWTH:
+    growth = observation.size_px / size
+    if observation.side != track.side or not 1 / _MAX_SIZE_RATIO < growth < _MAX_SIZE_RATIO:
         return np.inf
-    moved = np.linalg.norm(track.keypoints_px.mean(0) - view.keypoints_px.mean(0)) / size
-    return float(moved / (_REACH + _SPEED * (stamp - track.stamp)))
+    moved = np.linalg.norm(track.keypoints_px.mean(0) - observation.keypoints_px.mean(0)) / size
+    return float(moved / (_MAX_DISTANCE + _MAX_SPEED * (stamp - track.stamp)))
 
 
-def is_known(view: Observation, others: list[Observation]) -> bool:
-    """Whether an Observation shows the hand of one of the `others`."""
-    near = _SAME_HAND * 2 * max(view.size_px, 1.0)
+def is_known(observation: Observation, others: list[Observation]) -> bool:
+    """Whether an Observation shows the same hand as one of the `others`."""
+    near = _SAME_HAND * 2 * max(observation.size_px, 1.0)
     return any(
-        np.linalg.norm(other.keypoints_px - view.keypoints_px, axis=1).mean() < near for other in others
+        np.linalg.norm(other.keypoints_px - observation.keypoints_px, axis=1).mean() < near
+        for other in others
     )
 
 
-def covers(view: Observation, roi: HandRoi) -> bool:
-    """Whether a detection lies on the hand of an Observation."""
-    own = roi_from_keypoints(view.keypoints_px, view.side)
+def covers(observation: Observation, roi: HandRoi) -> bool:
+    """Whether a detection `roi` is the hand of an Observation."""
+    own = roi_from_keypoints(observation.keypoints_px, observation.side)
     return bool(np.linalg.norm(own.center_px - roi.center_px) < 0.25 * min(own.size_px, roi.size_px))

@@ -1,5 +1,5 @@
-"""What the model says of its own errors, brought to scale: fitted by `maskhand train calibrate` on hands that
-it was not trained on, stored in model.json under `calibration`."""
+"""Calibration of the predicted uncertainty, fitted by `maskhand train calibrate` on held-out hands and
+stored in model.json under `calibration`."""
 
 from __future__ import annotations
 
@@ -11,20 +11,19 @@ import numpy as np
 from maskhand_ros.errors import ModelError
 
 CONFIDENCE_BELOW = 0.02
-"""Metres of mean keypoint error, from the wrist, below which a hand counts as good."""
+"""Mean keypoint error relative to the wrist, metres, below which a hand counts as good for `confidence`."""
 CONFIDENCE_FEATURES = 4
 TYPICAL = 0.01
-"""Metres: the deviation that `power` leaves as it is."""
+"""Standard deviation that `power` does not change, metres."""
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What brings the predicted standard deviations to scale, and what turns them into a confidence.
+    """Parameters that map predicted standard deviations to calibrated ones and to a confidence.
 
-    A deviation becomes factor * TYPICAL * (deviation / TYPICAL) ** `power`: over 1 where the head tells sure
-    and unsure too little apart. `samples`: hypotheses whose spread is added to the variance head before
-    scaling; 0: the head alone, in one pass. `confidence` None: the model's own, the probability of its
-    tokens.
+    A standard deviation s becomes factor * TYPICAL * (s / TYPICAL) ** `power`, with the factor `lateral` or
+    `depth` of the keypoint. `samples`: number of sampled poses whose variance is added to the predicted one
+    first; 0: none. `confidence` None: the token probability is used.
     """
 
     lateral: np.ndarray
@@ -38,7 +37,7 @@ class Calibration:
 
     @classmethod
     def identity(cls) -> Calibration:
-        """Predictions as the network makes them."""
+        """Calibration that changes nothing."""
         return cls(np.ones(21), np.ones(21))
 
     @classmethod
@@ -66,7 +65,7 @@ class Calibration:
             ) from error
 
     def to_json(self) -> dict[str, Any]:
-        """What `of` reads."""
+        """Entry of model.json that `of` reads."""
         return {
             'lateral': np.round(self.lateral, 4).tolist(),
             'depth': np.round(self.depth, 4).tolist(),

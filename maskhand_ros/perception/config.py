@@ -1,4 +1,4 @@
-"""PipelineConfig: the options of the pipeline as a dataclass, for Python."""
+"""PipelineConfig: the options of the pipeline as a dataclass."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from maskhand_ros.options import OPTIONS, default
 
 @dataclass
 class PipelineConfig:
-    """Options of a HandPipeline; `maskhand_ros.options` tells what each means. OptionError (a ValueError) for
-    a value outside of its range or of another type."""
+    """Options of a HandPipeline, documented in `maskhand_ros.options`. OptionError (a ValueError) for a
+    value out of range or of another type."""
 
     max_hands: int = default('max_hands')
     detection_threshold: float = default('detection_threshold')

@@ -1,5 +1,5 @@
-"""Continuity of hands in 3D from frame to frame: implausible hands are rejected, the others smoothed, and
-hands that are not seen predicted."""
+"""Temporal consistency of hands in 3D: implausible hands are rejected, the others smoothed, and lost hands
+predicted."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ from maskhand_ros.perception.tracker import Pairs, Tracker
 from maskhand_ros.perception.types import TENTATIVE, TRACKED, Hand, PlacedHand
 
 CONFIRM_FRAMES = 3
-"""Frames in a row that make a tentative hand a tracked one."""
+"""Consecutive frames with an observation after which a TENTATIVE hand is TRACKED."""
 _SAME_CAMERA = 0.02
-"""By how much a camera's matrix (relative) and its distortion (absolute) may change from frame to frame."""
-_SURE = 0.5
-"""Confidence from which the length of a hand is learned."""
+"""Tolerance within which two calibrations are the same: relative for K, absolute for the distortion."""
+_MIN_CONFIDENCE = 0.5
+"""Minimum confidence of a hand whose length is learned."""
 
 
 class Continuity:
-    """Keeps the placed hands of a Tracker's tracks continuous. `rejected` {reason: hands} is of the last
+    """Gates, filters and motion models of a Tracker's tracks. `rejected` {reason: hands} is of the last
     frame."""
 
     def __init__(
         self, tracker: Tracker, plausible: PlausibleHand, smoothing: str = 'adaptive', predict: float = 0.0
     ) -> None:
-        """`plausible`: a PlausibleHand. `smoothing` 'off' leaves hands as they were measured. `predict`:
-        seconds for which a hand that is not seen is given out as PREDICTED."""
+        """`smoothing`: 'adaptive' or 'off'. `predict`: seconds for which a lost hand is published as
+        PREDICTED."""
         self._tracker, self._plausible = tracker, plausible
         self._smooth, self._predict = smoothing != 'off', predict
         self._camera: Camera | None = None
         self.rejected = dict.fromkeys(REASONS, 0)
 
     def begin(self, camera: Camera | None) -> None:
-        """Starts a frame of a Camera (None: unknown). Another camera gives hands other positions, so the old
-        ones are forgotten."""
-        if not _alike(camera, self._camera):
+        """Starts a frame with its Camera (None: uncalibrated). A changed calibration moves all hands, so
+        it clears the 3D state of the tracks."""
+        if not _same_calibration(camera, self._camera):
             for track in self._tracker.tracks:
                 track.forget_positions()
         self._camera, self.rejected = camera, dict.fromkeys(REASONS, 0)
 
     def finite(self, pairs: Pairs, output: HandPrediction) -> tuple[Pairs, HandPrediction]:
-        """The `pairs` and the rows of the network's output that are finite; the others count as rejected."""
+        """The `pairs` whose network output is finite, with their rows of it; the others count as rejected."""
         good = output.finite
         if good.all():
             return pairs, output
@@ -55,16 +55,16 @@ class Continuity:
     def admit(
         self, pairs: Pairs, placed: list[PlacedHand], output: HandPrediction, stamp: float
     ) -> tuple[Pairs, list[PlacedHand], HandPrediction]:
-        """The `pairs`, PlacedHands and rows of the prediction of what can be a hand at `stamp` seconds. The
-        others are counted in `rejected`, and their tracks have to be confirmed anew. A track that goes on
-        elsewhere is another hand: it gets a new id."""
+        """The plausible ones of `pairs`, PlacedHands and rows of the network output, at `stamp` seconds.
+        The others count as rejected, and their tracks are TENTATIVE again. A track that jumped
+        (gates.ELSEWHERE) is another hand and gets a new id."""
         admitted, pairs = [], list(pairs)
         for k, (reason, hand) in enumerate(zip(self._plausible(placed), placed, strict=True)):
-            track, view = pairs[k]
+            track, observation = pairs[k]
             jump = None if reason else track.jump(hand, stamp)
             if jump == ELSEWHERE:
-                track = self._tracker.replace(track, view, stamp)
-                pairs[k] = track, view
+                track = self._tracker.replace(track, observation, stamp)
+                pairs[k] = track, observation
             elif jump == TURNED:
                 track.filter = HandFilter()
             elif jump:
@@ -74,7 +74,7 @@ class Continuity:
                 track.hit_streak = 0
                 continue
             admitted.append(k)
-            if hand.measured_length and output.confidence[k] > _SURE:
+            if hand.measured_length and output.confidence[k] > _MIN_CONFIDENCE:
                 track.length.add(hand.measured_length)
         if len(admitted) < len(pairs):
             pairs, placed = [pairs[k] for k in admitted], [placed[k] for k in admitted]
@@ -82,7 +82,7 @@ class Continuity:
         return pairs, placed, output
 
     def predict(self, hands: list[Hand], stamp: float, camera: Camera) -> list[Hand]:
-        """PREDICTED Hands at `stamp` seconds in the place of those that were TRACKED and are not among
+        """PREDICTED Hands at `stamp` seconds for the TRACKED hands of earlier frames that are not in
         `hands`."""
         given = {hand.id for hand in hands}
         away = [track for track in self._tracker.tracks if track.id not in given]
@@ -92,8 +92,8 @@ class Continuity:
     def smooth(
         self, pairs: Pairs, placed: list[PlacedHand], output: HandPrediction, stamp: float
     ) -> tuple[list[PlacedHand], list[float]]:
-        """PlacedHands smoothed along their tracks, at `stamp` seconds, in the order of `pairs` (Track,
-        Observation), and the delays in seconds that this puts on them."""
+        """PlacedHands smoothed by the filters of their tracks at `stamp` seconds, in the order of `pairs`,
+        and the delays that this adds, seconds."""
         if not placed or not self._smooth:
             return placed, [0.0] * len(placed)
         deviations = np.asarray(output.keypoint_stddev)[..., 0]
@@ -105,7 +105,7 @@ class Continuity:
         return list(hands), list(delays)
 
     def finish(self, pairs: Pairs, hands: list[Hand], delays: list[float]) -> None:
-        """Fills id, state and delay of `hands`, in the order of `pairs` (Track, Observation)."""
+        """Fills id, state and delay of `hands`, in the order of `pairs`, and updates the motion models."""
         for (track, _), hand, delay in zip(pairs, hands, delays, strict=True):
             hand.id, hand.filter_delay = track.id, delay
             hand.state = TRACKED if track.hit_streak >= CONFIRM_FRAMES else TENTATIVE
@@ -113,8 +113,8 @@ class Continuity:
             track.motion.update(hand, track.stamp)
 
 
-def _alike(one: Camera | None, other: Camera | None) -> bool:
-    """Whether two Cameras (or None) put a hand in the same place, but for what autofocus changes."""
+def _same_calibration(one: Camera | None, other: Camera | None) -> bool:
+    """Whether two Cameras (or None) are the same within _SAME_CAMERA, a tolerance for autofocus."""
     if one is None or other is None:
         return one is other
     return one == other or (

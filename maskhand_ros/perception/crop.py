@@ -1,4 +1,4 @@
-"""Rotated squares around hands, and the pictures in them."""
+"""Rotated squares around hands (HandRoi), and crops of the image."""
 
 from __future__ import annotations
 
@@ -11,20 +11,23 @@ from maskhand_ros.perception.types import HandRoi
 from maskhand_ros.skeleton import Handedness
 
 ROI_LANDMARKS = (0, 1, 2, 3, 5, 6, 9, 10, 13, 14, 17, 18)
-"""The 12 landmarks that MediaPipe's rule boxes: fingers bend, these stay."""
+"""The 12 landmarks of the palm and lower fingers that MediaPipe's rule encloses; the fingertips move too
+much."""
 _ROI_SCALE, _ROI_SHIFT = 2.0, 0.1
+"""MediaPipe's factor of the box's size, and shift towards the fingers as a share of its height."""
 _MAP_STEP = 8
-_MAX_MAP = 30_000
-"""Pixels: OpenCV's resampling counts in 16 bits."""
-_RIM = 0.01
-"""Cosine of the angle from the axis."""
+"""Spacing in pixels of the exact points of the distortion map."""
+_MAX_COORDINATE = 30_000
+"""Largest pixel coordinate given to cv2.remap, which uses 16-bit integers."""
+_MIN_COSINE = 0.01
+"""Smallest cosine of the angle between a ray and the optical axis: rays are clamped to 89.4 degrees."""
 _SAME_PLACE, _SAME_SIZE, _SAME_ROLL = 0.03, 0.03, 0.05
-"""How far apart two squares may be that are taken for one: centres over the size, sizes over each other,
-radians."""
+"""Tolerances within which two squares count as the same: distance of the centres (share of the edge
+length), relative difference of the edge lengths, roll (radians)."""
 
 
 def roll_of(direction: np.ndarray) -> float:
-    """Roll (rad) of a picture direction (2,): 0 = up, pi/2 = right."""
+    """Roll (rad) of a direction (2,) in the image: 0 is up, pi/2 is right."""
     return float(np.arctan2(direction[0], -direction[1]))
 
 
@@ -33,8 +36,8 @@ def roi_from_keypoints(
 ) -> HandRoi:
     """The HandRoi around a hand's keypoints (21, 2) px, by MediaPipe's rule.
 
-    The box of 12 palm-side landmarks, turned so that wrist -> middle of the MCPs is up, made square, doubled,
-    and shifted by a tenth towards the fingers.
+    The box of ROI_LANDMARKS, rotated so that the direction from the wrist to the middle of the MCPs is up,
+    made square, doubled, and shifted by a tenth of its height towards the fingers.
     """
     keypoints_px = np.asarray(keypoints_px, float)
     knuckles = ((keypoints_px[5] + keypoints_px[13]) / 2 + keypoints_px[9]) / 2
@@ -59,13 +62,13 @@ def nearly_same(one: HandRoi, other: HandRoi) -> bool:
 
 
 def crop_hand(rgb: np.ndarray, camera: Camera, roi: HandRoi, mirror: bool) -> tuple[np.ndarray, CropCamera]:
-    """The hand in `roi` as the virtual camera sees it: ((224, 224, 3) uint8, CropCamera).
+    """The crop of `roi`, as its virtual camera sees it: ((224, 224, 3) uint8, CropCamera).
 
     `mirror` flips the finished crop left to right (for a left hand); the CropCamera stays that of the
     unflipped crop.
     """
     crop_camera = crop_camera_for(camera, roi.center_px, roi.size_px, roi.roll)
-    # A big hand is drawn larger first and shrunk by area, or fine detail would flicker.
+    # Avoids aliasing: a large region is warped at up to three times the size, then reduced by area.
     factor = int(np.clip(roi.size_px / CROP_SIZE, 1, 3))
     size = factor * CROP_SIZE
     enlarge = np.array([[factor, 0, (factor - 1) / 2], [0, factor, (factor - 1) / 2], [0, 0, 1.0]])
@@ -87,12 +90,12 @@ def crop_hand(rgb: np.ndarray, camera: Camera, roi: HandRoi, mirror: bool) -> tu
 def _warp_distorted(
     rgb: np.ndarray, camera: Camera, crop_camera: CropCamera, enlarge: np.ndarray, size: int
 ) -> np.ndarray:
-    """The crop (size, size, 3) of a picture with lens distortion; the map is bent, so it is sampled and
-    interpolated."""
+    """The crop (size, size, 3) of an image with lens distortion. The map is exact every _MAP_STEP pixels
+    and interpolated between."""
     grid = np.arange(0, size + _MAP_STEP, _MAP_STEP, dtype=float)
     pixels = np.stack([*np.meshgrid(grid, grid), np.ones((len(grid), len(grid)))], -1).reshape(-1, 3)
     rays = pixels @ np.linalg.inv(enlarge @ crop_camera.matrix @ crop_camera.rotation).T
-    coarse = np.clip(camera.project(_in_front(rays)), -_MAX_MAP, _MAX_MAP)
+    coarse = np.clip(camera.project(_in_front(rays)), -_MAX_COORDINATE, _MAX_COORDINATE)
     coarse = coarse.reshape(len(grid), len(grid), 2).astype(np.float32)
     place = np.arange(size, dtype=np.float32) / _MAP_STEP
     column, row = np.meshgrid(place, place)
@@ -103,7 +106,7 @@ def _warp_distorted(
 def crop_to_camera(
     landmarks: np.ndarray, crop_camera: CropCamera, camera: Camera, mirror: bool
 ) -> np.ndarray:
-    """Crop landmarks (21, 2+) px / 224 - 0.5, from a mirrored crop if `mirror`, to picture pixels (21, 2)."""
+    """Crop landmarks (21, 2+) px / 224 - 0.5, from a mirrored crop if `mirror`, to image pixels (21, 2)."""
     pixels = (np.asarray(landmarks, float)[:, :2] + 0.5) * CROP_SIZE
     if mirror:
         pixels[:, 0] = CROP_SIZE - 1 - pixels[:, 0]
@@ -114,7 +117,7 @@ def crop_to_camera(
 
 
 def _in_front(rays: np.ndarray) -> np.ndarray:
-    """Rays (N, 3), those behind the camera or nearly so moved to the rim of what is in front of it: the crop
-    of a hand at the border of a wide view reaches there."""
-    rim = _RIM * np.linalg.norm(rays, axis=1)
+    """Rays (N, 3) clamped to an angle of acos(_MIN_COSINE) from the optical axis. The crop of a hand at
+    the border of a wide image can contain rays beyond."""
+    rim = _MIN_COSINE * np.linalg.norm(rays, axis=1)
     return np.column_stack([rays[:, :2], np.maximum(rays[:, 2], rim)])

@@ -1,4 +1,4 @@
-"""2D pose cues of a hand crop: MediaPipe's landmarks and the inner feature maps of its network."""
+"""Cues of a hand crop: landmarks and intermediate feature maps of MediaPipe's hand landmark network."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from maskhand_ros.perception.device import Arrays, Device
 
 
 class CueNetwork:
-    """The landmark network (weights/landmarks.onnx) with its outputs in the form that the pose model
-    reads."""
+    """The landmark network (weights/landmarks.onnx), with outputs scaled as the pose model expects."""
 
     def __init__(self, path: Path, device: Device | None = None) -> None:
         """Loads the network on a Device (default: the CPU); ModelError if it cannot be loaded."""
         self._network = (device or Device()).open(path)
 
     def __call__(self, crops: np.ndarray) -> Arrays:
-        """Cues of `crops` (N, 224, 224, 3) uint8 RGB that show right hands (left ones mirrored). All float32:
+        """Cues of `crops` (N, 224, 224, 3) uint8 RGB that show right hands (left ones mirrored). float32,
+        except for `image`:
 
         landmarks (N, 21, 3) px / 224 - 0.5, z px / 224; world_landmarks (N, 21, 3) metres; presence (N, 1);
         handedness (N, 1), over 0.5 = right; global_feature (N, 1152); the feature maps map_131 (N, 80, 14,
-        14), map_142 (N, 112, 14, 14) and map_157 (N, 192, 7, 7). Beside them `image`, the crops themselves.
+        14), map_142 (N, 112, 14, 14) and map_157 (N, 192, 7, 7). `image` holds the crops themselves (uint8).
         """
         images = cv2.dnn.blobFromImages(list(crops), 1 / 255)
         outputs = self._network.run({'image': images})

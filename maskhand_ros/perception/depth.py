@@ -1,4 +1,4 @@
-"""Depth pictures of one camera, moved into the picture of another that stands beside it."""
+"""Registration of depth images to the image of another camera."""
 
 from __future__ import annotations
 
@@ -10,22 +10,21 @@ import numpy as np
 from maskhand_ros.geometry import Camera, project
 
 MAX_COVER = 32
-"""Pixels, along a side, that one reading may cover. Beyond, depth says little of a hand, and takes long."""
+"""Maximum edge length, in pixels of the target, of the square of one reading; coarser depth is rejected."""
 
 _SLACK = 1.1
-"""How much further apart than the focal lengths say two readings may land: what is nearer is drawn larger."""
+"""Margin on the ratio of the focal lengths, for surfaces nearer to the target than to the source."""
 
 
 class DepthRegistration:
-    """What depth camera `source` measures, as camera `target` sees it.
+    """Registration of depth images of camera `source` to the image of camera `target`.
 
-    Every reading is moved as a point in space and covers a square of pixels, just large enough that none
-    stays open between neighbours on one surface: where depth is upsampled nothing shines through. The nearest
-    reading wins a pixel, as in a z-buffer.
+    Each reading is transformed as a point and drawn as a square of pixels, just large enough to leave no gaps
+    between neighbours on a surface. The nearest reading wins a pixel, as in a z-buffer.
     """
 
     def __init__(self, source: Camera, target: Camera) -> None:
-        """`source`, `target`: Cameras. ValueError where the pixels of `source` are much too coarse."""
+        """ValueError if a reading of `source` covers more than MAX_COVER pixels of `target`."""
         ratio = (target.K[[0, 1], [0, 1]] / source.K[[0, 1], [0, 1]]).max()
         self._cover = max(math.ceil(_SLACK * ratio), 1)
         if self._cover > MAX_COVER:
@@ -33,20 +32,20 @@ class DepthRegistration:
         self._rays = np.ascontiguousarray(_rays(source).reshape(-1, 3).T, np.float32)
         self._focal = np.array(target.K[[0, 1], [0, 1]], np.float32)
         self._size = np.array([target.width, target.height])
-        origin, self._lens = _without_lens(target)
+        origin, self._lens = _undistorted_image(target)
         if self._lens is not None:
             self._size = np.ceil(self._lens.max((0, 1)) + 1).astype(int)
         self._centre = (target.K[:2, 2] - origin).astype(np.float32)
 
     def __call__(self, depth: np.ndarray, rotation: np.ndarray, translation: np.ndarray) -> np.ndarray:
         """Depth (h, w) float32 metres along source's z, 0 or NaN where unknown, to (H, W) float32 along
-        target's, NaN where nothing was measured. `rotation` (3, 3) and `translation` (3,) metres take points
-        of source's frame into target's."""
+        target's, NaN without a reading. `rotation` (3, 3) and `translation` (3,) metres transform points
+        from the source's frame to the target's."""
         readings = np.flatnonzero(depth > 0)
         with np.errstate(divide='ignore', invalid='ignore', over='ignore'):
             points = self._rays.take(readings, 1) * depth.take(readings)
             x, y, z = np.float32(rotation) @ points + np.float32(translation)[:, None]
-            # The first pixel of each reading's square, whose middle is on the point.
+            # Upper left pixel of the square, which is centred on the point.
             first = (self._cover - 2) / 2
             column = np.floor(x / z * self._focal[0] + (self._centre[0] - first))
             row = np.floor(y / z * self._focal[1] + (self._centre[1] - first))
@@ -67,7 +66,7 @@ class DepthRegistration:
 
 
 def same_camera(one: Camera, other: Camera) -> bool:
-    """Whether two Cameras see every point in the same pixel, to within one."""
+    """Whether two Cameras project every direction to the same pixel, to within one pixel."""
     if (one.width, one.height) != (other.width, other.height):
         return False
     grid = np.stack(np.meshgrid(*[np.linspace(0, 1, 5)] * 2), -1).reshape(-1, 2)
@@ -83,12 +82,12 @@ def _rays(camera: Camera) -> np.ndarray:
     return camera.unproject_rays(pixels).reshape(camera.height, camera.width, 3)
 
 
-def _without_lens(camera: Camera) -> tuple[np.ndarray, np.ndarray | None]:
-    """The picture that a Camera would take without its lens distortion: the pixel (2,) of the camera's where
-    it begins, and where in it each pixel of the camera's is (H, W, 2); None for the latter if it is the same.
+def _undistorted_image(camera: Camera) -> tuple[np.ndarray, np.ndarray | None]:
+    """Undistorted image of a Camera: its origin (2,) in px of the pinhole projection, and for each distorted
+    pixel its position in it (H, W, 2). None for the latter if there is no distortion.
 
-    A lens may squeeze a wide view into the picture, so it may be larger: up to a picture's size on each side.
-    Pixels that look further out, or through which the lens model sends no ray, lie beside it: no depth.
+    It extends the image by at most one image size on each side. Pixels beyond, or without a ray in the lens
+    model, lie outside and get no depth.
     """
     if not camera.is_distorted:
         return np.zeros(2), None

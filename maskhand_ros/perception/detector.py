@@ -1,5 +1,4 @@
-"""Palm detector (MediaPipe's, weights/palm_detector.onnx): a whole picture to rotated squares around
-hands."""
+"""MediaPipe's palm detector (weights/palm_detector.onnx): hands in a whole image, as HandRois."""
 
 from __future__ import annotations
 
@@ -17,7 +16,8 @@ _GRIDS = ((24, 2), (12, 6))
 """Cells per side and anchors per cell, in the order of the network's 2,016 rows."""
 _WRIST, _MIDDLE_MCP = 0, 2
 _ROI_SCALE, _ROI_SHIFT = 2.6, 0.5
-"""From the palm's box to the hand's square: MediaPipe's factor and shift towards the fingers."""
+"""MediaPipe's factor from the palm's box to the hand's square, and shift towards the fingers as a share of
+the box."""
 
 
 def _anchor_centres() -> np.ndarray:
@@ -57,20 +57,20 @@ def weighted_nms(rows: np.ndarray, scores: np.ndarray, overlap: float = 0.3) -> 
 
 
 class PalmDetector:
-    """Finds palms anywhere in a picture. Palms about a fifth of the input wide are found best."""
+    """Palm detector. Best for palms about a fifth of the image wide."""
 
     def __init__(self, path: Path, threshold: float = 0.5, device: Device | None = None) -> None:
         """Loads the network on a Device (default: the CPU); detections below `threshold` (0..1) are dropped.
         ModelError if it cannot be loaded."""
-        self._network = (device or Device()).open(path, hands=1)  # looks at the picture as a whole
+        self._network = (device or Device()).open(path, hands=1)  # one image, however many hands
         self._threshold = threshold
         self._anchors = _anchor_centres()
 
     def __call__(self, rgb: np.ndarray, zoom: float = 1.0) -> list[HandRoi]:
         """HandRoi[] in `rgb` (H, W, 3) uint8, best first, side unknown.
 
-        With zoom 1 the picture fills the network's square; with less it is drawn smaller in a black frame,
-        which is how hands that fill the picture are found.
+        `zoom` 1 fits the image into the network's input; less shrinks it inside a black border, which finds
+        hands that fill the image.
         """
         height, width = rgb.shape[:2]
         scale = zoom * DETECTOR_SIZE / max(height, width)
@@ -100,7 +100,7 @@ class PalmDetector:
 
     @staticmethod
     def _roi(palm: np.ndarray, score: float) -> HandRoi:
-        """The hand's square from a palm (9, 2) px: box corners, then wrist, MCPs and thumb."""
+        """HandRoi of a palm (9, 2) px: two box corners, then wrist, MCPs and thumb."""
         low, high, points = palm[0], palm[1], palm[2:]
         roll = roll_of(points[_MIDDLE_MCP] - points[_WRIST])
         side = max(high - low)

@@ -1,4 +1,5 @@
-"""The device that the networks run on: the one that was asked for, and no other unless that is allowed."""
+"""Execution device of the networks (ONNX Runtime). A missing device is an error unless a fallback is
+allowed."""
 
 from __future__ import annotations
 
@@ -19,10 +20,10 @@ PROVIDERS = {
     'cuda': ['CUDAExecutionProvider', 'CPUExecutionProvider'],
     'tensorrt': ['TensorrtExecutionProvider', 'CUDAExecutionProvider', 'CPUExecutionProvider'],
 }
-"""Execution providers of each device; the CPU stands last for the few operators without a GPU kernel."""
+"""Execution providers of each device; the CPU runs the few operators without a GPU kernel."""
 
 _DTYPES = {'tensor(float)': 'float32', 'tensor(bool)': 'bool'}
-"""NumPy names of ONNX Runtime's types, as far as the networks have them."""
+"""NumPy names of the ONNX Runtime types that the networks use."""
 
 
 Arrays = dict[str, np.ndarray]
@@ -37,12 +38,12 @@ def concatenate(parts: list[Arrays]) -> Arrays:
 class Device:
     """Opens networks on `name` ('cpu', 'cuda' or 'tensorrt').
 
-    `hands`: how many a network is given at once, at most. On a CPU they share the `threads` out: a thread
-    that runs a hand of its own waits for nobody, where two that run one hand wait after each operator, which
-    costs most where other processes take the cores in between.
+    `hands`: maximum batch size. On a CPU the batch is split over the `threads`, one hand per thread: threads
+    that share one hand wait for each other after every operator, which is slow when other processes use the
+    cores.
 
-    With `cpu_fallback` the CPU takes over where that device is missing, or fails later, for all networks at
-    once; `lost` then says why (None: nothing is). Without it either is a ModelError.
+    With `cpu_fallback` all networks move to the CPU if the device is missing or fails later; `lost` is then
+    the reason (else None). Without it both raise ModelError.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class Device:
         self._failing, self._pool = threading.Lock(), ThreadPoolExecutor(threads, 'network')
         available = onnxruntime.get_available_providers()
         if self.providers[0] not in available:
-            self._lose(
+            self._fall_back(
                 f"device '{name}' needs {self.providers[0]}, this ONNX Runtime offers {', '.join(available)}",
                 'pip uninstall onnxruntime && pip install onnxruntime-gpu (with a CUDA driver), '
                 "or set device to 'cpu'",
@@ -66,7 +67,7 @@ class Device:
             onnxruntime.preload_dlls()
 
     def open(self, path: Path, hands: int | None = None, sizes: Sizes | None = None) -> Network:
-        """Network in the file at `path`, given at most so many `hands` at once (default: the device's).
+        """Network in the file at `path` for batches of at most `hands` (default: the device's).
 
         ModelError if the file cannot be read, or not on this device, or if its inputs or outputs do not fit
         the contract (network_contract.NETWORKS) with the dimensions `sizes` of the files opened before it.
@@ -76,31 +77,32 @@ class Device:
         return network
 
     def session(self, path: Path, shares: int) -> onnxruntime.InferenceSession:
-        """An InferenceSession for the file at `path`, for its Network: one of `shares` that run at once."""
+        """InferenceSession of the file at `path`, run by up to `shares` threads at once."""
         try:
             session = self._load(path, self._threads // shares)
             if self.providers[0] not in session.get_providers():
-                raise RuntimeError('ONNX Runtime went to the CPU by itself')
+                raise RuntimeError('ONNX Runtime fell back to the CPU')
         except Exception as error:
             text = ' '.join(str(error).split())
             if not self._on_gpu:
                 raise ModelError(
                     f'ONNX Runtime {onnxruntime.__version__} cannot load {path}: {text}',
                     'pip install -U onnxruntime if the model is newer than it (IR version, opset); '
-                    'otherwise install the package again, or export the model anew (maskhand export)',
+                    'otherwise install the package again, or export the model again (maskhand export)',
                 ) from error
-            self._lose(
+            self._fall_back(
                 f'{self.providers[0]} cannot run {path}: {text}',
                 'install the CUDA, cuDNN (and TensorRT) libraries that the log names, free its memory, '
                 "or set device to 'cpu'",
             )
             return self.session(path, shares)
-        session.disable_fallback()  # what ONNX Runtime would do by itself, and tell nobody
+        session.disable_fallback()  # no silent fallback inside ONNX Runtime
         return session
 
     def failed(self, network: Network, session: onnxruntime.InferenceSession, error: Exception) -> None:
-        """A Network raised `error` while its `session` ran. ModelError, unless the CPU takes over or, for
-        another thread, already has; on the CPU it is no matter of the device: the error goes on."""
+        """Handles an `error` that a Network raised while it ran `session`. Returns if the network has
+        moved to the CPU, now or in another thread. Otherwise raises ModelError, or `error` itself if the
+        device is the CPU."""
         with self._failing:
             if network.session is not session:
                 return
@@ -108,11 +110,13 @@ class Device:
                 raise error
             text = str(error)[:200]
             fix = f'free its memory, restart the node, or set allow_cpu_fallback ({text})'
-            self._lose(f"device '{self.name}' failed while running", fix, f'it failed while running: {text}')
+            self._fall_back(
+                f"device '{self.name}' failed while running", fix, f'it failed while running: {text}'
+            )
 
-    def spread(self, function: Callable[[Arrays], Arrays], inputs: Arrays, shares: int) -> Arrays:
-        """What `function` makes of {name: array (N, ...)} of N hands, as {name: array (N, ...)}: on a CPU in
-        `shares` side by side, else at once."""
+    def scatter(self, function: Callable[[Arrays], Arrays], inputs: Arrays, shares: int) -> Arrays:
+        """Results of `function` for a batch of N hands. On a CPU the batch is split into `shares` that run
+        in parallel."""
         shares = min(shares, len(next(iter(inputs.values()))))
         if shares < 2 or self._on_gpu:
             return function(inputs)
@@ -126,8 +130,9 @@ class Device:
     def _on_gpu(self) -> bool:
         return self.providers != PROVIDERS['cpu']
 
-    def _lose(self, what: str, fix: str, reason: str | None = None) -> None:
-        """Brings all networks to the CPU, for a `reason` (default: `what`), or raises ModelError."""
+    def _fall_back(self, what: str, fix: str, reason: str | None = None) -> None:
+        """Moves all networks to the CPU, with `reason` (default: `what`), or raises ModelError if that is
+        not allowed."""
         if not self._cpu_fallback:
             raise ModelError(what, fix)
         self.lost, self.providers = reason or what, PROVIDERS['cpu']
@@ -138,16 +143,15 @@ class Device:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        # Threads spin within a run, for to be woken takes longer than most operators, and not between
-        # pictures: that would take the robot's other processes' time.
+        # Threads spin during a run, because waking takes longer than most operators, but not between runs,
+        # so that other processes get the cores.
         options.add_session_config_entry('session.force_spinning_stop', '1')
         return onnxruntime.InferenceSession(str(path), options, providers=self.providers)
 
 
 class Network:
-    """ONNX file on a Device, run in up to `shares` side by side. `inputs` and `outputs` are the names of its
-    tensors, `sizes` the dimensions of the contract that are known with this file. Several threads may run
-    it."""
+    """ONNX file on a Device, run with batches split into up to `shares`. `inputs` and `outputs`: names of
+    its tensors. `sizes`: dimensions of the contract known after this file. Thread-safe."""
 
     def __init__(self, device: Device, path: Path, shares: int, sizes: Sizes) -> None:
         self._device, self._path, self._shares = device, path, shares
@@ -162,12 +166,12 @@ class Network:
         self.inputs, self.outputs = ([tensor.name for tensor in tensors] for tensors in (inputs, outputs))
 
     def reopen(self) -> None:
-        """Loads the file for what its device is now."""
+        """Loads the file on the current device."""
         self.session = self._device.session(self._path, self._shares)
 
     def run(self, inputs: Arrays) -> Arrays:
         """{name: array (N, ...)} of all outputs, given {name: array (N, ...)} of the inputs."""
-        return self._device.spread(self._run, inputs, self._shares)
+        return self._device.scatter(self._run, inputs, self._shares)
 
     def _run(self, inputs: Arrays) -> Arrays:
         session = self.session

@@ -1,4 +1,4 @@
-"""Checks of the fields of a Frame: types and shapes, never pixels, for a Frame is made for every picture."""
+"""Checks of the fields of a Frame. Only types and shapes: they run for every image."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import numpy as np
 from maskhand_ros.geometry import Camera
 
 MAX_SIDE = 32_767
-"""Of a picture, in pixels: OpenCV's resampling counts in 16 bits."""
+"""Maximum width or height of an image, pixels: cv2.remap uses 16-bit integers."""
 
 
 class FrameError(ValueError):
-    """A Frame that cannot be: the message says what is wrong with which field, and the fix."""
+    """Invalid field of a Frame: the message names the field, what is wrong, and the fix."""
 
     def __init__(self, what: str, fix: str) -> None:
         super().__init__(f'{what}. Fix: {fix}')
 
 
 def check_frame(rgb: Any, stamp_ns: Any, camera: Any, depth: Any) -> None:
-    """Raises FrameError where the fields of a Frame are not what it says of them."""
+    """Raises FrameError if a field of a Frame has a wrong type, shape or dtype."""
     _check_rgb(rgb)
     _check_stamp(stamp_ns)
     height, width = rgb.shape[:2]
@@ -37,25 +37,25 @@ def _check_rgb(rgb: Any) -> None:
         fix = 'read the file: cv2.cvtColor(cv2.imread(path), cv2.COLOR_BGR2RGB)'
         raise FrameError(
             f'rgb is of type {type(rgb).__name__}, not a numpy array',
-            fix if isinstance(rgb, (str, os.PathLike)) or rgb is None else 'np.asarray(picture)',
+            fix if isinstance(rgb, (str, os.PathLike)) or rgb is None else 'np.asarray(image)',
         )
     shape = ' x '.join(map(str, rgb.shape)) or 'no shape'
     if rgb.size == 0:
-        raise FrameError(f'rgb is empty ({shape})', 'check that the picture was read')
+        raise FrameError(f'rgb is empty ({shape})', 'check that the image was read')
     if rgb.ndim == 2 or rgb.shape[2:] == (1,):
-        raise FrameError(f'rgb is a grey picture ({shape})', 'cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB)')
+        raise FrameError(f'rgb is a grey image ({shape})', 'cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)')
     if rgb.shape[2:] == (4,):
-        raise FrameError(f'rgb has an alpha channel ({shape})', 'picture[:, :, :3]')
+        raise FrameError(f'rgb has an alpha channel ({shape})', 'image[:, :, :3]')
     if rgb.shape[2:] != (3,):
         channels_first = rgb.ndim == 3 and rgb.shape[0] == 3
-        fix = 'picture.transpose(1, 2, 0)' if channels_first else 'give one picture, height x width x 3'
+        fix = 'image.transpose(1, 2, 0)' if channels_first else 'give one image, height x width x 3'
         raise FrameError(f'rgb is {shape}, not height x width x 3', fix)
     if rgb.dtype != np.uint8:
         fix = 'convert it to uint8, 0 to 255'
         if rgb.dtype.kind == 'f':
-            fix = 'multiply by 255 and convert to uint8, if it is 0 to 1: (255 * picture).astype(np.uint8)'
+            fix = 'multiply by 255 and convert to uint8, if it is 0 to 1: (255 * image).astype(np.uint8)'
         elif rgb.dtype == np.uint16:
-            fix = 'if its values are 0 to 65535, (picture >> 8).astype(np.uint8)'
+            fix = 'if its values are 0 to 65535, (image >> 8).astype(np.uint8)'
         raise FrameError(f'rgb is of {rgb.dtype}, not uint8', fix)
     if max(rgb.shape[:2]) > MAX_SIDE:
         raise FrameError(f'rgb is {shape}, a side is above {MAX_SIDE} pixels', 'scale it down: cv2.resize')
@@ -76,8 +76,8 @@ def _check_camera(camera: Any, width: int, height: int) -> None:
         )
     if (camera.width, camera.height) != (width, height):
         raise FrameError(
-            f'camera is of {camera.width} x {camera.height} pixels, the picture of {width} x {height}',
-            'give the calibration of this size; for a picture that was scaled, scale fx, cx and fy, cy alike',
+            f'camera is of {camera.width} x {camera.height} pixels, the image of {width} x {height}',
+            'give the calibration of this size; for an image that was scaled, scale fx, cx and fy, cy alike',
         )
 
 
@@ -92,6 +92,6 @@ def _check_depth(depth: Any, width: int, height: int) -> None:
     if depth.shape != (height, width):
         shape = ' x '.join(map(str, depth.shape)) or 'no shape'
         raise FrameError(
-            f'depth is {shape}, the picture {height} x {width}',
-            'register it to the picture: one value a pixel, height x width',
+            f'depth is {shape}, the image {height} x {width}',
+            'register it to the image: one value a pixel, height x width',
         )

@@ -1,4 +1,4 @@
-"""Load shedding: keeps latency below a limit by reducing the work, hands last."""
+"""Load shedding: reduces the work per frame to keep latency below a limit; max_hands is reduced last."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from maskhand_ros.options import OPTIONS
 from maskhand_ros.perception.config import PipelineConfig
 
 WINDOW = 15
-"""Frames over which the median latency is taken, and that pass between two changes."""
-_ROOM = 0.7
+"""Frames over which the median latency is taken; minimum frames between two changes."""
+_UNDO_SHARE = 0.7
 """Share of the limit below which a step is undone."""
 _HOLD, _LONGEST_HOLD = 5.0, 60.0
-"""Seconds below that share before a step is undone: at first, and at most. Doubled after each relapse."""
+"""Seconds that latency must stay below that share before a step is undone: initial and maximum. Doubled
+after each relapse."""
 _RELAPSE = 10.0
 """Seconds after undoing a step in which a latency above the limit counts as a relapse."""
-_RARELY = 4
+_DETECT_INTERVAL_FACTOR = 4
 """Factor by which the detector runs less often."""
 
 
@@ -33,7 +34,7 @@ def degradation_steps(config: PipelineConfig) -> list[tuple[str, int]]:
         steps.append(('iterations', 1))
     limits = OPTIONS['detect_interval'].limits
     assert limits is not None
-    steps.append(('detect_interval', min(_RARELY * config.detect_interval, int(limits[1]))))
+    steps.append(('detect_interval', min(_DETECT_INTERVAL_FACTOR * config.detect_interval, int(limits[1]))))
     return steps + [('max_hands', hands) for hands in range(config.max_hands - 1, 0, -1)]
 
 
@@ -53,8 +54,7 @@ class LatencyBudget:
         self._hold = _HOLD
 
     def observe(self, latency: float, now: float) -> bool:
-        """Takes the latency of a frame that was finished at `now`, both in seconds; True if `level`
-        changed."""
+        """Adds the latency of a frame finished at `now`, both in seconds. Returns True if `level` changed."""
         self._recent.append(latency)
         if len(self._recent) < WINDOW:
             return False
@@ -63,7 +63,7 @@ class LatencyBudget:
             if now - self._eased < _RELAPSE:
                 self._hold = min(2 * self._hold, _LONGEST_HOLD)
             return self._change(1, now)
-        if median < _ROOM * self.limit and self.level and now - self._changed > self._hold:
+        if median < _UNDO_SHARE * self.limit and self.level and now - self._changed > self._hold:
             self._eased = now
             return self._change(-1, now)
         return False

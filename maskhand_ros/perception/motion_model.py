@@ -1,4 +1,4 @@
-"""Motion model of a hand that is not seen: decaying velocity, growing uncertainty."""
+"""Motion model of a lost hand: exponentially decaying velocity, growing uncertainty."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 from maskhand_ros.geometry import Camera
 from maskhand_ros.perception.types import PREDICTED, TRACKED, Hand
 
-_SMOOTH = 0.4
-"""Weight of a new velocity."""
-_SLOWS = 0.15
+_VELOCITY_WEIGHT = 0.4
+"""Weight of a new velocity in the running mean."""
+_DECAY = 0.15
 """Time constant of the decay of the velocity, seconds."""
 _ACCELERATION, _TURNING, _FINGERS = 8.0, 3.0, 0.06
 """Standard deviations of the wrist's acceleration (m/s^2), of its angular velocity (rad/s), and of a
@@ -19,29 +19,29 @@ keypoint's velocity relative to the wrist (m/s)."""
 
 
 class MotionModel:
-    """Predicts the Hand of one track from its last TRACKED states."""
+    """Motion model of one track, from its last TRACKED Hands."""
 
     def __init__(self) -> None:
         self._hand: Hand | None = None
         self._stamp, self._velocity = 0.0, np.zeros(3)
 
     def update(self, hand: Hand, stamp: float) -> None:
-        """Takes a published Hand at `stamp` seconds."""
+        """Updates the model with a Hand at `stamp` seconds."""
         if hand.state != TRACKED or hand.wrist_position is None:
             self._hand = None
             return
         if self._hand is not None and stamp > self._stamp:
             velocity = (hand.wrist_position - self._hand.wrist_position) / (stamp - self._stamp)
-            self._velocity = self._velocity + _SMOOTH * (velocity - self._velocity)
+            self._velocity = self._velocity + _VELOCITY_WEIGHT * (velocity - self._velocity)
         self._hand, self._stamp = hand, stamp
 
     def predict(self, stamp: float, camera: Camera, longest: float) -> Hand | None:
-        """The Hand at `stamp` seconds as PREDICTED, its pose as it was last seen; None where it was not
-        TRACKED and metric then, or was seen more than `longest` seconds ago."""
+        """PREDICTED Hand at `stamp` seconds, with its last finger pose. None if the last Hand was not
+        TRACKED or had no metric position, or is older than `longest` seconds."""
         if self._hand is None or not 0 < stamp - self._stamp <= longest:
             return None
         hand, seconds = self._hand, stamp - self._stamp
-        step = self._velocity * _SLOWS * (1 - np.exp(-seconds / _SLOWS))
+        step = self._velocity * _DECAY * (1 - np.exp(-seconds / _DECAY))
         keypoints = np.asarray(hand.keypoints) + step
         covariance = np.array(hand.wrist_covariance)
         covariance[:3, :3] += (0.5 * _ACCELERATION * seconds**2) ** 2 * np.eye(3)

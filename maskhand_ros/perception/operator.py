@@ -1,4 +1,4 @@
-"""Whose hands the robot follows: at most one left and one right, held until lost, never swapped silently."""
+"""Selection of the operator's hands: at most one left and one right, kept until lost."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ class _Slot:
     """The operator's slot of one side."""
 
     id: int = 0
-    """Of the hand that has it; 0: none."""
+    """Id of the hand that has the slot; 0: free."""
     last_seen: float = 0.0
-    """Seconds, when that hand was last in view."""
+    """Time of the last frame with that hand, seconds."""
     pause: bool = False
-    """The next frame has no operator's hand on this side, so that a follower sees that the hand changes."""
+    """Leave the next frame without an operator's hand on this side, so that subscribers notice the change."""
 
 
 class Operator:
-    """Says which hands are the operator's.
+    """Selection of the operator's hands, one slot per side.
 
-    A side's hand is chosen once, from the tracked ones: the largest in the image, or the one nearest to
-    the camera. It keeps its slot while it is not seen, and nobody else is the operator then; a slot is free
-    again `timeout` seconds after its hand was last in view. So a change of id leaves a gap of at least that,
-    or of one frame where somebody asked for it (`select`). Safe to use from several threads.
+    A free slot goes to a TRACKED hand of its side: the largest in the image, or the nearest to the camera.
+    The hand keeps the slot until it has been lost for `timeout` seconds; meanwhile no other hand of that side
+    is the operator's. So before the id changes there is a gap of at least `timeout`, or of one frame after
+    `select`. Thread-safe.
     """
 
     def __init__(self, choice: str = 'largest', timeout: float = 2.0) -> None:
-        """`choice`: 'largest', or 'nearest' (largest while distances are not known); `timeout` seconds."""
+        """`choice`: 'largest', or 'nearest' ('largest' while distances are unknown). `timeout`: seconds."""
         self._choice, self._timeout = choice, timeout
         self._lock = threading.Lock()
         self.reset()
 
     def reset(self) -> None:
-        """Frees both slots at once."""
+        """Frees both slots immediately."""
         with self._lock:
             self._slots = {side: _Slot() for side in Handedness}
             self._hands: list[Hand] = []
@@ -52,8 +52,8 @@ class Operator:
             return [slot.id for slot in self._slots.values() if slot.id]
 
     def __call__(self, hands: list[Hand], stamp: float) -> None:
-        """Fills `operator` of the Hands of one frame, taken at `stamp` seconds. An empty one counts as
-        well."""
+        """Sets `operator` of the Hands of the frame at `stamp` seconds. Call it for frames without hands
+        too."""
         with self._lock:
             self._hands, self._stamp = list(hands), stamp
             for side, slot in self._slots.items():
@@ -64,13 +64,13 @@ class Operator:
                 slot.pause = False
 
     def select(self, id: int) -> str:
-        """Gives the tracked hand `id` the slot of its side, or frees both slots to be chosen again (0), from
-        the next frame but one. Returns what was done; LookupError names the hands in view."""
+        """Gives the slot of its side to the TRACKED hand `id`; 0 frees both slots. It takes effect after a
+        gap of one frame. Returns a text that says what was done. LookupError if no such hand is visible."""
         with self._lock:
             if not id:
                 for side in self._slots:
                     self._slots[side] = _Slot(pause=True)
-                return 'both hands are chosen anew'
+                return 'both operator hands are chosen again'
             hand = next((hand for hand in self._hands if hand.id == id and hand.state == TRACKED), None)
             if hand is None:
                 raise LookupError(f'no tracked hand {id} in view; in view: {self._in_view()}')
@@ -79,8 +79,8 @@ class Operator:
             return f"{id} is the operator's {hand.side} hand"
 
     def _follow(self, slot: _Slot, hands: list[Hand]) -> Hand | None:
-        """The operator's hand among those of one side in view, None in a gap; brings the place up to date."""
-        # Where time went back, the wait begins anew.
+        """The operator's hand among the visible `hands` of one side, None in a gap. Updates the slot."""
+        # If time went back, the timeout starts again.
         slot.last_seen = min(slot.last_seen, self._stamp)
         own = next((hand for hand in hands if hand.id == slot.id), None)
         if own is None and self._stamp - slot.last_seen >= self._timeout:
@@ -92,7 +92,7 @@ class Operator:
         return own if own is not None and own.state == TRACKED and not slot.pause else None
 
     def _choose(self, hands: list[Hand]) -> Hand | None:
-        # A hand whose side is in doubt does not take the other slot as well.
+        # A hand whose side changes must not take the second slot as well.
         taken = {slot.id for slot in self._slots.values()}
         free = [hand for hand in hands if hand.state == TRACKED and hand.id not in taken]
         return max(free, key=self._rank, default=None)

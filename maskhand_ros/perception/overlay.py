@@ -1,4 +1,4 @@
-"""Draws hands into a picture: shaded mesh, skeleton coloured by finger, and a label."""
+"""Overlay of hands on an image: shaded mesh, skeleton coloured by finger, label."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def draw_hands(
     mesh_opacity: float = 0.6,
     mirrored: bool = False,
 ) -> np.ndarray:
-    """A copy of the picture with every hand drawn into it.
+    """Copy of the image `rgb` (H, W, 3) uint8 with the `hands` drawn.
 
-    rgb: (H, W, 3) uint8. hands: perception Hand objects. camera: Camera of the picture, None for the default
-    guess. faces: (F, 3) triangles of a right hand; left hands turn the winding round. None draws no mesh.
-    mirrored: the picture is a mirror image, as with the pipeline's `mirrored_input`.
+    `camera`: Camera of the image; None: Camera.default. `faces`: (F, 3) triangles of a right hand, their
+    winding is reversed for left hands; None: no mesh. `mirrored`: the image is a mirror image
+    (`mirrored_input`).
     """
-    # The hands are in the world's frame, the picture is not: show them in the mirror, inside out.
+    # Hands are in the real camera's frame, the image is mirrored. Mirroring reverses the winding.
     if mirrored:
         hands, faces = [_in_mirror(hand) for hand in hands], None if faces is None else faces[:, ::-1]
     canvas = np.array(rgb, copy=True, order='C')
@@ -58,8 +58,7 @@ def draw_hands(
 
 
 def _in_mirror(hand: Hand) -> Hand:
-    """The Hand reflected in the plane x = 0 of the camera; its pixels are those of the mirrored picture
-    already."""
+    """The Hand mirrored at the camera's plane x = 0; its pixel fields refer to the mirrored image already."""
     mirror = np.diag([-1.0, 1.0, 1.0])
     position = None if hand.wrist_position is None else mirror @ hand.wrist_position
     return dataclasses.replace(hand, wrist_position=position, wrist_rotation=mirror @ hand.wrist_rotation)
@@ -100,11 +99,10 @@ def draw_mesh(
 ) -> None:
     """Draws a mesh into `canvas`: vertices (V, 3) in the camera frame, faces (F, 3) wound outwards.
 
-    Triangles that face the camera are painted from far to near into the mesh's part of the picture, then
-    blended in.
+    Triangles that face the camera are drawn from far to near, then blended with the image.
     """
     if vertices[:, 2].min() < 0.01:
-        return  # behind or inside the lens: nothing sane to draw
+        return  # behind the camera or too close to it
     pixels = camera.project(vertices)
     height, width = canvas.shape[:2]
     left, top = np.maximum(np.floor(pixels.min(0)) - 1, 0).astype(int)
@@ -116,8 +114,7 @@ def draw_mesh(
     centres = corners.mean(1)
     visible = np.flatnonzero((normals * centres).sum(1) < 0)
     visible = visible[np.argsort(-centres[visible, 2])]
-    # Shaded by the mean normal of the corners, so that the triangles do not show. A light over the viewer's
-    # left shoulder on top of a headlight: folds and fingers stand out.
+    # Smooth shading by the mean normal of the corners: a light at the camera, and one from the upper left.
     smooth = _unit(_vertex_normals(faces, normals, len(vertices)))[faces[visible]].mean(1)
     facing = np.clip(-(smooth * _unit(centres[visible])).sum(1), 0, 1)
     shade = 0.3 + 0.4 * facing + 0.4 * np.clip(smooth @ _LIGHT, 0, 1)
@@ -145,7 +142,7 @@ def _vertex_normals(faces: np.ndarray, normals: np.ndarray, count: int) -> np.nd
 
 
 def _thickness(hand: Hand) -> int:
-    """Line width in pixels that suits the hand's size in the picture."""
+    """Line width in pixels for the hand's size in the image."""
     return max(1, int(round(np.ptp(hand.keypoints_px, axis=0).max() / 90)))
 
 
@@ -178,7 +175,7 @@ def _draw_skeleton(canvas: np.ndarray, hand: Hand) -> None:
 
 
 def _draw_label(canvas: np.ndarray, hand: Hand) -> None:
-    """Identity, side and confidence (or that it is predicted) above the hand, kept inside the picture."""
+    """Draws id, side and confidence (or "predicted") above the hand, inside the image."""
     sure = 'predicted' if hand.state == PREDICTED else f'{hand.confidence:.2f}'
     text = f'{hand.id} {hand.side} {sure}'
     scale = max(0.4, canvas.shape[0] / 1000)

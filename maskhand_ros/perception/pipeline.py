@@ -1,4 +1,4 @@
-"""Picture in, hands out: the steps in their order."""
+"""HandPipeline: one image in, its hands out."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ from maskhand_ros.perception.weights import INDEX, REQUIRED_FILES, find_weights
 
 
 class HandPipeline:
-    """Turns frames into hands, one after the other: `process`.
+    """Pipeline from image to hands; call `process` once per frame, in order of time.
 
-    `timings` {stage: s} and `lost_ids` are those of the last frame. `degradations` {field of PipelineConfig:
-    value} is what load shedding has reduced (`degrade`).
+    `timings` {stage: s} and `lost_ids` are of the last frame. `degradations` {field of PipelineConfig: value}
+    are the options that load shedding has reduced (`degrade`).
     """
 
     def __init__(self, config: PipelineConfig | None = None) -> None:
@@ -86,8 +86,8 @@ class HandPipeline:
         return self._continuity.rejected
 
     def degrade(self, level: int) -> None:
-        """Applies the first `level` steps of load_shedding.degradation_steps; `degradations` names them. If
-        they lower max_hands, the operator's hands stay, then those that were tracked longest."""
+        """Applies the first `level` steps of load_shedding.degradation_steps; `degradations` names them. A
+        lower max_hands ends the surplus tracks, the operator's last (Tracker.limit_hands)."""
         config = degraded(self.config, level)
         self.degradations = dict(degradation_steps(self.config)[:level])
         self._reconstruct.hypotheses, self._reconstruct.iterations = config.hypotheses, config.iterations
@@ -95,18 +95,18 @@ class HandPipeline:
         self._tracker.limit_hands(config.max_hands, self._operator.ids)
 
     def reset(self) -> None:
-        """Forgets everything: the next frame is the first, and its first hand has id 1."""
+        """Clears all state. Ids start at 1 again."""
         self._tracker.reset()
         self._operator.reset()
         self.lost_ids = []
 
     def end_tracks(self) -> None:
-        """Ends every track: hands in the next frame are new ones, and the old ids are in its `lost_ids`. The
-        operator's hands stay reserved for operator_timeout."""
+        """Ends every track. Hands in the next frame get new ids, and the old ids are in its `lost_ids`.
+        The operator's slots stay reserved for operator_timeout."""
         self._tracker.end_tracks()
 
     def select_operator(self, id: int) -> str:
-        """Makes hand `id` the operator's of its side, 0: chooses again (Operator.select); from any thread."""
+        """Makes hand `id` the operator's hand of its side; 0 chooses again (Operator.select). Thread-safe."""
         return self._operator.select(id)
 
     def warm_up(self) -> None:
@@ -119,8 +119,8 @@ class HandPipeline:
     def process(self, frame: Frame, rois: Sequence[HandRoi] | None = None) -> list[Hand]:
         """Hands in a Frame. With `rois` only these regions are searched.
 
-        A mirrored image (`mirrored_input`) is unmirrored first: sides and 3D are those of the world, in the
-        frame of the camera without its mirror; `keypoints_px` and `roi` are in the image as received.
+        With `mirrored_input` the image is flipped back first. Sides and 3D are then in the real camera's
+        frame; `keypoints_px` and `roi` refer to the image as received.
         """
         clock = Stopwatch()
         frame = unmirrored(frame) if self.config.mirrored_input else frame
@@ -141,7 +141,7 @@ class HandPipeline:
         rois: Sequence[HandRoi] | None,
         clock: Stopwatch,
     ) -> Pairs:
-        """Tracks of the hands in sight, with their Observations."""
+        """Tracks of the visible hands, each with its Observation in this frame."""
         tracker = self._tracker
         tracker.begin(stamp)
         self._continuity.begin(frame.camera)
@@ -161,7 +161,7 @@ class HandPipeline:
     def _reconstruct_hands(
         self, pairs: Pairs, frame: Frame, camera: Camera, stamp: float, clock: Stopwatch
     ) -> list[Hand]:
-        """Hands of the tracks and Observations: tokens to pose, placement, smoothing, mesh."""
+        """Hands of (Track, Observation) pairs: pose, placement, plausibility, smoothing, mesh."""
         if not pairs:
             return []
         continuity = self._continuity
@@ -193,7 +193,7 @@ class Stopwatch:
 
 
 def unmirrored(frame: Frame) -> Frame:
-    """The Frame of a mirrored image as the camera would have seen it without the mirror."""
+    """A mirrored Frame flipped back: image, depth and calibration."""
     camera = frame.camera
     if camera is not None:
         K, distortion = camera.K.copy(), camera.distortion.copy()
@@ -207,7 +207,7 @@ def unmirrored(frame: Frame) -> Frame:
 
 
 def _as_received(hand: Hand, width: int) -> Hand:
-    """A Hand of the unmirrored image, with its pixels in the mirrored image as received."""
+    """A Hand of the flipped-back image with its pixel fields in the image as received."""
     x, y, w, h = hand.roi
     pixels = hand.keypoints_px * [-1, 1] + [width - 1, 0]
     return dataclasses.replace(hand, roi=(width - x - w, y, w, h), keypoints_px=pixels)

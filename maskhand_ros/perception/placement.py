@@ -1,7 +1,8 @@
-"""A prediction in the frame of its crop to a hand in the camera's optical frame, on its own side.
+"""Placement of predicted hands in the camera's optical frame, by a fit of the 3D keypoints to the 2D
+landmarks.
 
-The crop camera only turns the real camera, so its picture obeys the same pinhole law and the fit is made
-there; metric size, which the picture does not show, is the matter of scale.py.
+The fit runs in the crop camera, an ideal pinhole camera that differs from the real one by a rotation. It
+takes the size of the hand as known; scale.py corrects it from depth.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from maskhand_ros.geometry import (
 )
 from maskhand_ros.hand_model.numpy_hand import HandModel, HandOutput
 from maskhand_ros.perception.reconstructor import HandPrediction
-from maskhand_ros.perception.refinement import LANDMARK_SIGMA_PX, refine, seen_shift, shape_growth
+from maskhand_ros.perception.refinement import LANDMARK_SIGMA_PX, landmark_shift, refine, shape_jacobian
 from maskhand_ros.perception.scale import PALM_KEYPOINTS, to_scale
 from maskhand_ros.perception.track import Observation
 from maskhand_ros.perception.types import (
@@ -33,11 +34,11 @@ from maskhand_ros.perception.types import (
 )
 from maskhand_ros.skeleton import LEFT
 
-_INDEPENDENT = 6
-"""The errors of 21 landmarks of one hand go together: they are worth about this many independent ones."""
-_NEAREST = 0.02
-"""Least distance in front of the camera, metres."""
-_STEPS = 8
+_EFFECTIVE_LANDMARKS = 6
+"""Effective number of independent landmarks of a hand: the errors of its 21 landmarks are correlated."""
+_MIN_DEPTH = 0.02
+"""Minimum depth of a point, metres."""
+_MAX_ITERATIONS = 8
 """Maximum Gauss-Newton iterations."""
 ORIENTATION_SIGMA = 0.1
 """Standard deviation of the network's orientation about each axis, radians."""
@@ -45,8 +46,8 @@ ORIENTATION_SIGMA = 0.1
 
 @dataclass
 class Fit:
-    """Where N rigid sets of points lie: turn (N, 3, 3) applied to them, then translation (N, 3) m; covariance
-    (N, 6, 6) of both (translation first, then the rotation vector)."""
+    """Rigid transforms of N point sets: rotation `turn` (N, 3, 3), applied first, then `translation` (N,
+    3) m; `covariance` (N, 6, 6) of both (translation, then rotation vector)."""
 
     turn: np.ndarray
     translation: np.ndarray
@@ -56,27 +57,30 @@ class Fit:
 def fit_pose(
     points: np.ndarray, pixels: np.ndarray, focal: np.ndarray, stddev: np.ndarray | float = 0.0
 ) -> Fit:
-    """Weighted Gauss-Newton on rotation and translation: Fit of `points` (N, 21, 3) m to centred `pixels` (N,
-    21, 2).
+    """Fit of `points` (N, 21, 3) m to `pixels` (N, 21, 2) by weighted Gauss-Newton (perspective-n-point with
+    a prior).
 
-    `pixels` are relative to the principal points of pinhole cameras with `focal` (N,) px; `stddev` (N, 21) m
-    is how sure the points are across the view. The prior says that they are turned already, up to
-    ORIENTATION_SIGMA about each axis.
+    `pixels` are relative to the principal point of a pinhole camera of `focal` (N,) px. `stddev` (N, 21) m is
+    that of the points across the viewing ray. Prior: identity rotation, with ORIENTATION_SIGMA about each
+    axis.
     """
     count = len(points)
-    translation = _shift_onto(points, pixels / focal[:, None, None])
+    translation = _translation_onto(points, pixels / focal[:, None, None])
     sigma = np.hypot(LANDMARK_SIGMA_PX, stddev * (focal / translation[:, 2])[:, None])
     sigma = np.broadcast_to(sigma, pixels.shape[:2])
     weight = np.repeat(1 / sigma, 2, 1)[..., None]
-    weight *= np.sqrt(_INDEPENDENT / np.square(weight[:, ::2]).sum(1, keepdims=True)) / LANDMARK_SIGMA_PX
+    weight *= (
+        np.sqrt(_EFFECTIVE_LANDMARKS / np.square(weight[:, ::2]).sum(1, keepdims=True)) / LANDMARK_SIGMA_PX
+    )
     turn, turned_by = np.eye(3)[None], np.zeros((count, 3))
     prior = np.concatenate([np.zeros(3), np.full(3, 1 / ORIENTATION_SIGMA**2)])
-    for _ in range(_STEPS):
+    for _ in range(_MAX_ITERATIONS):
         turned = points @ np.swapaxes(turn, 1, 2)
         placed = turned + translation[:, None]
-        z = np.maximum(placed[..., 2:], _NEAREST)
+        z = np.maximum(placed[..., 2:], _MIN_DEPTH)
         uv, scale = placed[..., :2] / z, focal[:, None, None] / z
-        # Derivative of a projected point by the point, then by translation and by a small turn on the left.
+        # Derivative of a projected point by the point, then by translation and a small rotation from the
+        # left.
         by_point = np.zeros((*uv.shape, 3))
         by_point[..., 0, 0] = by_point[..., 1, 1] = scale[..., 0]
         by_point[..., 2] = -uv * scale
@@ -88,90 +92,96 @@ def fit_pose(
         gradient = transposed @ residual
         gradient[:, 3:, 0] -= prior[3:] * turned_by
         change = np.linalg.solve(information, gradient)[..., 0]
-        # A step in depth that would pass the camera is shortened.
+        # A translation step changes the depth by at most half.
         short = np.minimum(1, 0.5 * np.abs(translation[:, 2]) / np.maximum(np.abs(change[:, 2]), 1e-9))
         translation = translation + change[:, :3] * short[:, None]
         turn, turned_by = rotvec_to_matrix(change[:, 3:]) @ turn, turned_by + change[:, 3:]
-        if np.abs(change).max() < 0.02:  # the next step is of its square
+        if np.abs(change).max() < 0.02:  # quadratic convergence: the next step is negligible
             break
     return Fit(turn, translation, np.linalg.inv(information))
 
 
-def _shift_onto(points: np.ndarray, rays: np.ndarray) -> np.ndarray:
-    """Translations (N, 3) that bring points (N, K, 3), as they are turned, nearest to rays (N, K, 2) with z =
-    1: the least squares of x + tx = ray (z + tz)."""
-    apart = rays * points[..., 2:] - points[..., :2]
-    middle, centre = rays.mean(1), apart.mean(1)
-    across = rays - middle[:, None]
-    depth = -(across * (apart - centre[:, None])).sum((1, 2)) / np.maximum((across**2).sum((1, 2)), 1e-12)
-    depth = np.maximum(depth, _NEAREST)
-    return np.concatenate([centre + middle * depth[:, None], depth[:, None]], 1)
+def _translation_onto(points: np.ndarray, rays: np.ndarray) -> np.ndarray:
+    """Translations (N, 3), without rotation, that bring points (N, K, 3) nearest to rays (N, K, 2) at z =
+    1: the least-squares solution of x + tx = ray (z + tz)."""
+    difference = rays * points[..., 2:] - points[..., :2]
+    mean_ray, centre = rays.mean(1), difference.mean(1)
+    centred_rays = rays - mean_ray[:, None]
+    depth = -(centred_rays * (difference - centre[:, None])).sum((1, 2)) / np.maximum(
+        (centred_rays**2).sum((1, 2)), 1e-12
+    )
+    depth = np.maximum(depth, _MIN_DEPTH)
+    return np.concatenate([centre + mean_ray * depth[:, None], depth[:, None]], 1)
 
 
 class Placement:
-    """Places hands. `hand_model` skins them, `landmark_model` is the same hand with its keypoints where the
-    2D landmarks sit; `hand_length` is metres from wrist to middle fingertip, 0 for the population's."""
+    """Places hands in the camera frame. `landmark_model` is `hand_model` with the keypoint set of the 2D
+    landmarks. `hand_length` is in metres from wrist to middle fingertip; 0: population mean."""
 
     def __init__(self, hand_model: HandModel, landmark_model: HandModel, hand_length: float = 0.0) -> None:
         self._model, self._landmark_model, self._hand_length = hand_model, landmark_model, hand_length
-        # One picture tells a hand's proportions, not its size.
-        self._shapes, self._population = self._without_length(), hand_model.length(np.zeros(10))
-        self._growth = [part @ self._shapes for part in shape_growth(landmark_model)]
+        # An image shows a hand's proportions, not its size: the length is removed from the predicted betas.
+        self._shapes, self._population = self._length_projection(), hand_model.length(np.zeros(10))
+        self._by_beta = [part @ self._shapes for part in shape_jacobian(landmark_model)]
 
-    def _without_length(self) -> np.ndarray:
-        """(10, 10) that takes out of betas what they say of the hand's length (which is linear in them to
-        within a percent)."""
+    def _length_projection(self) -> np.ndarray:
+        """Projection (10, 10) of betas onto those of constant hand length, which is linear in betas to
+        within 1 %."""
         longer = self._model.length(np.eye(10)) - self._model.length(np.zeros(10))
         return np.eye(10) - np.outer(longer, longer) / (longer @ longer)
 
     def __call__(
-        self, prediction: HandPrediction, views: list[Observation], frame: Frame, camera: Camera
+        self, prediction: HandPrediction, observations: list[Observation], frame: Frame, camera: Camera
     ) -> list[PlacedHand]:
-        """PlacedHand[] from a HandPrediction of N hands and their N views (track.Observation), in a Frame and
+        """PlacedHands of a HandPrediction of N hands with their N Observations, in a Frame with
         its Camera."""
-        if not views:
+        if not observations:
             return []
         orient, pose, betas = (
             np.array(part, float)
             for part in (prediction.global_orient, prediction.hand_pose, prediction.betas)
         )
         betas = betas @ self._shapes
-        known = [self._known_length(view) for view in views]
+        known = [self._known_length(observation) for observation in observations]
         lengths = np.array([length for length, _ in known])
-        before = lengths / self._model.length(betas)
+        initial_sizes = lengths / self._model.length(betas)
         fit, pose, change, shift, palms = self._fit(
-            prediction, self._landmark_model(betas, orient, pose, vertices=False), pose, before, views
+            prediction,
+            self._landmark_model(betas, orient, pose, vertices=False),
+            pose,
+            initial_sizes,
+            observations,
         )
         betas, orient = betas + change, fit.turn @ orient
-        # The shape that the fit found has a length of its own: scaled about the camera, the picture stays.
+        # The fit changed the shape and so the length. Scaling about the camera centre restores the length
+        # and leaves the projection as it is.
         sizes = lengths / self._model.length(betas)
-        grown = sizes / before
-        fit.translation *= grown[:, None]
+        resized = sizes / initial_sizes
+        fit.translation *= resized[:, None]
         placed = []
-        for k, view in enumerate(views):
+        for k, observation in enumerate(observations):
             in_crop = PlacedHand(
-                view.side,
+                observation.side,
                 fit.translation[k],
                 orient[k],
                 pose[k],
                 betas[k],
                 sizes[k],
-                grown[k] * shift[k],
+                resized[k] * shift[k],
                 fit.covariance[k],
                 known[k][1],
             )
-            hand = _to_camera(in_crop, view.crop_camera.rotation.T)
-            hand, ratio = to_scale(hand, grown[k] * palms[k] @ _axes(view).T, frame, camera)
+            hand = _to_camera(in_crop, observation.crop_camera.rotation.T)
+            hand, ratio = to_scale(hand, resized[k] * palms[k] @ _axes(observation).T, frame, camera)
             if ratio is not None:
                 hand.measured_length = ratio * lengths[k]
             placed.append(hand)
         return placed
 
-    def _known_length(self, view: Observation) -> tuple[float, ScaleSource]:
-        """Metres from wrist to middle fingertip of the hand in an Observation, and where they come from
-        (SCALE_*)."""
-        if view.learned_length:
-            return view.learned_length, SCALE_LEARNED
+    def _known_length(self, observation: Observation) -> tuple[float, ScaleSource]:
+        """Length of the hand in an Observation (wrist to middle fingertip, metres) and its ScaleSource."""
+        if observation.learned_length:
+            return observation.learned_length, SCALE_LEARNED
         if self._hand_length:
             return self._hand_length, SCALE_PARAMETER
         return float(self._population), SCALE_POPULATION
@@ -182,21 +192,22 @@ class Placement:
         posed: HandOutput,
         pose: np.ndarray,
         sizes: np.ndarray,
-        views: list[Observation],
+        observations: list[Observation],
     ) -> tuple[Fit, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Fit of N hands, their poses (N, 15, 3, 3) and changes of betas (N, 10): first as rigid bodies, then
-        with their fingers; how far their keypoints are seen beside them (N, 21, 3), and the palms' (N, 6, 3)
-        from the wrist."""
+        """Rigid fit, then one refinement of fingers and shape, of N hands scaled by `sizes` (N,). Returns
+        the Fit, poses (N, 15, 3, 3), changes of betas (N, 10), landmark_shift (N, 21, 3) and
+        PALM_KEYPOINTS from the wrist (N, 6, 3)."""
         joints, keypoints = (
             sizes[:, None, None] * part.astype(float) for part in (posed.joints, posed.keypoints)
         )
-        landmarks = np.stack([view.landmarks[:, :2] for view in views]).astype(float)
+        landmarks = np.stack([observation.landmarks[:, :2] for observation in observations]).astype(float)
         pixels = (landmarks + 0.5) * CROP_SIZE - (CROP_SIZE - 1) / 2
-        focal = np.array([view.crop_camera.focal for view in views], float)
+        focal = np.array([observation.crop_camera.focal for observation in observations], float)
         stddev = np.asarray(prediction.keypoint_stddev[..., 0], float)
-        # Deviations are from the wrist; in the picture it is as unsure as the others.
-        of_all = np.concatenate([stddev[:, 1:].mean(1, keepdims=True), stddev[:, 1:]], 1)
-        fit = fit_pose(keypoints, pixels, focal, of_all)
+        # Standard deviations are relative to the wrist, so the wrist's own is 0; in the image it is as
+        # uncertain as the others.
+        all_stddev = np.concatenate([stddev[:, 1:].mean(1, keepdims=True), stddev[:, 1:]], 1)
+        fit = fit_pose(keypoints, pixels, focal, all_stddev)
         turned = np.swapaxes(fit.turn, 1, 2)
         pose, turn, translation, change, keypoints = refine(
             pose,
@@ -205,29 +216,32 @@ class Placement:
             keypoints @ turned,
             fit.translation,
             pixels,
-            np.concatenate([view.cues['world_landmarks'] for view in views]).astype(float),
+            np.concatenate([observation.cues['world_landmarks'] for observation in observations]).astype(
+                float
+            ),
             focal,
-            [sizes[:, None, None, None] * part for part in self._growth],
+            [sizes[:, None, None, None] * part for part in self._by_beta],
         )
-        shift = seen_shift(keypoints, translation, pixels, focal, stddev)
+        shift = landmark_shift(keypoints, translation, pixels, focal, stddev)
         fit = Fit(turn @ fit.turn, translation, fit.covariance)
         return fit, pose, change, shift, keypoints[:, PALM_KEYPOINTS]
 
 
-def _axes(view: Observation) -> np.ndarray:
-    """(3, 3) from the (mirrored) crop of an Observation to the camera, for polar vectors."""
-    return view.crop_camera.rotation.T * (MIRROR_X if view.side == LEFT else np.ones(3))
+def _axes(observation: Observation) -> np.ndarray:
+    """(3, 3) from the crop of an Observation (mirrored for a left hand) to the camera frame, for polar
+    vectors."""
+    return observation.crop_camera.rotation.T * (MIRROR_X if observation.side == LEFT else np.ones(3))
 
 
 def _to_camera(hand: PlacedHand, back: np.ndarray) -> PlacedHand:
-    """A PlacedHand of the (mirrored) crop, the right hand that it shows, on its own side in the camera;
-    `back` (3, 3) turns the crop's frame to the camera's."""
+    """A PlacedHand from the crop, which shows every hand as a right one, to the camera frame and its own
+    side. `back` (3, 3): rotation from the crop camera to the camera."""
     left = hand.side == LEFT
     mirror = MIRROR_X if left else np.ones(3)
     polar, axial = (
         back * mirror,
         back * (-mirror if left else mirror),
-    )  # a mirror turns rotations the other way
+    )  # rotation vectors are axial: a reflection also negates them
     blocks = np.zeros((6, 6))
     blocks[:3, :3], blocks[3:, 3:] = polar, axial
     return replace(

@@ -1,4 +1,4 @@
-"""Files of the pose model: opened, and checked against the network contract and against each other."""
+"""Files of the pose model, checked against network_contract and against each other."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class PoseNetworks:
 
 
 def _check_context(folder: Path, context: Network, synthesizer: Network) -> None:
-    """ModelError if the synthesizer reads what the context network does not give."""
+    """ModelError if the synthesizer has an input that the context network does not provide."""
     own = {tensor.name for tensor in TOKEN_INPUTS}
     for name in synthesizer.inputs:
         if name not in own and name not in context.outputs:

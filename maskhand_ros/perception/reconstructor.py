@@ -1,4 +1,4 @@
-"""Cues of a crop to a hand in the crop camera's frame: the exported MaskHand, run by ONNX Runtime."""
+"""Reconstruction of hands in the crop camera's frame from cues, by the exported MaskHand model."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from .pose_networks import PoseNetworks
 from .sampling import sample_tokens
 from .weights import POSE_MODEL_FILES, verify_weights
 
-DRAWING_STEPS = 3
-"""In which a hypothesis is drawn, at least."""
+SAMPLING_STEPS = 3
+"""Minimum decoding steps of a sampled hypothesis."""
 
 
 @dataclass
@@ -25,10 +25,10 @@ class HandPrediction:
     """N right hands (left ones mirrored), in the frame of their crop camera; metres.
 
     `camera` is (scale, tx, ty): crop px / 224 - 0.5 = scale * (keypoint xy + (tx, ty)).
-    `keypoint_stddev` is per axis across the viewing ray, and along it. `confidence` is the probability that
-    the mean keypoint error is below 20 mm where the model is calibrated for it; else, and in a hypothesis,
-    the geometric mean of the probabilities of the tokens. Each hypothesis is a HandPrediction, the most
-    probable one of each hand first.
+    `keypoint_stddev` [..., 0] is per axis across the viewing ray, [..., 1] along it. `confidence` is the
+    probability that the mean keypoint error is below 20 mm if model.json has a calibration; otherwise, and in
+    hypotheses, it is the geometric mean of the token probabilities. `hypotheses` are HandPredictions of the
+    same N hands, sorted for each hand with the most probable first.
     """
 
     global_orient: np.ndarray  # (N, 3, 3)
@@ -43,12 +43,12 @@ class HandPrediction:
 
     @property
     def finite(self) -> np.ndarray:
-        """(N,) whether every number of a hand is one."""
+        """(N,) whether all numbers of a hand are finite."""
         parts = (self.keypoints, self.global_orient, self.hand_pose, self.betas, self.keypoint_stddev)
         return np.isfinite(sum(part.reshape(len(part), -1).sum(1) for part in parts))
 
     def rows(self, chosen: np.ndarray | list[int]) -> HandPrediction:
-        """The HandPrediction of the hands that a list of indices picks."""
+        """The HandPrediction of the hands `chosen`, indices or a boolean mask."""
         parts = {name: value[chosen] for name, value in vars(self).items() if name != 'hypotheses'}
         drawn = self.hypotheses and [hypothesis.rows(chosen) for hypothesis in self.hypotheses]
         return HandPrediction(**parts, hypotheses=drawn)
@@ -57,9 +57,9 @@ class HandPrediction:
 class Reconstructor:
     """Cues -> HandPrediction, with the model in `weights_dir` and the hand mesh `hand_model`.
 
-    `iterations`: decoding steps of the point estimate (1: one pass). `hypotheses`: sampled hands beside it,
-    each drawn in DRAWING_STEPS or more at `temperature` among the `top_k` most probable tokens (0: all),
-    reproducible by `seed`. `required_files` of the folder must be listed in its model.json.
+    `iterations`: decoding steps of the point estimate. `hypotheses`: number of additional sampled poses for
+    each hand, each decoded in at least SAMPLING_STEPS steps at `temperature` from the `top_k` most probable
+    tokens (0: all); `seed` makes them reproducible. `required_files` must be listed in model.json.
     """
 
     def __init__(
@@ -93,10 +93,10 @@ class Reconstructor:
 
     def __call__(self, cues: dict[str, np.ndarray]) -> HandPrediction:
         """HandPrediction of N crops, given their cues (the dict of `CueNetwork`)."""
-        context = self._context_of(cues)
+        context = self._run_context(cues)
         prediction = self._estimate(context, cues)
         if self.hypotheses:
-            steps = max(self.iterations, DRAWING_STEPS)
+            steps = max(self.iterations, SAMPLING_STEPS)
             drawn = [
                 self._decode(context, steps, self.temperature, self.top_k) for _ in range(self.hypotheses)
             ]
@@ -106,22 +106,23 @@ class Reconstructor:
         return prediction
 
     def estimate(self, cues: dict[str, np.ndarray]) -> HandPrediction:
-        """HandPrediction of N crops as of a call, without hypotheses."""
-        return self._estimate(self._context_of(cues), cues)
+        """HandPrediction of N crops, without hypotheses."""
+        return self._estimate(self._run_context(cues), cues)
 
-    def _context_of(self, cues: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def _run_context(self, cues: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         return self._context.run({name: np.ascontiguousarray(cues[name], np.float32) for name in self.inputs})
 
     def _estimate(self, context: dict[str, np.ndarray], cues: dict[str, np.ndarray]) -> HandPrediction:
         prediction = self._decode(context, self.iterations, 0.0)
-        # The spread of draws counts as it was calibrated, whatever the hypotheses are asked to be.
-        spread = [self._decode(context, DRAWING_STEPS, 1.0) for _ in range(self.calibration.samples)]
+        # These samples are part of the uncertainty, so their steps and temperature are those of its
+        # calibration.
+        spread = [self._decode(context, SAMPLING_STEPS, 1.0) for _ in range(self.calibration.samples)]
         self._calibrate(prediction, spread, cues)
         return prediction
 
     def _calibrate(self, prediction: HandPrediction, spread: list[HandPrediction], cues: Arrays) -> None:
-        """Bring the deviations of a HandPrediction to scale, with the `spread` of draws where it is part of
-        them, and its confidence."""
+        """Applies the Calibration to the standard deviations and the confidence of a HandPrediction;
+        `spread` are samples of the same hands."""
         places = np.array([hypothesis.keypoints for hypothesis in spread])
         prediction.keypoint_stddev = self.calibration.stddev(prediction.keypoint_stddev, places)
         if self.calibration.confidence is not None:
@@ -147,13 +148,13 @@ class Reconstructor:
         )
         betas, camera, log_variance = (heads[name] for name in ('betas', 'camera', 'log_variance'))
         joints = self._tokenizer.run({'embeddings': codes})['hand_pose']
-        # Where the tokens hold the global orientation, it is among them, and comes first.
+        # Without this output the tokens encode the global orientation too, as the first joint.
         if 'global_orient' in heads:
             joints = np.concatenate([heads['global_orient'][:, None], joints], 1)
         rotations = rotation_6d_to_matrix(joints)
         orient, pose = rotations[:, 0], rotations[:, 1:]
         if temperature and 'global_orient' in heads:
-            orient = self._turned(orient, heads['orient_log_variance'], temperature)
+            orient = self._sampled_orientation(orient, heads['orient_log_variance'], temperature)
         keypoints = self.hand_model(betas, orient, pose, vertices=False).keypoints
         confidence = np.exp(np.log(np.maximum(probability, 1e-9)).mean(1))
         return HandPrediction(
@@ -167,14 +168,17 @@ class Reconstructor:
             np.exp(log_variance / 2),
         )
 
-    def _turned(self, orient: np.ndarray, log_variance: np.ndarray, temperature: float) -> np.ndarray:
-        """Orientations (N, 3, 3) drawn about those predicted, with their spread about the camera's axes."""
+    def _sampled_orientation(
+        self, orient: np.ndarray, log_variance: np.ndarray, temperature: float
+    ) -> np.ndarray:
+        """Samples of the orientation (N, 3, 3) from a Gaussian around `orient`, its spread about the
+        camera's axes."""
         spread = np.exp(log_variance / 2) * np.sqrt(temperature)
         return rotvec_to_matrix(spread * self._rng.standard_normal(spread.shape)) @ orient
 
 
 def _ranked(drawn: list[HandPrediction]) -> list[HandPrediction]:
-    """Hypotheses reordered hand by hand, the most probable first."""
+    """Hypotheses sorted separately for each hand, the most probable first."""
     order = np.argsort([-hypothesis.confidence for hypothesis in drawn], axis=0)
     fields = (
         'global_orient',

@@ -1,9 +1,9 @@
-"""Bends placed hands' fingers a little towards their 2D and 3D landmarks, as far as the network's pose leaves
-room; all hands of a picture at once.
+"""Refinement of finger joints and shape of placed hands towards their 2D and 3D landmarks, with the
+network's pose as prior; all hands of an image in one batch.
 
-On photographs the landmark network's own 3D errs about as much as our network's pose, but otherwise; on
-renders, where ours learned how far to trust it, it is far worse. So it comes in here, as a measurement of the
-hand's shape."""
+On photographs the landmark network's 3D landmarks are about as accurate as our pose, with independent
+errors. On renders, our training data, they are far worse, so our network learned to distrust them. Hence
+they enter here, as a measurement."""
 
 from __future__ import annotations
 
@@ -14,23 +14,26 @@ from maskhand_ros.hand_model.numpy_hand import HandModel
 from maskhand_ros.skeleton import JOINT_LEVELS, JOINT_PARENTS, KEYPOINT_JOINT
 
 LANDMARK_SIGMA_PX = 4.0
-"""Standard deviation of one 2D landmark, crop pixels, with the difference in joint definition."""
-_FREEDOM = 4
+"""Standard deviation of a 2D landmark in crop pixels, which includes the different definitions of
+keypoints."""
+_DEGREES_OF_FREEDOM = 4
+"""Degrees of freedom of the t distribution of landmark errors in landmark_shift."""
 SIGMA_PX = 6.0
-"""Standard deviation of one 2D landmark against the fingers' own, crop pixels."""
+"""Standard deviation of a 2D landmark in `refine`, crop pixels, relative to the priors below."""
 SIGMA_3D = 0.014
-"""Standard deviation of one coordinate of a 3D landmark, metres: 6 mm, and as the errors of a hand's 21
-landmarks go together, they are worth about four."""
-_BEND, _SPREAD, _THUMB = 0.2, 0.12, 0.1
-"""Standard deviation of the network's joint angles, radians: bending, sideways; the thumb about any axis."""
-_PLACE = (0.01, 0.01, 0.01, 0.05, 0.05, 0.05)
-"""How far the whole hand may still move: metres, then radians. Little along the view: the rigid fit tells the
-distance, which a bend of the fingers would trade for theirs."""
-_SHAPE = 1.0
-"""Standard deviation of a shape parameter: the population's, for one picture hardly tells the network any of
-it."""
+"""Standard deviation of one coordinate of a 3D landmark, metres: 6 mm measured, times sqrt(21 / 4),
+because the correlated errors of 21 landmarks count as about 4 independent ones."""
+_BEND_SIGMA, _SPREAD_SIGMA, _THUMB_SIGMA = 0.2, 0.12, 0.1
+"""Prior standard deviations of joint angles, radians: flexion, abduction, and any axis of the thumb."""
+_POSE_SIGMA = (0.01, 0.01, 0.01, 0.05, 0.05, 0.05)
+"""Prior standard deviations of the translation (metres) and rotation (radians) of the whole hand. Small,
+because the rigid fit has determined them, and in one image a change of distance is hard to distinguish
+from flexed fingers."""
+_BETA_SIGMA = 1.0
+"""Prior standard deviation of a beta: that of the population, because one image tells little of the shape."""
 
 _ANCESTORS = np.zeros((16, 16), bool)
+"""(16, 16) whether a joint (row) is moved by another joint or itself (column)."""
 for _joint in range(16):
     _step = _joint
     while _step >= 0:
@@ -39,27 +42,30 @@ for _joint in range(16):
 
 
 def _joint_angles() -> tuple[np.ndarray, np.ndarray]:
-    """Which of the 15 x (twist, bend, spread) angles of the finger joints may change (K,), and how far
-    (K,)."""
-    sigma = np.tile([0, _BEND, 0], (15, 1))
-    sigma[:12:3, 2] = _SPREAD  # the other joints of the fingers are hinges
-    sigma[12:] = _THUMB
+    """Indices (K,) of the free ones of 15 x (twist, flexion, abduction) joint angles, and their prior
+    standard deviations (K,)."""
+    sigma = np.tile([0, _BEND_SIGMA, 0], (15, 1))
+    sigma[:12:3, 2] = _SPREAD_SIGMA  # MCP joints; the other finger joints are hinges
+    sigma[12:] = _THUMB_SIGMA
     return np.flatnonzero(sigma), sigma[sigma > 0]
 
 
 _ANGLES, _ANGLE_SIGMA = _joint_angles()
+"""(K,) indices of the free joint angles, and their prior standard deviations."""
 _ANGLE_JOINT = 1 + _ANGLES // 3
-_MOVES = _ANCESTORS[KEYPOINT_JOINT][:, _ANGLE_JOINT, None]
+_MOVED_BY = _ANCESTORS[KEYPOINT_JOINT][:, _ANGLE_JOINT, None]
+"""(21, K, 1) whether a keypoint is moved by a free joint angle."""
 _BETAS = 6 + len(_ANGLES)
-"""Where the betas begin among what is solved for."""
-_PRIOR = 1 / np.square(np.concatenate([_PLACE, _ANGLE_SIGMA, np.full(10, _SHAPE)]))
-"""Information of translation, rotation, joint angles and betas."""
+"""Index of the first beta in the solution vector."""
+_PRIOR = 1 / np.square(np.concatenate([_POSE_SIGMA, _ANGLE_SIGMA, np.full(10, _BETA_SIGMA)]))
+"""Prior information (inverse variance) of translation, rotation, joint angles and betas."""
 _NEXT, _AFTER = [1, 2, 0], [2, 0, 1]
+"""Axis indices of a cross product: a[NEXT] * b[AFTER] - a[AFTER] * b[NEXT]."""
 
 
-def shape_growth(model: HandModel) -> tuple[np.ndarray, np.ndarray]:
-    """How the bones (15, 3, 10) of a HandModel and the keypoints that ride on its joints (21, 3, 10) grow
-    with each of its betas, metres, in the joints' own frames."""
+def shape_jacobian(model: HandModel) -> tuple[np.ndarray, np.ndarray]:
+    """Derivatives by betas, metres: of the bones (15, 3, 10) of a HandModel, and of its keypoints relative
+    to their joints (21, 3, 10), in the frames of the joints."""
     out = model.flat_hands()
     joints, keypoints = (
         np.moveaxis(part[1:] - part[:1], 0, -1).astype(float) for part in (out.joints, out.keypoints)
@@ -67,25 +73,27 @@ def shape_growth(model: HandModel) -> tuple[np.ndarray, np.ndarray]:
     return joints[1:] - joints[JOINT_PARENTS[1:]], keypoints - joints[KEYPOINT_JOINT]
 
 
-def _chain(local: np.ndarray, bones: np.ndarray, riders: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Joints (N, 16, 3, C) and riding points (N, 21, 3, C) of local rotations (N, 16, 3, 3), with bones (N,
-    15, 3, C) and riders (N, 21, 3, C) in the frames they are in."""
+def _chain(local: np.ndarray, bones: np.ndarray, offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Forward kinematics: joints (N, 16, 3, C) and keypoints (N, 21, 3, C) from local rotations (N, 16, 3,
+    3), bones (N, 15, 3, C) in the parents' frames and keypoint `offsets` (N, 21, 3, C) in the joints'
+    frames."""
     rotations, joints = local.copy(), np.zeros((len(local), 16, *bones.shape[2:]))
     for level, parents in JOINT_LEVELS:
         rotations[:, level] = rotations[:, parents] @ local[:, level]
         joints[:, level] = joints[:, parents] + rotations[:, parents] @ bones[:, level.start - 1 :: 3]
-    return joints, joints[:, KEYPOINT_JOINT] + rotations[:, KEYPOINT_JOINT] @ riders
+    return joints, joints[:, KEYPOINT_JOINT] + rotations[:, KEYPOINT_JOINT] @ offsets
 
 
-def _shape_only(
+def _up_to_similarity(
     moves: np.ndarray, keypoints: np.ndarray, measured: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Rows (N, 63, M) and residuals (N, 63) of keypoints (N, 21, 3), which `moves` (N, 21, M, 3), shifts
-    and turns first, change, against `measured` (N, 21, 3), whose place, turn and size count for nothing."""
+    """Jacobian (N, 63, M) and residual (N, 63) of keypoints (N, 21, 3) against `measured` (N, 21, 3), with
+    translation, rotation and scale projected out. `moves` (N, 21, M, 3): derivatives of the keypoints,
+    those by translation and rotation first."""
     count = len(moves)
     rows = moves.transpose(0, 1, 3, 2).reshape(count, 63, -1)
     residual = (measured - keypoints).reshape(count, 63, 1)
-    # Shift, turn, growth.
+    # Directions to project out: translation, rotation, scale.
     free = np.concatenate([rows[..., :6], keypoints.reshape(count, 63, 1)], 2)
     both = np.concatenate([rows, residual], 2)
     transposed = np.swapaxes(free, 1, 2)
@@ -93,21 +101,20 @@ def _shape_only(
     return both[..., :-1], both[..., -1]
 
 
-def _moves_of(
+def _keypoint_jacobian(
     local: np.ndarray,
     rotations: np.ndarray,
     joints: np.ndarray,
     keypoints: np.ndarray,
-    growth: list[np.ndarray],
+    by_beta: list[np.ndarray],
 ) -> np.ndarray:
-    """(N, 21, M, 3): how keypoints (N, 21, 3) move with what is solved for: shift and turn of the hand,
-    angles of the joints, betas."""
+    """Derivatives (N, 21, M, 3) of keypoints (N, 21, 3) by translation, rotation, joint angles and betas."""
     count = len(local)
-    axes = np.swapaxes((rotations @ C_RIGHT)[:, 1:], 2, 3)  # rows: twist, bend, spread
+    axes = np.swapaxes((rotations @ C_RIGHT)[:, 1:], 2, 3)  # rows: twist, flexion, abduction
     axes = axes.reshape(count, 1, 45, 3)[:, :, _ANGLES]
-    arms = (keypoints[:, :, None] - joints[:, None, _ANGLE_JOINT]) * _MOVES
+    arms = (keypoints[:, :, None] - joints[:, None, _ANGLE_JOINT]) * _MOVED_BY
     by_joint = axes[..., _NEXT] * arms[..., _AFTER] - axes[..., _AFTER] * arms[..., _NEXT]
-    by_shape = np.swapaxes(_chain(local, *growth)[1], 2, 3)
+    by_shape = np.swapaxes(_chain(local, *by_beta)[1], 2, 3)
     by_shift = np.broadcast_to(np.eye(3), (count, 21, 3, 3))
     return np.concatenate([by_shift, cross_matrix(keypoints), by_joint, by_shape], 2)
 
@@ -121,31 +128,30 @@ def refine(
     pixels: np.ndarray,
     measured: np.ndarray,
     focal: np.ndarray,
-    growth: list[np.ndarray],
+    by_beta: list[np.ndarray],
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """A Gauss-Newton step on all joints and the shape of N hands: (hand_pose (N, 15, 3, 3), turn (N, 3, 3),
-    translation (N, 3), change of betas (N, 10), keypoints (N, 21, 3)); all but the betas with the change
-    applied. A second step changes nothing that could be measured.
+    """One Gauss-Newton step on pose and shape of N hands. Returns the new hand_pose (N, 15, 3, 3), the
+    rotation of the hand (N, 3, 3, to be applied from the left), the new translation (N, 3), the change of
+    betas (N, 10) and the new keypoints (N, 21, 3). A second step has no measurable effect.
 
-    `rotations` (N, 16, 3, 3), `joints` (N, 16, 3) and `keypoints` (N, 21, 3) are the posed right hands',
-    wrist at the origin, in the frame of the crop; `hand_pose` (N, 15, 3, 3) their local rotations;
-    `translation` (N, 3) their places. `pixels` (N, 21, 2) are relative to the principal point, `focal` (N,)
-    px; `measured` (N, 21, 3) are 3D landmarks, their place, turn and size open; `growth` is shape_growth with
-    a leading axis of N, in the same sizes. `turn` is to be applied to the hand on the left. Each keypoint is
-    taken to ride on one joint, which is nearly so.
+    `rotations` (N, 16, 3, 3), `joints` (N, 16, 3) and `keypoints` (N, 21, 3) are of posed right hands, in the
+    crop camera's axes with the wrist at the origin; `hand_pose` (N, 15, 3, 3) are their local rotations and
+    `translation` (N, 3) the wrists. `pixels` (N, 21, 2) are relative to the principal point, `focal` (N,) in
+    px. `measured` (N, 21, 3) are 3D landmarks up to a similarity transform. `by_beta` is shape_jacobian,
+    scaled like the hands, with a leading axis of N. Approximation: each keypoint is fixed to one joint.
     """
     count = len(hand_pose)
     local = np.concatenate([rotations[:, :1], hand_pose], 1)
-    moves = _moves_of(local, rotations, joints, keypoints, growth)
+    moves = _keypoint_jacobian(local, rotations, joints, keypoints, by_beta)
     points = keypoints + translation[:, None]
     uv, z = points[..., :2] / points[..., 2:], points[..., 2]
-    # Derivatives of u and v, (N, 21, 2, M), in pixels over their spread.
+    # Derivatives of u and v (N, 21, 2, M), in standard deviations.
     rows = np.swapaxes(moves[..., :2], 2, 3) - uv[..., None] * moves[..., None, :, 2]
     jacobian = (rows * (focal[:, None] / z / SIGMA_PX)[..., None, None]).reshape(count, 42, -1)
     residual = ((pixels - focal[:, None, None] * uv) / SIGMA_PX).reshape(count, 42)
-    rows, apart = _shape_only(moves, keypoints, procrustes_align(measured, keypoints))
+    rows, difference = _up_to_similarity(moves, keypoints, procrustes_align(measured, keypoints))
     jacobian = np.concatenate([jacobian, rows / SIGMA_3D], 1)
-    residual = np.concatenate([residual, apart / SIGMA_3D], 1)
+    residual = np.concatenate([residual, difference / SIGMA_3D], 1)
     transposed = np.swapaxes(jacobian, 1, 2)
     information = transposed @ jacobian + np.diag(_PRIOR)
     change = np.linalg.solve(information, transposed @ residual[..., None])[..., 0]
@@ -156,32 +162,33 @@ def refine(
     local[:, 1:] = local[:, 1:] @ rotvec_to_matrix(bent.reshape(count, 15, 3) @ C_RIGHT.T)
     parents = JOINT_PARENTS[1:]
     bones = ((joints[:, 1:] - joints[:, parents])[..., None, :] @ rotations[:, parents])[..., 0, :]
-    riders = (keypoints - joints[:, KEYPOINT_JOINT])[..., None, :] @ rotations[:, KEYPOINT_JOINT]
-    grown = [part @ betas[:, None, :, None] for part in growth]
-    keypoints = _chain(local, bones[..., None] + grown[0], riders[..., 0, :, None] + grown[1])[1][..., 0]
+    offsets = (keypoints - joints[:, KEYPOINT_JOINT])[..., None, :] @ rotations[:, KEYPOINT_JOINT]
+    grown = [part @ betas[:, None, :, None] for part in by_beta]
+    keypoints = _chain(local, bones[..., None] + grown[0], offsets[..., 0, :, None] + grown[1])[1][..., 0]
     return local[:, 1:], turn, translation + change[:, :3], betas, keypoints
 
 
-def seen_shift(
+def landmark_shift(
     keypoints: np.ndarray,
     translation: np.ndarray,
     pixels: np.ndarray,
     focal: np.ndarray,
     stddev: np.ndarray,
 ) -> np.ndarray:
-    """(N, 21, 3) metres, across the viewing ray: from where `keypoints` at `translation` project to where
-    their landmarks `pixels` are seen, as far as these are to be trusted beside a hand whose keypoints have
-    the lateral `stddev` (N, 21) metres.
+    """Shifts (N, 21, 3), metres across the viewing ray, of the fitted keypoints towards their landmarks. Each
+    is weighted by the variance of the keypoint (`stddev` (N, 21) m, lateral) against that of the landmark.
 
-    A mesh cannot take on every hand's shape, and on photographs a landmark tells a keypoint's place better
-    than the fit. A landmark's error is taken to be Student's t with _FREEDOM degrees of freedom, so that one
-    far off counts less. Arguments as in `refine`.
+    The mesh cannot take every hand's shape, and on photographs landmarks are more accurate than the fit.
+    Landmark errors follow Student's t with _DEGREES_OF_FREEDOM, so outliers count less. Other arguments as in
+    `refine`.
     """
     points = keypoints + translation[:, None]
     metres = points[..., 2:] / focal[:, None, None]
-    apart = pixels * metres - points[..., :2]
-    spread = _FREEDOM * (LANDMARK_SIGMA_PX * metres) ** 2 + np.square(apart).mean(-1, keepdims=True)
+    difference = pixels * metres - points[..., :2]
+    spread = _DEGREES_OF_FREEDOM * (LANDMARK_SIGMA_PX * metres) ** 2 + np.square(difference).mean(
+        -1, keepdims=True
+    )
     variance = stddev[..., None] ** 2
-    trust = variance / (variance + spread / (_FREEDOM + 1))
-    trust[:, 0] = 0  # the wrist is where its frame is
-    return np.concatenate([trust * apart, np.zeros((*apart.shape[:2], 1))], -1)
+    trust = variance / (variance + spread / (_DEGREES_OF_FREEDOM + 1))
+    trust[:, 0] = 0  # the wrist stays at the origin of its frame
+    return np.concatenate([trust * difference, np.zeros((*difference.shape[:2], 1))], -1)

@@ -1,5 +1,5 @@
-"""Confidence-guided masked decoding in numpy: everything hidden at first, the surest tokens kept in each
-iteration."""
+"""Confidence-guided masked decoding (MaskGIT, Chang et al. 2022) in numpy: all tokens are masked at first,
+and each iteration unmasks the most confident ones."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 
 def cosine_schedule(progress: float) -> float:
-    """Share of the tokens that is still hidden at `progress` in [0, 1]: 1 at the start, 0 at the end."""
+    """Share of masked tokens at `progress` in [0, 1]: 1 at the start, 0 at the end."""
     return float(np.cos(np.pi / 2 * progress))
 
 
@@ -19,16 +19,16 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return exponent / exponent.sum(-1, keepdims=True)
 
 
-def among(logits: np.ndarray, top_k: int) -> np.ndarray:
-    """Logits (..., K), all but the `top_k` largest of them minus infinity; 0 leaves all as they are."""
+def keep_top_k(logits: np.ndarray, top_k: int) -> np.ndarray:
+    """Logits (..., K) with all but the `top_k` largest set to minus infinity; 0 keeps all."""
     if not 0 < top_k < logits.shape[-1]:
         return logits
     least = np.partition(logits, -top_k)[..., -top_k, None]
     return np.where(logits >= least, logits, -np.inf)
 
 
-def still_hidden(confidence: np.ndarray, count: int) -> np.ndarray:
-    """The mask (N, L) of the `count` least confident tokens of each row of `confidence` (N, L)."""
+def least_confident(confidence: np.ndarray, count: int) -> np.ndarray:
+    """Mask (N, L), True for the `count` least confident tokens of each row of `confidence` (N, L)."""
     return confidence.argsort(1, kind='stable').argsort(1, kind='stable') < count
 
 
@@ -45,27 +45,27 @@ def sample_tokens(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Codes (N, L, D) and the probability (N, L) of each token.
 
-    `step(codes (N, L, D), mask (N, L) True where hidden)` gives logits (N, L, K) over the rows of `codebook`
-    (K, D). `temperature` 0 is the point estimate: shown tokens are expected codes, and the answer is the
-    expectation at every position. Above 0, hidden tokens are drawn with `rng`, if `top_k` is not 0 among that
-    many of the most probable, and, once shown, stay: one hypothesis.
+    `step(codes (N, L, D), mask (N, L) True where masked)` returns logits (N, L, K) over the rows of
+    `codebook` (K, D). `temperature` 0 gives the point estimate: every code is the expectation over the
+    codebook, updated in each iteration. Above 0 it gives one hypothesis: masked tokens are sampled with `rng`
+    from the `top_k` most probable (0: all), and an unmasked token keeps its sample.
     """
     codes = np.zeros((batch, length, codebook.shape[1]), np.float32)
     mask = np.ones((batch, length), bool)
     chosen = np.zeros((batch, length))
     for t in range(1, iterations + 1):
         logits = step(codes, mask)
-        hidden = int(schedule(t / iterations) * length + 1e-9)
+        masked = int(schedule(t / iterations) * length + 1e-9)
         if temperature == 0:
             probability = softmax(logits)
             codes, chosen = probability @ codebook, probability.max(-1)
-            mask = still_hidden(chosen, hidden)
+            mask = least_confident(chosen, masked)
         else:
             assert rng is not None
-            drawn = (among(logits, top_k) / temperature + rng.gumbel(size=logits.shape)).argmax(-1)
+            drawn = (keep_top_k(logits, top_k) / temperature + rng.gumbel(size=logits.shape)).argmax(-1)
             probability = np.take_along_axis(softmax(logits), drawn[..., None], -1)[..., 0]
             codes = np.where(mask[..., None], codebook[drawn], codes)
             chosen = np.where(mask, probability, chosen)
-            mask = still_hidden(np.where(mask, chosen, np.inf), hidden)
+            mask = least_confident(np.where(mask, chosen, np.inf), masked)
         codes = codes.astype(np.float32)
     return codes, chosen

@@ -1,4 +1,4 @@
-"""Placed parameters to hands: meshes, keypoints, frames and pixels, as the messages have them."""
+"""Skinning: placed hand parameters to Hands with mesh, keypoints, joint frames and pixels."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ def skin(
     model: HandModel,
     placed: list[PlacedHand],
     prediction: HandPrediction,
-    views: list[Observation],
+    observations: list[Observation],
     frame: Frame,
     camera: Camera,
 ) -> list[Hand]:
-    """Hand[] of PlacedHands `placed`, with what the HandPrediction and the Views say beside.
+    """Hands of the PlacedHands `placed`, with confidence and uncertainty from the HandPrediction and side and
+    presence from the Observations `observations`.
 
-    Ids, states and the operator are the tracker's to fill in.
+    `id`, `state` and `operator` are set later (Continuity.finish, Operator).
     """
     if not placed:
         return []
@@ -32,7 +33,10 @@ def skin(
     left = np.array([hand.side == LEFT for hand in placed])
     orient[left], pose[left] = mirror_rotation(orient[left]), mirror_rotation(pose[left])
     skinned = model(betas, orient, pose)
-    return [_hand(placed[k], skinned, k, prediction, view, frame, camera) for k, view in enumerate(views)]
+    return [
+        _hand(placed[k], skinned, k, prediction, observation, frame, camera)
+        for k, observation in enumerate(observations)
+    ]
 
 
 def _hand(
@@ -40,7 +44,7 @@ def _hand(
     skinned: HandOutput,
     index: int,
     prediction: HandPrediction,
-    view: Observation,
+    observation: Observation,
     frame: Frame,
     camera: Camera,
 ) -> Hand:
@@ -57,14 +61,14 @@ def _hand(
     wrist = rotations[0]
     pixels = camera.project(keypoints + placed.position)
     metric = placed.source != SCALE_NONE
-    back = view.crop_camera.rotation.T
+    back = observation.crop_camera.rotation.T
     return Hand(
         id=0,
         side=placed.side,
-        side_probability=view.side_probability,
+        side_probability=observation.side_probability,
         state=TENTATIVE,
         operator=False,
-        score=view.presence,
+        score=observation.presence,
         confidence=float(prediction.confidence[index]),
         roi=_box(pixels, frame.rgb.shape),
         scale_source=placed.source,
@@ -90,8 +94,8 @@ def _hand(
 def _hypothesis(
     drawn: HandPrediction, index: int, size: float, left: bool, back: np.ndarray, wrist: np.ndarray
 ) -> Hypothesis:
-    """Hypothesis of hand `index` of a HandPrediction, `size` times as large, turned from the crop to the
-    camera by `back` (3, 3) and told in the frame `wrist` (3, 3)."""
+    """Hypothesis of hand `index` of a HandPrediction, scaled by `size`. `back` (3, 3): rotation from the
+    crop camera to the camera; `wrist` (3, 3): rotation of the wrist frame in the camera."""
     rotations = np.concatenate([drawn.global_orient[index, None], drawn.hand_pose[index]]).astype(float)
     keypoints = size * drawn.keypoints[index].astype(float)
     if left:
@@ -106,7 +110,8 @@ def _hypothesis(
 
 
 def _box(pixels: np.ndarray, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
-    """Whole-pixel x, y, w, h around `pixels` (N, 2), cut to an image of `shape`; NaN is left out."""
+    """Bounding box x, y, w, h in whole pixels of `pixels` (N, 2), clipped to an image of `shape`; NaN is
+    ignored."""
     pixels = np.nan_to_num(pixels[np.isfinite(pixels).all(1)])
     low = np.clip(np.floor(pixels.min(0)), 0, [shape[1] - 1, shape[0] - 1]).astype(int)
     high = np.clip(np.ceil(pixels.max(0)), low + 1, np.maximum([shape[1], shape[0]], low + 1)).astype(int)

@@ -1,8 +1,8 @@
-"""Takes the jitter out of a hand that rests and leaves one that moves nearly alone.
+"""Adaptive smoothing of hands: strong at rest, weak in motion.
 
-By the One Euro filter (Casiez, Roussel and Vogel 2012), on what a hand is made of: rotations on SO(3), the
-wrist as a direction and the logarithm of its distance, the shape by its running mean. A finger of which the
-model is suddenly less sure than usual, since something passes in front of it, is held where it was.
+The One Euro filter (Casiez, Roussel and Vogel 2012) smooths joint rotations on SO(3), the direction of the
+wrist, and the logarithm of its depth. The shape is a running mean. A finger whose predicted uncertainty rises
+suddenly (an occlusion) is filtered more strongly.
 """
 
 from __future__ import annotations
@@ -20,67 +20,67 @@ from maskhand_ros.skeleton import JOINT_NAMES, KEYPOINT_NAMES
 
 @dataclasses.dataclass(frozen=True)
 class OneEuro:
-    """Cutoff in Hz at rest, how much it rises with the speed (Hz for each unit a second), and the cutoff of
-    the speed itself."""
+    """Parameters of a One Euro filter: cutoff at rest (Hz), its increase with speed (Hz per unit/s), and
+    the cutoff of the low pass on the speed (Hz)."""
 
     rest: float
     slope: float
     speed: float = 1.0
 
     def gains(self, speeds: Any, dt: float, trust: np.ndarray | float = 1.0) -> Any:
-        """Share (K,) of an innovation that is taken at `speeds` (K,), units a second, after `dt` seconds."""
+        """Filter gains (K,) at `speeds` (K,), units/s, after `dt` seconds; `trust` scales the cutoff."""
         return smoothing_gain(trust * (self.rest + self.slope * speeds), dt)
 
 
 def smoothing_gain(cutoff: Any, dt: float) -> Any:
-    """Share of an innovation that a first-order low pass of `cutoff` Hz takes after `dt` seconds."""
+    """Gain of a first-order low pass of `cutoff` Hz after `dt` seconds."""
     return 1 / (1 + 1 / (2 * math.pi * np.maximum(cutoff, 1e-6) * dt))
 
 
 ROTATION = OneEuro(rest=1.2, slope=8.0)
-"""Of joints and wrist, radians."""
+"""Filter of joint and wrist rotations, radians."""
 DIRECTION = OneEuro(rest=1.5, slope=22.0)
-"""Of the wrist seen from the camera, radians."""
+"""Filter of the direction from camera to wrist, radians."""
 RANGE = OneEuro(rest=0.5, slope=9.0)
-"""Of the logarithm of the wrist's distance, as one camera tells it."""
+"""Filter of the logarithm of the wrist's depth, without a depth image."""
 RANGE_BY_DEPTH = OneEuro(rest=1.5, slope=40.0)
-"""The same where a depth picture tells it, which jitters far less."""
+"""The same with a depth image, which jitters far less."""
 SHIFT_CUTOFF = 3.0
-"""Hz, of where keypoints are seen beside the mesh."""
+"""Cutoff of PlacedHand.shift, Hz."""
 SHAPE_FRAMES = 300
-"""Frames over which the shape is averaged; then it stays."""
+"""Frames over which betas are averaged; then they stay fixed."""
 RESTART = 0.5
-"""Seconds after which the past says nothing about a hand."""
-MARGIN, POWER, MEMORY = 1.3, 4, 30
-"""A joint counts fully up to so many times the deviation that is usual for it, the median of so many frames;
-beyond, it falls with this power."""
+"""Seconds without a measurement after which the filter restarts."""
+TRUST_MARGIN, TRUST_POWER, TRUST_FRAMES = 1.3, 4, 30
+"""A joint has trust 1 up to TRUST_MARGIN times its usual standard deviation, the median of the last
+TRUST_FRAMES frames. Above, trust falls with the power TRUST_POWER of the ratio."""
 
 _MEAN_OF_FINGER = np.array(
     [[name.startswith(joint.split('_')[0]) for name in KEYPOINT_NAMES] for joint in JOINT_NAMES], float
 )
 _MEAN_OF_FINGER[0] = 1
 _MEAN_OF_FINGER /= _MEAN_OF_FINGER.sum(1, keepdims=True)
-"""(16, 21): the joints of a finger go by its keypoints, the wrist by all."""
+"""(16, 21) averages over keypoints for each joint: those of its finger; all for the wrist."""
 
 
 class Trust:
-    """How far a frame counts for each joint, by what the model says of its keypoints."""
+    """Weight of a frame for each joint, from the predicted standard deviations of the keypoints."""
 
     def __init__(self) -> None:
-        self._past, self._frames = np.empty((MEMORY, 16)), 0
+        self._past, self._frames = np.empty((TRUST_FRAMES, 16)), 0
 
     def __call__(self, stddev: np.ndarray) -> np.ndarray:
-        """(16,) in (0, 1], given the deviations (21,) of one frame's keypoints."""
+        """Weights (16,) in (0, 1], given the standard deviations (21,) of one frame's keypoints, metres."""
         deviations = _MEAN_OF_FINGER @ np.maximum(stddev, 1e-6)
-        self._past[self._frames % MEMORY] = deviations
+        self._past[self._frames % TRUST_FRAMES] = deviations
         self._frames += 1
-        known = min(self._frames, MEMORY)
+        known = min(self._frames, TRUST_FRAMES)
         usual = np.sort(self._past[:known], 0)[known // 2]
-        return np.minimum(1, (MARGIN * usual / deviations) ** POWER)
+        return np.minimum(1, (TRUST_MARGIN * usual / deviations) ** TRUST_POWER)
 
 
 class HandFilter:
-    """Smooths the PlacedHands of one track; `direction` and `distance` are the OneEuros of its wrist."""
+    """Filter of one track's PlacedHands. `direction` and `distance`: OneEuro parameters of the wrist."""
 
     def __init__(self, direction: OneEuro = DIRECTION, distance: OneEuro = RANGE) -> None:
         self._direction, self._distance = direction, distance
@@ -88,14 +88,14 @@ class HandFilter:
         self._trust = Trust()
 
     def __call__(self, placed: PlacedHand, stamp: float, stddev: np.ndarray) -> tuple[PlacedHand, float]:
-        """The PlacedHand at `stamp` seconds, smoothed, and the delay in seconds that its wrist has from it;
-        `stddev` (21,) metres is how sure the model is of its keypoints."""
+        """The smoothed PlacedHand at `stamp` seconds, and the delay of its wrist in seconds. `stddev`
+        (21,): lateral standard deviations of the keypoints, metres."""
         trust = self._trust(stddev)
         last, dt = self._last, 0.0 if self._last is None else stamp - self._last.stamp
         if last is None or not 0 < dt < RESTART or last.placed.side != placed.side:
             self._last = _State.start(placed, stamp)
             return placed, 0.0
-        turn, left = _turns(np.stack([last.rotation_raw, last.placed.rotations]), placed.rotations)
+        turn, left = _rotation_between(np.stack([last.rotation_raw, last.placed.rotations]), placed.rotations)
         rotation_speed = _low_pass(last.rotation_speed, turn / dt, ROTATION.speed, dt)
         gain = ROTATION.gains(np.linalg.norm(rotation_speed, axis=1), dt, trust)
         rotations = last.placed.rotations @ rotvec_to_matrix(gain[:, None] * left)
@@ -124,7 +124,7 @@ class HandFilter:
 
 @dataclasses.dataclass
 class _State:
-    """A smoothed PlacedHand, and the raw values and filtered speeds that go with it."""
+    """Filter state: the last smoothed PlacedHand, its unfiltered values, and the filtered speeds."""
 
     placed: PlacedHand
     stamp: float
@@ -144,13 +144,13 @@ def _low_pass(old: np.ndarray, new: np.ndarray, cutoff: float, dt: float) -> np.
     return old + smoothing_gain(cutoff, dt) * (new - old)
 
 
-def _turns(start: np.ndarray, end: np.ndarray) -> np.ndarray:
-    """Rotation vectors (..., 3) from rotations (..., 3, 3) to others, in the frames of the first."""
+def _rotation_between(start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """Rotation vectors (..., 3) from `start` to `end` (..., 3, 3), in the frames of `start`."""
     return matrix_to_rotvec(np.swapaxes(start, -1, -2) @ end)
 
 
 def _to_log_depth(position: np.ndarray) -> np.ndarray:
-    """A point (3,) in metres as tangents of its direction and the logarithm of its depth."""
+    """A point (3,) in metres as x / z, y / z and log z."""
     return np.array([position[0] / position[2], position[1] / position[2], math.log(max(position[2], 1e-3))])
 
 

@@ -15,9 +15,9 @@ from maskhand_ros.perception.smoothing import HandFilter
 from maskhand_ros.perception.types import HandRoi
 from maskhand_ros.skeleton import LEFT, RIGHT, Handedness
 
-_SIDE_MEMORY, _SIDE_SWITCH, _SETTLED = (0.8, 0.98), 0.7, 10
-"""Share of the past in what side a hand is, in its first _SETTLED frames and later, and how sure that must be
-to change sides."""
+_SIDE_MEMORY, _SIDE_THRESHOLD, _SETTLED_HITS = (0.8, 0.98), 0.7, 10
+"""Weight of the past in the running probability of a side: up to _SETTLED_HITS frames, and later.
+Probability above which a track changes sides."""
 
 
 @dataclass
@@ -25,7 +25,7 @@ class Observation:
     """Output of the landmark network for one crop, which shows a right hand (left hands are mirrored)."""
 
     side: Handedness
-    """The side that the crop was made for."""
+    """The side that the crop was made for; crops of left hands are mirrored."""
     crop_camera: CropCamera
     cues: dict[str, np.ndarray]
     """Cues of one crop, each with a leading axis of 1."""
@@ -36,10 +36,10 @@ class Observation:
     side_probability: float = 0.5
     """Probability of `side` over the frames of the track, 0.5 to 1; 0.5: undecided."""
     learned_length: float | None = None
-    """Metres from wrist to middle fingertip, once the track knows."""
+    """Length of the hand learned by its track (wrist to middle fingertip, metres); None if not yet known."""
 
     def probability_of(self, side: Handedness) -> float:
-        """Probability that the hand is of this side, from this frame alone."""
+        """Probability of this side, from this frame alone."""
         return self.right_probability if side == RIGHT else 1 - self.right_probability
 
     @property
@@ -55,7 +55,7 @@ class Observation:
 
     @property
     def size_px(self) -> float:
-        """Longer side of the landmarks' upright box, px."""
+        """Longer edge of the landmarks' axis-aligned box, px."""
         return float(np.ptp(self.keypoints_px, axis=0).max())
 
 
@@ -67,12 +67,12 @@ class Track:
     side: Handedness
     right_probability: float
     keypoints_px: np.ndarray
-    """(21, 2) of its last observation."""
+    """(21, 2) landmarks of the last observation, px."""
     hit_streak: int = 0
     """Frames in a row with an observation."""
     time_since_update: int = 0
     """Frames since the last observation."""
-    age: int = 0
+    hits: int = 0
     """Frames with an observation."""
     stamp: float = 0.0
     """Time of the last observation, seconds."""
@@ -84,32 +84,33 @@ class Track:
     motion: MotionModel = field(default_factory=MotionModel)
 
     def search_region(self) -> HandRoi:
-        """The HandRoi to search. A resting hand keeps the same square: a new one for each frame would change
-        the crop, and with it the next square."""
+        """The HandRoi to crop in the next frame. While a hand rests, the HandRoi stays exactly the same;
+        otherwise jitter of the landmarks would move the crop, which again moves the landmarks."""
         roi = roi_from_keypoints(self.keypoints_px, self.side)
         if self.roi is None or not nearly_same(self.roi, roi):
             self.roi = roi
         return self.roi
 
     def probability_of(self, side: Handedness) -> float:
-        """Probability that the hand is of this side, over the frames. Between 1 - _SIDE_SWITCH and 0.5 the
-        track may still have that side."""
+        """Running probability of this side. Because of the hysteresis the track may have a side with a
+        probability down to 1 - _SIDE_THRESHOLD."""
         return self.right_probability if side == RIGHT else 1 - self.right_probability
 
     def forget_positions(self) -> None:
-        """Forgets its positions in space; it stays the same hand."""
+        """Clears the 3D state (filter, jump gate, motion model). Id, side and length stay."""
         self.filter, self.jump, self.motion = HandFilter(), JumpGate(), MotionModel()
 
     def update(self, observation: Observation, stamp: float) -> None:
-        """Takes an Observation at `stamp` seconds. The side changes only when the evidence has clearly
-        turned; the longer a hand is tracked, the more evidence that takes."""
-        memory = _SIDE_MEMORY[self.age > _SETTLED]
+        """Updates the track with an Observation at `stamp` seconds. The side changes with hysteresis: the
+        running probability must pass _SIDE_THRESHOLD, and it changes more slowly after _SETTLED_HITS
+        frames."""
+        memory = _SIDE_MEMORY[self.hits > _SETTLED_HITS]
         self.right_probability += (1 - memory) * (observation.right_probability - self.right_probability)
-        self.age += 1
+        self.hits += 1
         self.stamp = stamp
-        if self.right_probability > _SIDE_SWITCH:
+        if self.right_probability > _SIDE_THRESHOLD:
             self.side = RIGHT
-        elif self.right_probability < 1 - _SIDE_SWITCH:
+        elif self.right_probability < 1 - _SIDE_THRESHOLD:
             self.side = LEFT
         self.keypoints_px = observation.keypoints_px
         self.hit_streak, self.time_since_update = self.hit_streak + 1, 0

@@ -1,5 +1,6 @@
-"""Detection and tracking of hands in the image, after SORT (Bewley et al. 2016): followed hands are searched
-where they were, and the palm detector runs while fewer than `max_hands` are followed."""
+"""Detection and tracking of hands in the image, after SORT (Bewley et al. 2016). A tracked hand is found
+again from a crop at its last position; the palm detector runs only while fewer than `max_hands` are
+tracked."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 import numpy as np
 
 from maskhand_ros.geometry import Camera
-from maskhand_ros.perception.association import covers, distance, is_known, likeness
+from maskhand_ros.perception.association import covers, is_known, match_score, relative_distance
 from maskhand_ros.perception.crop import crop_hand, crop_to_camera, roi_from_keypoints
 from maskhand_ros.perception.cues import CueNetwork
 from maskhand_ros.perception.detector import PalmDetector
@@ -22,10 +23,10 @@ DETECTOR_SCALES = (1.0, 0.5)
 """Image scales of the detector, tried in turn until a hand is found; the smaller one finds hands that fill
 the image."""
 SEARCH_FRAMES = 3
-"""Frames for which a hand that is not seen is searched where it was."""
+"""Maximum frames without an observation in which a track is still searched at its last position."""
 MAX_AGE = 1.5
-"""Seconds for which a hand that is not seen keeps its id: it may come out from behind another, or back into
-the image."""
+"""Maximum seconds without an observation before a track ends (SORT). Until then the hand may return from
+an occlusion or from outside the image with the same id."""
 
 Pairs = list[tuple[Track, Observation]]
 
@@ -33,7 +34,7 @@ Pairs = list[tuple[Track, Observation]]
 class Tracker:
     """Detects hands and tracks them in the image. Ids are not reused until `reset`.
 
-    `tracks`: hands that are followed or may come back.
+    `tracks`: visible hands, and hands lost for less than MAX_AGE.
     """
 
     def __init__(
@@ -45,8 +46,8 @@ class Tracker:
         presence_threshold: float = 0.5,
         detect_interval: int = 5,
     ) -> None:
-        """`detect_interval`: frames between runs of the detector while some, but fewer than max_hands, are
-        followed."""
+        """`detect_interval`: frames between runs of the detector while at least one hand, but fewer than
+        max_hands, are tracked."""
         self._detector, self._cues, self._compare_sides = detector, cue_network, compare_sides
         self.max_hands, self._threshold, self.detect_interval = max_hands, presence_threshold, detect_interval
         self._warned = False
@@ -54,8 +55,8 @@ class Tracker:
         self.reset()
 
     def limit_hands(self, max_hands: int, keep: Collection[int] = ()) -> None:
-        """Follows at most `max_hands` from now on. Of more, those in sight stay before others, then those
-        whose ids are in `keep`, then the oldest; the rest are lost."""
+        """Sets the maximum number of hands. Surplus tracks end; kept are, in this order, visible tracks,
+        tracks with an id in `keep`, and older tracks."""
         if max_hands < self.max_hands:
             order = sorted(
                 self.tracks,
@@ -66,7 +67,7 @@ class Tracker:
         self.max_hands = max_hands
 
     def reset(self) -> None:
-        """Forgets every hand; the next id is 1."""
+        """Drops every track. Ids start at 1 again."""
         self._next_id = 1
         self.tracks = []
         self._since_detection, self._blank_frames = self.detect_interval, 0
@@ -74,7 +75,7 @@ class Tracker:
         self._lost_ids: list[int] = []
 
     def end_tracks(self) -> None:
-        """Ends every track: hands seen next are new ones. Ids go on."""
+        """Ends every track. Ids are not reused."""
         lost, next_id = self._lost_ids + [track.id for track in self.tracks], self._next_id
         self.reset()
         self._lost_ids, self._next_id = lost, next_id
@@ -85,14 +86,14 @@ class Tracker:
         return lost
 
     def begin(self, stamp: float) -> None:
-        """Starts a frame at `stamp` seconds. Ends every track if time went back, or on by more than
+        """Starts a frame at `stamp` seconds. Ends every track if time went back or advanced by more than
         MAX_AGE."""
         if stamp == self._stamp and not self._warned:
             self._warned = True
             warnings.warn(
                 f'two frames in a row have the same time ({stamp:.6f} s), so motion and smoothing are wrong. '
-                'Fix: give each frame of a video its stamp_ns, round(1e9 * seconds); before a picture that '
-                'has nothing to do with the last, call reset()',
+                'Fix: give each frame of a video its stamp_ns, round(1e9 * seconds); before an unrelated '
+                'image, call reset()',
                 stacklevel=4,  # the caller of HandPipeline.process
             )
         if self._stamp is not None and not 0 <= stamp - self._stamp <= MAX_AGE:
@@ -100,8 +101,8 @@ class Tracker:
         self._stamp = stamp
 
     def follow(self, rgb: np.ndarray, camera: Camera) -> Pairs:
-        """Tracks of the last frames with their Observations in this image (H, W, 3). The others count one
-        more frame without an update."""
+        """Existing tracks with their Observations in this image (H, W, 3). Tracks that are not found count
+        one more frame without an update."""
         tracks = [track for track in self.tracks if track.time_since_update < SEARCH_FRAMES]
         observations = self._observe(rgb, camera, [track.search_region() for track in tracks])
         candidates = [
@@ -109,8 +110,8 @@ class Tracker:
             for track, observation in zip(tracks, observations, strict=True)
             if observation.presence >= self._threshold
         ]
-        # If two tracks have run into one hand, the one whose side and position it has keeps it.
-        candidates.sort(key=lambda pair: likeness(*pair), reverse=True)
+        # If two tracks find the same hand, the track that matches its side and position better keeps it.
+        candidates.sort(key=lambda pair: match_score(*pair), reverse=True)
         found: Pairs = []
         for track, observation in candidates:
             if not is_known(observation, [other for _, other in found]):
@@ -121,7 +122,7 @@ class Tracker:
         return sorted(found, key=lambda pair: pair[0].id)
 
     def wants_detection(self, followed: int) -> bool:
-        """Whether the detector should run on this frame, with `followed` hands in sight."""
+        """Whether the detector should run on this frame, in which `followed` hands were found."""
         self._since_detection += 1
         missing = any(0 < track.time_since_update <= SEARCH_FRAMES for track in self.tracks)
         return followed < self.max_hands and (
@@ -131,7 +132,7 @@ class Tracker:
     def detect(self, rgb: np.ndarray, camera: Camera, known: Sequence[Observation]) -> list[Observation]:
         """Observations of hands that are not among the `known` ones, from the whole image (H, W, 3)."""
         self._since_detection = 0
-        # In an empty scene the second scale is not tried in every frame.
+        # While no hand is visible, the second scale runs only every detect_interval frames.
         both = not known and self._blank_frames % self.detect_interval == 0
         found: list[Observation] = []
         for scale in DETECTOR_SCALES if both else DETECTOR_SCALES[:1]:
@@ -147,8 +148,9 @@ class Tracker:
     ) -> list[Observation]:
         """Observations of the hands at `rois`, best first.
 
-        Each region is cropped twice: the first crop gives side and position, the second is made for them. The
-        side of a HandRoi is kept; a side that is open and in doubt takes a third crop and a comparison.
+        Each region is cropped twice: the first crop estimates side and position, the second uses them. A side
+        given in the HandRoi is kept. Otherwise a side less certain than SURE is settled by a third crop, of
+        the opposite side, and SideComparison.
         """
         found: list[Observation] = []
         for roi in rois:
@@ -175,8 +177,8 @@ class Tracker:
         second: Observation,
         others: list[Observation],
     ) -> Observation:
-        """The `second` Observation of a hand whose side is in doubt, or one of it on the other side if the
-        hand is likelier to be that; `first` gave the position."""
+        """The likelier of two Observations of one hand: `second`, or a new one cropped for the opposite
+        side. `first` gives the position of the new crop."""
         opposite = LEFT if second.side == RIGHT else RIGHT
         (other,) = self._observe(rgb, camera, [roi_from_keypoints(first.keypoints_px, opposite)])
         if not self._is_new_hand(other, others):
@@ -191,8 +193,8 @@ class Tracker:
         return observation.presence >= self._threshold and not is_known(observation, others)
 
     def update(self, followed: Pairs, fresh: list[Observation], stamp: float) -> Pairs:
-        """Tracks with their Observations at `stamp` seconds: the followed ones, then one for each fresh
-        Observation, which takes the id of a lost hand if it can be that hand."""
+        """Tracks with their Observations at `stamp` seconds: `followed`, then one for each of the `fresh`
+        Observations, with the id of a lost track if it can be the same hand."""
         pairs = list(followed)
         for observation in fresh:
             track = self._lost_track_of(observation, [track for track, _ in pairs], stamp)
@@ -202,8 +204,8 @@ class Tracker:
             pairs.append((track, observation))
         for track, observation in pairs:
             track.update(observation, stamp)
-            # A track keeps its side until the evidence has clearly turned, and the frame in which it turns
-            # was reconstructed on the old one: 0.5 says that the side is undecided.
+            # The track changes sides with hysteresis (Track.update), so its side may be the less probable
+            # one for some frames. These report 0.5: undecided.
             observation.side_probability = max(0.5, track.probability_of(observation.side))
             observation.learned_length = track.length.value
         ended = [track for track in self.tracks if track.time_since_update and stamp - track.stamp > MAX_AGE]
@@ -212,7 +214,8 @@ class Tracker:
         return pairs
 
     def replace(self, track: Track, observation: Observation, stamp: float) -> Track:
-        """A new Track in the place of one that has run on into another hand."""
+        """A new Track that takes over the Observation of `track`, which has jumped to another hand and
+        ends."""
         new = self._new_track(observation)
         new.update(observation, stamp)
         self.tracks[[other is track for other in self.tracks].index(True)] = new
@@ -220,14 +223,14 @@ class Tracker:
         return new
 
     def _lost_track_of(self, observation: Observation, taken: list[Track], stamp: float) -> Track | None:
-        """The nearest lost Track that can be the hand of a fresh Observation."""
+        """The nearest lost Track that can be the hand of a new Observation; None if there is none."""
         away = [
-            (distance(track, observation, stamp), track.id, track)
+            (relative_distance(track, observation, stamp), track.id, track)
             for track in self.tracks
             if track.time_since_update and not any(track is other for other in taken)
         ]
-        apart, _, track = min(away, default=(np.inf, 0, None))
-        return track if apart <= 1 else None
+        nearest, _, track = min(away, default=(np.inf, 0, None))
+        return track if nearest <= 1 else None
 
     def _new_track(self, observation: Observation) -> Track:
         track = Track(
@@ -237,7 +240,7 @@ class Tracker:
         return track
 
     def _observe(self, rgb: np.ndarray, camera: Camera, rois: Sequence[HandRoi]) -> list[Observation]:
-        """An Observation of each HandRoi; one whose side is open is cropped as a right hand."""
+        """An Observation of each HandRoi. A HandRoi of unknown side is cropped as a right hand."""
         if not rois:
             return []
         mirrors = [roi.side == LEFT for roi in rois]

@@ -1,4 +1,4 @@
-"""What travels through the perception steps. Arrays are float64 unless said."""
+"""Records that the perception steps exchange. Arrays are float64 unless stated."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from maskhand_ros.skeleton import Handedness, NamedEnum
 
 
 class TrackState(NamedEnum):
-    """How far a hand can be relied on; the numbers are those of Hand.msg."""
+    """State of a track; values as in Hand.msg."""
 
     TENTATIVE = 1
     TRACKED = 2
@@ -20,7 +20,7 @@ class TrackState(NamedEnum):
 
 
 class ScaleSource(NamedEnum):
-    """Where the metric scale of a hand comes from; the numbers are those of SCALE_* in Hand.msg."""
+    """Source of the metric scale of a hand; values as SCALE_* in Hand.msg."""
 
     NONE = 0
     POPULATION = 1
@@ -35,16 +35,16 @@ SCALE_NONE, SCALE_POPULATION, SCALE_PARAMETER, SCALE_LEARNED, SCALE_DEPTH = Scal
 
 @dataclass
 class Frame:
-    """One picture and what is known about it. FrameError where a field is of another type, size or kind; the
-    pixels themselves are not read."""
+    """One image with its stamp, calibration and depth. FrameError if a field has a wrong type, shape or
+    dtype; pixel values are not checked."""
 
     rgb: np.ndarray
     """(H, W, 3) uint8."""
     stamp_ns: int = 0
     camera: Camera | None = None
-    """None where no calibration came: then hands have no metric place."""
+    """Calibration; None: hands get no metric position."""
     depth: np.ndarray | None = None
-    """(H, W) float32, metres along z, registered to the picture; 0 or NaN where unknown."""
+    """(H, W) float32, metres along z, registered to the image; 0 or NaN where unknown."""
 
     def __post_init__(self) -> None:
         check_frame(self.rgb, self.stamp_ns, self.camera, self.depth)
@@ -52,23 +52,23 @@ class Frame:
 
 @dataclass(frozen=True)
 class HandRoi:
-    """A rotated square around a hand in the picture."""
+    """A rotated square around a hand in the image."""
 
     center_px: np.ndarray
-    """(2,)"""
+    """(2,) px."""
     size_px: float
     roll: float
-    """Radians, clockwise in the picture as seen: the direction from wrist to fingers against "up"."""
+    """Radians, clockwise in the image: angle of the direction from wrist to fingers, 0 is up."""
     side: Handedness | None = None
-    """None where not known yet (a fresh detection)."""
+    """None if unknown (a new detection)."""
     side_probability: float = 0.5
     score: float = 1.0
 
 
 @dataclass
 class PlacedHand:
-    """The parameters of one hand, on its own side and in the camera's optical frame: what is followed and
-    smoothed before a mesh is made of it. Metres, radians."""
+    """Parameters of one hand on its own side, in the camera's optical frame, before skinning. Metres,
+    radians."""
 
     side: Handedness
     position: np.ndarray
@@ -80,14 +80,14 @@ class PlacedHand:
     betas: np.ndarray
     """(10,)"""
     size: float
-    """What the hand model with these betas is multiplied by."""
+    """Scale factor of the hand model."""
     shift: np.ndarray
-    """(21, 3) from the mesh's keypoints to where they are seen."""
+    """(21, 3) metres from the mesh's keypoints to the published ones (refinement.landmark_shift)."""
     covariance: np.ndarray
     """(6, 6) of the wrist's position and rotation, about the camera's fixed axes."""
     source: ScaleSource
     measured_length: float | None = None
-    """Metres from wrist to middle fingertip, where a depth picture tells them."""
+    """Length from wrist to middle fingertip measured in a depth image, metres."""
 
     @property
     def rotations(self) -> np.ndarray:
@@ -97,11 +97,10 @@ class PlacedHand:
 
 @dataclass
 class Hypothesis:
-    """Another pose that the picture allows, as the network drew it: at the wrist of the Hand that it belongs
-    to, not fitted to what is seen."""
+    """A sampled pose of a Hand, at the wrist of that Hand. It is not fitted to the landmarks."""
 
     probability: float
-    """Geometric mean of the probabilities that the model gave its tokens."""
+    """Geometric mean of the probabilities of its tokens."""
     keypoints_wrist: np.ndarray
     """(21, 3) in the wrist frame of the Hand, metres."""
     mano_pose: np.ndarray
@@ -112,7 +111,7 @@ class Hypothesis:
 
 @dataclass
 class Hand:
-    """One hand in one picture, as Hand.msg says: its own side, metric, in the camera's optical frame."""
+    """One hand in one image; the fields of Hand.msg, in the camera's optical frame."""
 
     id: int
     side: Handedness
@@ -124,7 +123,7 @@ class Hand:
     confidence: float
     """Probability that the mean keypoint error from the wrist is below 20 mm."""
     roi: tuple
-    """x, y, w, h: whole pixels of the upright box around the keypoints, inside the picture."""
+    """x, y, w, h: whole pixels, axis-aligned box of the keypoints, clipped to the image."""
     scale_source: ScaleSource
     wrist_position: np.ndarray | None
     """(3,) camera frame, metres; None where the scale is unknown."""
@@ -142,7 +141,7 @@ class Hand:
     keypoint_stddev_depth: np.ndarray
     """(21,) metres, relative to the wrist, along the viewing ray."""
     keypoints_px: np.ndarray
-    """(21, 2) in the picture as received."""
+    """(21, 2) in the image as received."""
     joint_rotations: np.ndarray
     """(16, 3, 3) joint frames in the camera frame, `R_joint . C`: all parallel on a flat hand."""
     joints_wrist: np.ndarray
@@ -156,4 +155,4 @@ class Hand:
     hypotheses: list[Hypothesis] = field(default_factory=list)
     """Most probable first."""
     filter_delay: float = 0.0
-    """Seconds by which a filter has delayed this hand."""
+    """Delay of this hand by the smoothing, seconds."""

@@ -1,4 +1,4 @@
-"""The folder of model files: where it is, and that it holds exactly what its model.json lists."""
+"""The folder of model files and the check of its files against model.json."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ REQUIRED_FILES = (*POSE_MODEL_FILES, 'landmarks.onnx', 'palm_detector.onnx')
 """Files that HandPipeline loads; no other file of the folder is read."""
 
 _UNLOADED_SUFFIXES = ('.json', '.md', '.txt')
-"""Files that may lie in the folder without an entry: nothing loads them."""
+"""Suffixes of files that need no entry in model.json, because nothing loads them."""
 
 REINSTALL = 'install the package again or export the model again (maskhand export)'
 
@@ -31,7 +31,7 @@ EXPORT_AGAIN = (
     'export the model again with this version (maskhand export CHECKPOINT --out FOLDER), '
     'or leave weights_dir empty for the shipped models'
 )
-"""Fix of a folder that another version has written."""
+"""Fix for a folder written by another version."""
 
 _FIELDS = {'name': str, 'version': str, 'tokens': int, 'codebook_size': int, 'files': dict}
 """Fields of model.json that the run time reads, without `format` and the optional `calibration`."""
@@ -51,13 +51,11 @@ def find_weights(folder: str | PathLike[str] | None = None) -> Path:
 
 
 def verify_weights(folder: str | Path, required: Iterable[str] = POSE_MODEL_FILES) -> dict[str, Any]:
-    """Content of model.json in `folder` (network_contract.MODEL_FIELDS), after every file has been checked
-    against it.
+    """Content of model.json in `folder` (network_contract.MODEL_FIELDS), after a check of every file.
 
-    Each of the `required` files must be listed, each listed file must have the recorded SHA-256, and no
-    other file may lie there: an ONNX file may refer to external data beside it, which ONNX Runtime would
-    load unchecked. ModelError names the file that is missing, unlisted or different, or the field of
-    model.json that is.
+    All `required` files must be listed, each listed file must have the recorded SHA-256, and the folder must
+    contain no other file: an ONNX file may refer to external data in its folder, which ONNX Runtime would
+    load unchecked. ModelError names the missing, unlisted or different file, or the invalid field.
     """
     index = Path(folder) / INDEX
     description = _read_index(index)

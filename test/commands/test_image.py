@@ -124,7 +124,7 @@ def test_a_batch_goes_on_and_loses_nothing(batch, tmp_path, capsys):
     reasons = {
         '._IMG.jpg': 'AppleDouble',
         'phone.jpg': 'heif-convert',
-        'cut.jpg': 'ends before its picture',
+        'cut.jpg': 'ends before its image data',
         'empty.jpg': 'is empty',
         'folder.jpg': 'is a folder',
         'loop.jpg': 'loop.jpg',
@@ -213,7 +213,7 @@ def test_a_cut_off_jpeg_is_told_whatever_opencv_makes_of_it(frame, share):
         (b'\0\0\0\x20ftypqt  ' + bytes(40), 'maskhand video'),
         (b'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n', 'git lfs pull'),
         (b'\n<!DOCTYPE html><html>404</html>', 'web page'),
-        (b'no picture at all', 'not a picture that OpenCV decodes'),
+        (b'no image at all', 'not an image that OpenCV decodes'),
     ],
 )
 def test_what_is_not_a_picture_is_named(data, says, tmp_path):

@@ -157,7 +157,7 @@ def test_a_damaged_picture_is_reported_and_its_hand_is_missed(tmp_path, capsys):
     picture.write_bytes(picture.read_bytes()[:-100])
     out = tmp_path / 'out.json'
     assert cli.main(['benchmark', 'ho3d', '--root', str(tmp_path), '--json', str(out)]) == 1
-    assert '0000.jpg is a JPEG that ends before its picture does. Fix:' in capsys.readouterr().err
+    assert '0000.jpg is a JPEG that ends before its image data does. Fix:' in capsys.readouterr().err
     report = json.loads(out.read_text())
     assert list(report['unreadable']) == [str(picture)]
     assert (report['splits']['evaluation']['hands'], report['splits']['evaluation']['found']) == (1, 0)

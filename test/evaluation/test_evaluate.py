@@ -205,7 +205,7 @@ def test_an_unreadable_picture_is_reported_and_its_hands_are_missed(
     out, sheet = tmp_path / 'out.json', tmp_path / 'sheet'
     words = ['evaluate', str(tmp_path / 'index.json'), '--peer', 'mediapipe']
     assert cli.main([*words, '--json', str(out), '--sheet', str(sheet)]) == 1
-    assert 'cut.jpg is a JPEG that ends before its picture does. Fix:' in capsys.readouterr().err
+    assert 'cut.jpg is a JPEG that ends before its image data does. Fix:' in capsys.readouterr().err
     report = json.loads(out.read_text())
     assert list(report['unreadable']) == ['cut.jpg']
     ours, theirs = report['clip'], report['clip']['peer']['mediapipe fake raw']
