@@ -1,5 +1,5 @@
-"""The queue of images between the executor's thread and the worker's: the last two, so that results stay
-recent."""
+"""The queue between the executor's thread and the worker's. It holds at most two images, which limits the
+latency."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from collections.abc import Callable
 from typing import Any
 
 CAPACITY = 2
-"""Images that wait at most: images that were late on the way arrive in pairs."""
+"""Maximum number of waiting images. Two, because delayed images often arrive together."""
 
 LONGEST_WAIT = 0.08
-"""Seconds that an image waits at most while there is a newer one."""
+"""Maximum waiting time of an image while there is a newer one, seconds."""
 
 _GAP, _PUBLISHERS = 300, 8
-"""Images that one publisher can lose at once (10 s): a wider gap is another publisher's, where the middleware
-does not tell publishers apart. Publishers whose sequence numbers are kept."""
+"""Largest gap in sequence numbers that counts as lost images (10 s at 30 Hz): a wider one means another
+publisher, where the middleware gives no publisher_gid. Maximum number of publishers that are remembered."""
 
 
 class FrameQueue:

@@ -1,4 +1,4 @@
-"""The worker thread: image in, hands and everything about them out."""
+"""The worker thread: takes images from the queue, runs the pipeline and publishes the hands."""
 
 from __future__ import annotations
 
@@ -37,12 +37,13 @@ DISCOVERY = 1.0
 """Seconds after activation in which CameraInfo, depth and transforms may be missing without a warning: their
 publishers are being discovered."""
 _DISCOVERED = 'no CameraInfo', 'no depth', 'no transform to the depth camera'
+"""Reasons of faults that are not counted during DISCOVERY."""
 
 _REJECTED = {
-    gates.NOT_FINITE: 'The networks gave no numbers: another device or model; if it stays, report it',
-    gates.JOINT_LIMITS: 'No hand bends so: light, blur, or an object taken for a hand',
-    gates.BONE_LENGTHS: 'No hand is so large or small: check depth, its unit, and hand_length',
-    gates.JUMP: 'Faster than a hand: a low rate, a lost hand, or depth that comes and goes',
+    gates.NOT_FINITE: 'Networks returned NaN or infinity: try another device; if it stays, report it',
+    gates.JOINT_LIMITS: 'Joint angles that no hand has: poor light, motion blur, or another object',
+    gates.BONE_LENGTHS: 'Larger or smaller than any hand: check depth, its unit, and hand_length',
+    gates.JUMP: 'Faster than a hand moves: a low image rate, another hand, or intermittent depth',
 }
 """Remedies of rejected hands."""
 
@@ -71,18 +72,18 @@ class Worker:
         self._thread.start()
 
     def stop(self) -> bool:
-        """Ends the thread after the image in hand; False if that takes too long to wait for."""
+        """Ends the thread after the current image. False if it still runs after 1 s."""
         self._running.clear()
         self._thread.join(timeout=1.0)
         return not self.is_busy
 
     @property
     def is_busy(self) -> bool:
-        """Whether the thread still runs."""
+        """True while the thread runs."""
         return self._thread.is_alive()
 
     def forget_tracks(self) -> None:
-        """The ROS clock has jumped: the hands in the next image are new ones."""
+        """Ends all tracks before the next image, because the ROS clock has jumped."""
         self._clock_jumped.set()
 
     def _run(self) -> None:
@@ -101,8 +102,8 @@ class Worker:
                     self._diagnostics.ended()
 
     def _process(self, msg: Any, arrival: float, since: float) -> None:
-        """From an image message that came at `arrival` and was taken at `since` (monotonic s) to everything
-        that is published about it."""
+        """Processes an image message and publishes its hands. `arrival` and `since`: when it was received and
+        when it was taken from the queue (monotonic s)."""
         frame, header = self._frame(msg, arrival)
         decoded = time.monotonic()
         hands = [hand for hand in self._pipeline.process(frame) if self._finite(hand)]
@@ -123,7 +124,7 @@ class Worker:
         self._shed_load(end - arrival, end)
 
     def _frame(self, msg: Any, arrival: float) -> tuple[Frame, Header]:
-        """The Frame of an image message, and the header of what is published about it."""
+        """The Frame of an image message, and the header of the messages published for it."""
         stamp = stamp_to_ns(msg.header.stamp)
         rgb = self._decode(msg, self._value('max_image_pixels'))
         clock_was_set = self._clock_jumped.is_set()
@@ -141,14 +142,15 @@ class Worker:
         return frame, header
 
     def _header(self, header: Header) -> Header:
-        """The image's stamp, and the name of its frame as tf2 takes it."""
+        """The image's stamp, and its frame id in the form that tf2 accepts."""
         name, fault = camera_frame(header.frame_id, self._value('camera_frame'))
         if fault is not None:
             self._count(self._diagnostics.images, fault)
         return Header(stamp=header.stamp, frame_id=name)
 
     def _camera(self, stamp: int, rgb: np.ndarray) -> Camera | None:
-        """The Camera of the image, or None: then hands have no metric position, and diagnostics say why."""
+        """The Camera of the image. None without a usable one: hands then have no metric position, and the
+        fault is counted."""
         height, width = rgb.shape[:2]
         try:
             camera = self._inputs.camera(stamp, width, height, self._value('image_rectified'))
@@ -160,8 +162,8 @@ class Worker:
         return camera
 
     def _depth(self, frame: Frame, frame_id: str, image_frame_id: str) -> np.ndarray | None:
-        """Depth of the Frame, or None: then the scale comes from elsewhere, and diagnostics say why. Depth is
-        of no use without a camera. `image_frame_id`: as the image message has it."""
+        """Depth of the Frame. None without usable depth (the fault is counted) or without a Camera.
+        `image_frame_id`: frame id of the image message, before `camera_frame` is applied."""
         if self._inputs.depth is None or frame.camera is None:
             return None
         try:
@@ -173,7 +175,7 @@ class Worker:
             return None
 
     def _shed_load(self, latency: float, now: float) -> None:
-        """Changes the degradation level if the latency (s) of the images asks for it."""
+        """Changes the degradation level if the latency (s) of recent images is too high or low again."""
         if self._budget is None or not self._budget.observe(latency, now):
             return
         self._pipeline.degrade(self._budget.level)
@@ -181,7 +183,7 @@ class Worker:
         self._node.get_logger().warning(f'load shedding for max_latency: reduced {reduced}')
 
     def _watch_silence(self, silent: bool) -> None:
-        """Ends all tracks once no image has come for image_timeout."""
+        """Ends all tracks when no image has arrived for `image_timeout`."""
         late = silent and self._inputs.frames.age() > self._value('image_timeout')
         if late and not self._silent:
             self._pipeline.end_tracks()
@@ -190,7 +192,7 @@ class Worker:
 
     @contextmanager
     def _counted(self) -> Iterator[None]:
-        """Counts and logs what is raised inside: one bad image must not end the node."""
+        """Context that counts and logs exceptions, so that one bad image does not end the node."""
         try:
             yield
         except BadInput as error:
