@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import pathlib
 from dataclasses import dataclass, field
 from typing import Any
@@ -118,6 +119,7 @@ def calibration_from(args: argparse.Namespace, width: int, height: int) -> Calib
     return None
 
 
+@functools.lru_cache(maxsize=1)  # one file for all images of a batch
 def read_calibration(path: str | pathlib.Path) -> Calibration:
     """The Calibration in a YAML file of camera_calibration or of a printed CameraInfo. CommandError if it is
     none."""

@@ -7,11 +7,15 @@ from typing import Any
 
 import numpy as np
 
+from maskhand_ros.errors import FieldError
 from maskhand_ros.lens import FISHEYE, PINHOLE
 
 MAX_SKEW = 0.01
 """Maximum skew of a camera matrix, as a share of fx. Skew up to this is set to 0, which moves a pixel by
 at most 0.5 % of the image height."""
+
+FIXED, FIXED_VALUES = ([1, 2, 2, 2], [0, 0, 1, 2]), [0, 0, 0, 1]
+"""Rows and columns of the elements of a camera matrix that are constant, and their values."""
 
 DISTORTION_SIZES = {PINHOLE: (0, 4, 5, 8, 12, 14), FISHEYE: (4,)}
 """Accepted numbers of distortion coefficients, by lens model."""
@@ -19,11 +23,8 @@ DISTORTION_SIZES = {PINHOLE: (0, 4, 5, 8, 12, 14), FISHEYE: (4,)}
 FORM = 'np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]]) in pixels'
 
 
-class CameraError(ValueError):
+class CameraError(FieldError):
     """Invalid field of a Camera: the message names the field, what is wrong, and the fix."""
-
-    def __init__(self, what: str, fix: str) -> None:
-        super().__init__(f'{what}. Fix: {fix}')
 
 
 def checked_matrix(K: Any) -> np.ndarray:
@@ -43,7 +44,7 @@ def checked_matrix(K: Any) -> np.ndarray:
         raise CameraError(
             f'the focal lengths in K are {matrix[0, 0]:g} and {matrix[1, 1]:g}, not positive', f'K = {FORM}'
         )
-    if (np.abs(matrix[[1, 2, 2, 2], [0, 0, 1, 2]] - [0, 0, 0, 1]) > 1e-9).any():
+    if (np.abs(matrix[FIXED] - FIXED_VALUES) > 1e-9).any():
         turned = not matrix[:2, 2].any() and matrix[2, :2].any()
         raise CameraError('K is not of the form of a camera matrix', 'K.T' if turned else f'K = {FORM}')
     if abs(matrix[0, 1]) > MAX_SKEW * matrix[0, 0]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from maskhand_ros.camera_checks import DISTORTION_SIZES, MAX_SKEW
+from maskhand_ros.camera_checks import DISTORTION_SIZES, FIXED, FIXED_VALUES, MAX_SKEW
 from maskhand_ros.errors import BadInput
 from maskhand_ros.geometry import Camera
 from maskhand_ros.lens import FISHEYE, PINHOLE
@@ -28,9 +28,6 @@ VIEW_DEGREES, MAX_FOCAL_RATIO = {PINHOLE: (10, 170), FISHEYE: (10, 250)}, 1.5
 
 MAX_REPROJECTION_ERROR = 0.01
 """Maximum distance between a pixel and the projection of its ray, as a share of the longer side."""
-
-FIXED = [1, 2, 2, 2], [0, 0, 1, 2]
-"""Rows and columns of the elements of a camera matrix that must be 0, 0, 0, 1."""
 
 RECTIFIED = {'rect', 'rectified'}
 """Words in the name of a topic with rectified images, such as image_rect_color."""
@@ -62,7 +59,7 @@ def decode_camera_info(info: Any, width: int, height: int, rectified: bool = Fal
     ):
         raise BadInput('invalid CameraInfo', 'negative or not finite numbers', 'Calibrate the camera again')
     skew = abs(matrix[0, 1]) / matrix[0, 0]
-    if not (np.array_equal(matrix[FIXED], [0, 0, 0, 1]) and skew <= MAX_SKEW):
+    if not (np.array_equal(matrix[FIXED], FIXED_VALUES) and skew <= MAX_SKEW):
         raise BadInput(
             'invalid CameraInfo',
             f'{"P" if rectified else "K"} is {np.array2string(matrix.ravel(), threshold=9, precision=1)}',

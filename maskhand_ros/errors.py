@@ -21,6 +21,13 @@ class ModelError(RuntimeError):
         self.what, self.fix = what, fix
 
 
+class FieldError(ValueError):
+    """Invalid argument of a public class: `what` is wrong with which field, and the `fix`."""
+
+    def __init__(self, what: str, fix: str) -> None:
+        super().__init__(f'{what}. Fix: {fix}')
+
+
 class BadInput(ValueError):
     """Message that cannot be used: `reason` (a short key that diagnostics count), `seen` (what the message
     contains) and `remedy`."""

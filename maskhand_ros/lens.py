@@ -40,9 +40,10 @@ class BrownLens:
     """
 
     def __init__(self, coefficients: tuple[float, ...]) -> None:
-        k1, k2, p1, p2, k3, k4, k5, k6, s1, s2, s3, s4, *tilt = np.resize(
-            np.pad(np.array(coefficients, float), (0, 14 - len(coefficients))), 14
-        ).tolist()
+        k1, k2, p1, p2, k3, k4, k5, k6, s1, s2, s3, s4, *tilt = (
+            *coefficients,
+            *[0.0] * (14 - len(coefficients)),
+        )
         self._above, self._below = (k1, k2, k3), (k4, k5, k6)
         self._tangential, self._prism = (p1, p2), (s1, s2, s3, s4)
         self._tilt = _tilt_matrix(*tilt) if any(tilt) else None
@@ -58,7 +59,8 @@ class BrownLens:
         """Points (N, 3) with z > 0 to normalised coordinates (N, 2)."""
         flat = points[:, :2] / points[:, 2:]
         beyond = np.maximum(np.hypot(*flat.T) / self._radii[-1], 1.0)[:, None]
-        flat = beyond * self._terms(flat / beyond)
+        flat = flat / beyond
+        flat = beyond * self._terms(flat, self._radial((flat * flat).sum(1))[0])
         return flat if self._tilt is None else _transform(self._tilt, flat)
 
     def undistort(self, flat: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -103,11 +105,12 @@ class BrownLens:
         slope = (a + s * (2 * b + 3 * c * s) - factor * (d + s * (2 * e + 3 * f * s))) / below
         return factor, slope
 
-    def _terms(self, flat: np.ndarray) -> np.ndarray:
-        """Undistorted coordinates (N, 2) to distorted ones, without the tilt."""
+    def _terms(self, flat: np.ndarray, radial: np.ndarray) -> np.ndarray:
+        """Undistorted coordinates (N, 2), with their radial factors (N,), to distorted ones without the
+        tilt."""
         x, y = flat.T
         s, xy = x * x + y * y, x * y
-        (p1, p2), (s1, s2, s3, s4), radial = self._tangential, self._prism, self._radial(s)[0]
+        (p1, p2), (s1, s2, s3, s4) = self._tangential, self._prism
         return np.stack(
             [
                 x * radial + 2 * p1 * xy + p2 * (s + 2 * x * x) + s * (s1 + s * s2),
@@ -123,7 +126,7 @@ class BrownLens:
         (p1, p2), (s1, s2, s3, s4) = self._tangential, self._prism
         with np.errstate(all='ignore'):
             radial, slope = self._radial(s)
-            terms, both = self._terms(flat), 2 * (x * y * slope + p1 * x + p2 * y)
+            terms, both = self._terms(flat, radial), 2 * (x * y * slope + p1 * x + p2 * y)
             prism_x, prism_y = 2 * (s1 + 2 * s * s2), 2 * (s3 + 2 * s * s4)
             a = radial + 2 * x * x * slope + 2 * p1 * y + 6 * p2 * x + x * prism_x
             b, c = both + y * prism_x, both + x * prism_y

@@ -6,6 +6,7 @@ PyAV (extra `video`) reads exact presentation times. Without it the times are Op
 from __future__ import annotations
 
 import importlib.util
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,6 +28,11 @@ _ROTATIONS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_
 """Degrees clockwise by which a frame is shown -> OpenCV's rotation."""
 
 
+def plausible_rate(rate: float) -> float:
+    """The frame rate, Hz, or DEFAULT_RATE if it is outside of USUAL_RATES."""
+    return rate if USUAL_RATES[0] <= rate <= USUAL_RATES[1] else DEFAULT_RATE
+
+
 class VideoFrame(NamedTuple):
     """One frame of a video, upright."""
 
@@ -40,24 +46,23 @@ class VideoReader:
     """A video file, decoded in order. Use as a context manager and iterate over VideoFrames.
 
     `width`, `height`: px, after rotation. `rate`: nominal frames a second. `frame_count`: as the container
-    says, None if it does not. `damaged`: packets that could not be decoded so far; their frames are left out.
+    says, None if it does not.
     """
 
     def __init__(self, path: str | Path) -> None:
         """CommandError if the file is missing or holds no video that can be decoded."""
         if not Path(path).is_file():
             raise CommandError(f'no file {path}', 'check the path')
-        self.path, self.damaged = Path(path), 0
-        backend = _PyAVBackend(self.path) if HAS_PYAV else _OpenCVBackend(self.path)
-        self._backend, self._frames = backend, self._upright_frames()
-        first = next(self._frames, None)
+        path = Path(path)
+        backend = self._backend = _PyAVBackend(path) if HAS_PYAV else _OpenCVBackend(path)
+        frames = self._upright_frames()
+        first = next(frames, None)
         if first is None:
             self.close()
-            raise _unreadable(self.path)
-        self._first: VideoFrame | None = first
+            raise _unreadable(path)
+        self._frames = itertools.chain([first], frames)
         self.height, self.width = first.rgb.shape[:2]
-        rate = backend.rate
-        self.rate = rate if USUAL_RATES[0] <= rate <= USUAL_RATES[1] else DEFAULT_RATE
+        self.rate = plausible_rate(backend.rate)
         self.frame_count = backend.frame_count or None
 
     def __enter__(self) -> VideoReader:
@@ -67,10 +72,12 @@ class VideoReader:
         self.close()
 
     def __iter__(self) -> Iterator[VideoFrame]:
-        if self._first is not None:
-            first, self._first = self._first, None
-            yield first
-        yield from self._frames
+        return self._frames
+
+    @property
+    def damaged(self) -> int:
+        """Number of packets that could not be decoded so far; their frames are left out."""
+        return self._backend.damaged
 
     def close(self) -> None:
         """Closes the file."""
@@ -79,18 +86,16 @@ class VideoReader:
     def _upright_frames(self) -> Iterator[VideoFrame]:
         start = last = None
         for rgb, seconds, rotation in self._backend:
-            self.damaged = self._backend.damaged
             if rotation:
                 rgb = cv2.rotate(rgb, _ROTATIONS[rotation])
-            step = round(1e9 / max(self._backend.rate, DEFAULT_RATE))
             if seconds is None:  # a frame without a time follows the last at the nominal rate
+                step = round(1e9 / max(self._backend.rate, DEFAULT_RATE))
                 time_ns = 0 if last is None else last + step
             else:
                 start = seconds if start is None else start
                 time_ns = round((seconds - start) * 1e9)
             last = time_ns if last is None or time_ns > last else last + 1_000_000
             yield VideoFrame(rgb, last)
-        self.damaged = self._backend.damaged
 
 
 class _PyAVBackend:

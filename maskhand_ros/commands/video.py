@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> None:
         lines = stack.enter_context(open(folder / f'{stem}.jsonl', 'w'))
         header = hand_json.header(pipeline, video.width, video.height, camera)
         files.write_json(folder / f'{stem}.json', {'video': str(args.input), 'header': header})
-        total = min(video.frame_count or args.max_frames, args.max_frames or video.frame_count or 0) or None
+        total = min(filter(None, (video.frame_count, args.max_frames)), default=None)
         frames = itertools.islice(video, args.max_frames or None)
         for number, (rgb, stamp_ns) in enumerate(progress(frames, total, 'frames'), 1):
             hands = pipeline.process(Frame(rgb=rgb, stamp_ns=stamp_ns, camera=camera))

@@ -26,7 +26,7 @@ from maskhand_ros.errors import CommandError
 from maskhand_ros.evaluation.datasets import LabelledHand, read
 from maskhand_ros.evaluation.datasets.mano_mesh import ManoMesh
 from maskhand_ros.evaluation.evaluate import report_unreadable
-from maskhand_ros.evaluation.labels import label_from, match
+from maskhand_ros.evaluation.labels import label_from, match, roi_of_box
 from maskhand_ros.evaluation.protocols import (
     PROTOCOLS,
     Prediction,
@@ -39,10 +39,6 @@ from maskhand_ros.geometry import Camera
 from maskhand_ros.perception.pipeline import HandPipeline
 from maskhand_ros.perception.types import Frame, Hand, HandRoi
 from maskhand_ros.progress import progress
-from maskhand_ros.skeleton import Handedness
-
-_BOX_MARGIN = 1.3
-"""Side of the square that is looked at over the longer side of a box that is tight around the keypoints."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -150,7 +146,10 @@ class Predictor:
             self.unreadable[str(image)] = str(error)
             return [None] * len(group)
         if self._boxes == 'given':
-            found = [next(iter(self._hands(rgb, hand.K, [_roi(hand)])), None) for hand in group]
+            found = [
+                next(iter(self._hands(rgb, hand.K, [roi_of_box(hand.box, hand.side)])), None)
+                for hand in group
+            ]
         else:
             labels = [label_from(hand.index_entry(image.parent)) for hand in group]
             found = match(labels, self._hands(rgb, group[0].K, None))
@@ -164,11 +163,6 @@ class Predictor:
         self._pipeline.reset()
         frame = Frame(rgb=rgb, camera=None if K is None else Camera(K, width, height))
         return self._pipeline.process(frame, rois=rois)
-
-
-def _roi(hand: LabelledHand) -> HandRoi:
-    box, side = hand.box, Handedness.named(hand.side)
-    return HandRoi(box[:2] + box[2:] / 2, float(_BOX_MARGIN * box[2:].max()), 0.0, side)
 
 
 def _text(value: float | str) -> str:

@@ -40,7 +40,7 @@ from maskhand_ros.evaluation.two_views import Eye, Pair, Sight, read_eyes
 from maskhand_ros.geometry import Camera
 from maskhand_ros.hand_model.numpy_hand import HandModel
 from maskhand_ros.perception.types import Frame
-from maskhand_ros.video_reader import VideoReader
+from maskhand_ros.video_reader import VideoFrame, VideoReader
 
 Gaps = dict[str, dict[str, Any]]
 """{figure: {mean, interval95}} of paired differences."""
@@ -86,19 +86,18 @@ def run(args: argparse.Namespace) -> int:
     return 0 if all(figure.held for figure in found) else 1
 
 
-def pictures(eye: Eye, every: int) -> Iterator[tuple[float, np.ndarray]]:
-    """(second, RGB) of each `every`-th picture of an Eye's video; CommandError if there are none."""
+def pictures(eye: Eye, every: int) -> Iterator[VideoFrame]:
+    """Each `every`-th VideoFrame of an Eye's video; CommandError if there are none."""
     with VideoReader(eye.video) as video:
-        for rgb, time_ns in itertools.islice(video, None, None, every):
-            yield time_ns * 1e-9, rgb
+        yield from itertools.islice(video, None, None, every)
 
 
 def watch(args: argparse.Namespace, eye: Eye, **changes: Any) -> list[Sight | None]:
     """[Sight or None] of each picture of an Eye, by a pipeline of its own."""
     pipeline = cli_arguments.build_pipeline(args, **changes)
     sights: list[Sight | None] = []
-    for second, rgb in pictures(eye, args.every):
-        hands = pipeline.process(Frame(rgb, round(1e9 * second), eye.camera))
+    for rgb, time_ns in pictures(eye, args.every):
+        hands = pipeline.process(Frame(rgb, time_ns, eye.camera))
         best = max(hands, key=lambda hand: hand.score, default=None)
         sights.append(
             None if best is None else Sight(best.wrist_position, best.keypoints, best.keypoints_px, best.side)
@@ -114,7 +113,7 @@ def ask_peer(args: argparse.Namespace, eyes: list[Eye]) -> Pair:
     for eye in eyes:
         with tempfile.TemporaryDirectory() as folder:
             paths = []
-            for number, (_, rgb) in enumerate(pictures(eye, args.every)):
+            for number, (rgb, _) in enumerate(pictures(eye, args.every)):
                 paths.append(str(Path(folder) / f'{number}.png'))
                 files.write_picture(paths[-1], rgb)
             answer, _ = ask_mediapipe(paths, max_hands=1)

@@ -27,6 +27,9 @@ class Located(Protocol):
 Found = TypeVar('Found', bound=Located)
 
 
+_BOX_MARGIN = 1.3
+"""Edge length of the square around a hand, in longer sides of the box around its keypoints."""
+
 MATCH_IOU = 0.15
 """Least overlap of the keypoint boxes for a prediction to count as the labelled hand."""
 
@@ -115,7 +118,12 @@ def roi_of(label: Label) -> HandRoi | None:
     box = _label_box(label)
     if box is None:
         return None
-    return HandRoi(box[:2] + box[2:] / 2, float(1.3 * box[2:].max()), 0.0, Handedness.named(label.side))
+    return roi_of_box(box, label.side)
+
+
+def roi_of_box(box: np.ndarray, side: str) -> HandRoi:
+    """The upright square around a box (x, y, w, h) px of a hand, _BOX_MARGIN times as large."""
+    return HandRoi(box[:2] + box[2:] / 2, float(_BOX_MARGIN * box[2:].max()), 0.0, Handedness.named(side))
 
 
 def match(labels: Sequence[Label], hands: Sequence[Found]) -> list[Found | None]:

@@ -58,20 +58,22 @@ def still_stretches(pipeline: HandPipeline, path: Path | str) -> Stretches:
 def _hands_with_flow(pipeline: HandPipeline, path: Path | str) -> Iterator[tuple[Hand | None, float]]:
     flow_of, before = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST), None
     pipeline.reset()
-    for rgb, time_ns in VideoReader(path):
-        height, width = rgb.shape[:2]
+    with VideoReader(path) as video:
+        width, height = video.width, video.height
         focal = width / 2 / np.tan(np.deg2rad(FIELD_OF_VIEW) / 2)
         K = np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]])
-        hands = pipeline.process(Frame(rgb, time_ns, Camera(K, width, height)))
-        hand = max(hands, key=lambda hand: hand.confidence, default=None)
-        grey = cv2.cvtColor(cv2.resize(rgb, (640, 360), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
-        flow = np.inf
-        if hand is not None and before is not None:
-            moved = 2 * np.linalg.norm(flow_of.calc(before, grey, None), axis=2)
-            x, y, w, h = np.ceil(np.array(hand.roi) * np.tile([640 / width, 360 / height], 2)).astype(int)
-            flow = float(np.quantile(moved[y : y + h, x : x + w], 0.9))
-        before = grey
-        yield hand, flow
+        camera = Camera(K, width, height)
+        for rgb, time_ns in video:
+            hands = pipeline.process(Frame(rgb, time_ns, camera))
+            hand = max(hands, key=lambda hand: hand.confidence, default=None)
+            grey = cv2.cvtColor(cv2.resize(rgb, (640, 360), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+            flow = np.inf
+            if hand is not None and before is not None:
+                moved = 2 * np.linalg.norm(flow_of.calc(before, grey, None), axis=2)
+                x, y, w, h = np.ceil(np.array(hand.roi) * np.tile([640 / width, 360 / height], 2)).astype(int)
+                flow = float(np.quantile(moved[y : y + h, x : x + w], 0.9))
+            before = grey
+            yield hand, flow
 
 
 def _add(found: Stretches, hands: list[Hand]) -> None:

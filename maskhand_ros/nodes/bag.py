@@ -11,7 +11,8 @@ from rosbags.rosbag1 import ReaderError as Ros1Error
 from rosbags.rosbag2 import ReaderError
 
 from maskhand_ros.errors import CommandError
-from maskhand_ros.nodes.bag_storage import PartialMcap, Recorded, Ros1Storage, Ros2Storage, Storage
+from maskhand_ros.nodes.bag_storage import PartialMcap, Recorded, Storage, ros1_storage, ros2_storage
+from maskhand_ros.nodes.silence import type_name
 
 STORAGE_SUFFIXES = '.mcap', '.db3'
 ACCEPTED = 'give the folder of a rosbag2 recording, a .mcap, .db3 or ROS 1 .bag file'
@@ -44,7 +45,7 @@ class Bag:
     def type_of(self, topic: str, types: tuple[type, ...]) -> type:
         """Message class of a `topic`, which must be one of `types`. CommandError names all topics of the bag
         where it is not."""
-        by_name = {f'{kind.__module__.split(".")[0]}/msg/{kind.__name__}': kind for kind in types}
+        by_name = {type_name(kind): kind for kind in types}
         if self.topics.get(topic) in by_name:
             return by_name[self.topics[topic]]
         wrong = f'is a {self.topics[topic]}' if topic in self.topics else 'is not in the bag'
@@ -72,16 +73,16 @@ class Bag:
         if path.is_file():
             _refuse_what_is_no_recording(path)
         if path.suffix == '.bag':
-            return Ros1Storage(path)
+            return ros1_storage(path)
         if path.suffix == '.mcap':
             try:
-                return Ros2Storage(path)
+                return ros2_storage(path)
             except (ReaderError, struct.error):
                 self._note(
                     f'{path} is cut off: what is whole is played. `mcap recover` makes a whole file of it'
                 )
                 return PartialMcap(path)
-        return Ros2Storage(path)
+        return ros2_storage(path)
 
     def _recording_in(self, folder: Path) -> Path:
         """The folder itself if it has metadata.yaml, else the one file in it."""

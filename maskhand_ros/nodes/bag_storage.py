@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from mcap.exceptions import McapError
 from mcap.records import Channel, McapRecord, Message, Schema
@@ -37,38 +37,34 @@ class Storage(Protocol):
         """Closes the file."""
 
 
-class Ros2Storage:
-    """A rosbag2 folder or file, by rosbags."""
+class RosbagsStorage:
+    """A whole recording, read by rosbags."""
 
-    def __init__(self, path: Path) -> None:
-        self._reader = Reader(path)
+    def __init__(self, reader: Ros1Reader | Reader, to_cdr: Callable[[Any, str], bytes]) -> None:
+        """`to_cdr`: function that converts the stored bytes of a message of a type to CDR."""
+        self._reader, self._to_cdr = reader, to_cdr
         self._reader.open()
         self.topics = {each.topic: each.msgtype for each in self._reader.connections}
 
     def messages(self, topics: list[str]) -> Iterator[Recorded]:
+        """The messages of these topics in the order of recording."""
         chosen = [each for each in self._reader.connections if each.topic in topics]
         for connection, time_ns, data in self._reader.messages(chosen):
-            yield Recorded(connection.topic, time_ns, bytes(data))
+            yield Recorded(connection.topic, time_ns, self._to_cdr(data, connection.msgtype))
 
     def close(self) -> None:
+        """Closes the file."""
         self._reader.close()
 
 
-class Ros1Storage:
-    """A ROS 1 bag, by rosbags; its messages come as those of ROS 2."""
+def ros2_storage(path: Path) -> RosbagsStorage:
+    """The Storage of a rosbag2 folder or file."""
+    return RosbagsStorage(Reader(path), lambda data, _: bytes(data))
 
-    def __init__(self, path: Path) -> None:
-        self._reader, self._convert = Ros1Reader(path), Ros1ToCdr()
-        self._reader.open()
-        self.topics = {each.topic: each.msgtype for each in self._reader.connections}
 
-    def messages(self, topics: list[str]) -> Iterator[Recorded]:
-        chosen = [each for each in self._reader.connections if each.topic in topics]
-        for connection, time_ns, data in self._reader.messages(chosen):
-            yield Recorded(connection.topic, time_ns, self._convert(data, connection.msgtype))
-
-    def close(self) -> None:
-        self._reader.close()
+def ros1_storage(path: Path) -> RosbagsStorage:
+    """The Storage of a ROS 1 bag; its messages are converted to those of ROS 2."""
+    return RosbagsStorage(Ros1Reader(path), Ros1ToCdr())
 
 
 class PartialMcap:

@@ -27,7 +27,7 @@ from maskhand_ros.errors import CommandError
 from maskhand_ros.geometry import Camera
 from maskhand_ros.nodes.images import encode_image
 from maskhand_ros.nodes.messages import ns_to_stamp
-from maskhand_ros.video_reader import DEFAULT_RATE, USUAL_RATES, VideoReader
+from maskhand_ros.video_reader import VideoReader, plausible_rate
 
 DEMO_CLIP = Path(__file__).parents[1] / 'data' / 'demo_clip.mp4'
 
@@ -111,7 +111,7 @@ class ClipPlayer(Node):
             self._capture.get(number)
             for number in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FPS)
         )
-        self._rate = rate if USUAL_RATES[0] <= rate <= USUAL_RATES[1] else DEFAULT_RATE
+        self._rate = plausible_rate(rate)
         return int(width), int(height)
 
     def _open_video(self) -> tuple[int, int]:

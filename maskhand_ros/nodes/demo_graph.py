@@ -44,34 +44,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(
-    args: argparse.Namespace | None = None,
-    video: str | None = None,
-    camera: int | None = None,
-    out: str | Path = 'demo_out',
-    seconds: float = 0.0,
-    device: str = 'cpu',
-) -> int:
-    """Runs the demo and prints its table; returns the exit status. `args`: the parsed command line, which
-    replaces the other parameters."""
-    if args is not None:
-        video, camera, out, seconds, device = args.video, args.camera, args.out, args.seconds, args.device
-    if video:
-        VideoReader(video).close()  # an unreadable file is reported before the graph starts
-    folder = output_folder(out)
+def run(args: argparse.Namespace) -> int:
+    """Runs the demo and prints its table; returns the exit status."""
+    if args.video:
+        VideoReader(args.video).close()  # an unreadable file is reported before the graph starts
+    folder = output_folder(args.out)
     processes.prepare_environment()
     # Results are moved into place at the end: a run that fails keeps those of the last one.
     with tempfile.TemporaryDirectory(prefix='.running-', dir=folder) as temporary:
         results = Path(temporary)
         player_report = results / 'player.json'
         player = {
-            'video': str(Path(video).resolve()) if video else '',
-            'camera': -1 if camera is None else camera,
-            'seconds': float(seconds or (0.0 if camera is None else CAMERA_SECONDS)),
+            'video': str(Path(args.video).resolve()) if args.video else '',
+            'camera': -1 if args.camera is None else args.camera,
+            'seconds': float(args.seconds or (0.0 if args.camera is None else CAMERA_SECONDS)),
             'wait_for_subscribers': 2,
             'report': str(player_report),
         }
-        _run_graph(player, results / 'hands.mcap', device)
+        _run_graph(player, results / 'hands.mcap', args.device)
         processes.expect(
             player_report.exists(), 'the clip player ended without a report', 'see its message above'
         )

@@ -59,8 +59,10 @@ class AutoQosSubscription:
 
     def follow_publishers(self) -> None:
         """Replaces the subscription if the publishers' reliability has changed (policy `auto` only)."""
+        if self._policy != 'auto':
+            return
         offers = [info.qos_profile.reliability for info in self._publishers() if self._has_our_type(info)]
-        if self._policy != 'auto' or not offers:
+        if not offers:
             return
         all_reliable = all(offer == ReliabilityPolicy.RELIABLE for offer in offers)
         wanted = _RELIABILITY['reliable' if all_reliable else 'best_effort']

@@ -33,6 +33,7 @@ from maskhand_ros.nodes.diagnostics import Diagnostics
 from maskhand_ros.nodes.messages import stamp_to_ns
 from maskhand_ros.nodes.playback import STATIC, Playback
 from maskhand_ros.nodes.recorder import McapFile
+from maskhand_ros.nodes.silence import type_name
 from maskhand_ros.nodes.stepped_node import SteppedNode
 from maskhand_ros.skeleton import Handedness
 
@@ -116,7 +117,7 @@ def _has_calibration(args: argparse.Namespace) -> bool:
 
 
 def _leave_the_robot_alone() -> None:
-    """Nobody is discovered: old pictures and frames must not reach a robot, nor its pictures us."""
+    """Turns discovery off: recorded hands must not reach a robot, and its images must not reach this node."""
     os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'OFF'
     if os.environ.get('ROS_DISTRO') == 'humble':  # which knows no such range
         os.environ.update(ROS_LOCALHOST_ONLY='1', ROS_DOMAIN_ID=str(1 + os.getpid() % 100))
@@ -162,9 +163,9 @@ def _show_all(
         answer = stepped.process_image(role, data)
         if answer is not None:
             answers.append(answer)
-            _write(out, '/hand_node/hands', 'maskhand_ros/msg/HandArray', answer.header, answer)
+            _write(out, '/hand_node/hands', answer.header, answer)
         for msg in stepped.take_transforms():
-            _write(out, '/tf', 'tf2_msgs/msg/TFMessage', msg.transforms[0].header, msg)
+            _write(out, '/tf', msg.transforms[0].header, msg)
     return shown, answers
 
 
@@ -198,12 +199,12 @@ def camera_info_msg(calibration: Calibration, header: Any) -> CameraInfo:
     return CameraInfo(header=header, roi=RegionOfInterest(**vars(calibration.roi)), **values)
 
 
-def _write(out: McapFile, topic: str, type_name: str, header: Any, msg: Any) -> None:
-    out.write(topic, type_name, stamp_to_ns(header.stamp), serialize_message(msg))
+def _write(out: McapFile, topic: str, header: Any, msg: Any) -> None:
+    out.write(topic, type_name(type(msg)), stamp_to_ns(header.stamp), serialize_message(msg))
 
 
 def _print_summary(shown: int, answers: list[HandArray], diagnostics: Diagnostics, path: str) -> None:
-    """Pictures, hands, ids, latency, and everything that hand_node found wrong."""
+    """Prints images, hands, ids, latency and the faults that hand_node counted."""
     hands = [hand for answer in answers for hand in answer.hands]
     ids = Counter((hand.id, Handedness(hand.side)) for hand in hands)
     times = [answer.processing_time.sec * 1e3 + answer.processing_time.nanosec * 1e-6 for answer in answers]
@@ -218,4 +219,4 @@ def _print_summary(shown: int, answers: list[HandArray], diagnostics: Diagnostic
         rows += faults.values()
     width = max(len(name) for name, _ in rows)
     print('\n'.join(f'  {name:<{width}}  {value}' for name, value in rows))
-    print(f'  Hands and TF are in {path}; every message has the time of its picture.', flush=True)
+    print(f'  Hands and TF are in {path}; every message has the time of its image.', flush=True)

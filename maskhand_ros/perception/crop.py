@@ -31,9 +31,7 @@ def roll_of(direction: np.ndarray) -> float:
     return float(np.arctan2(direction[0], -direction[1]))
 
 
-def roi_from_keypoints(
-    keypoints_px: np.ndarray, side: Handedness | None, side_probability: float = 1.0, score: float = 1.0
-) -> HandRoi:
+def roi_from_keypoints(keypoints_px: np.ndarray, side: Handedness | None) -> HandRoi:
     """The HandRoi around a hand's keypoints (21, 2) px, by MediaPipe's rule.
 
     The box of ROI_LANDMARKS, rotated so that the direction from the wrist to the middle of the MCPs is up,
@@ -47,7 +45,7 @@ def roi_from_keypoints(
     low, high = inside.min(0), inside.max(0)
     size = _ROI_SCALE * max(max(high - low), 1.0)
     centre = (low + high) / 2 + [0, _ROI_SHIFT * (high - low)[1]]
-    return HandRoi(centre[0] * right + centre[1] * up, float(size), roll, side, side_probability, score)
+    return HandRoi(centre[0] * right + centre[1] * up, float(size), roll, side)
 
 
 def nearly_same(one: HandRoi, other: HandRoi) -> bool:

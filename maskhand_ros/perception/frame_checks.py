@@ -8,17 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from maskhand_ros.errors import FieldError
 from maskhand_ros.geometry import Camera
 
 MAX_SIDE = 32_767
 """Maximum width or height of an image, pixels: cv2.remap uses 16-bit integers."""
 
 
-class FrameError(ValueError):
+class FrameError(FieldError):
     """Invalid field of a Frame: the message names the field, what is wrong, and the fix."""
-
-    def __init__(self, what: str, fix: str) -> None:
-        super().__init__(f'{what}. Fix: {fix}')
 
 
 def check_frame(rgb: Any, stamp_ns: Any, camera: Any, depth: Any) -> None:
@@ -39,7 +37,7 @@ def _check_rgb(rgb: Any) -> None:
             f'rgb is of type {type(rgb).__name__}, not a numpy array',
             fix if isinstance(rgb, (str, os.PathLike)) or rgb is None else 'np.asarray(image)',
         )
-    shape = ' x '.join(map(str, rgb.shape)) or 'no shape'
+    shape = _shape(rgb)
     if rgb.size == 0:
         raise FrameError(f'rgb is empty ({shape})', 'check that the image was read')
     if rgb.ndim == 2 or rgb.shape[2:] == (1,):
@@ -90,8 +88,11 @@ def _check_depth(depth: Any, width: int, height: int) -> None:
     if depth.dtype != np.float32:
         raise FrameError(f'depth is of {depth.dtype}, not float32 in metres', 'depth.astype(np.float32)')
     if depth.shape != (height, width):
-        shape = ' x '.join(map(str, depth.shape)) or 'no shape'
         raise FrameError(
-            f'depth is {shape}, the image {height} x {width}',
+            f'depth is {_shape(depth)}, the image {height} x {width}',
             'register it to the image: one value a pixel, height x width',
         )
+
+
+def _shape(array: np.ndarray) -> str:
+    return ' x '.join(map(str, array.shape)) or 'no shape'

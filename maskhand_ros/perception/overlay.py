@@ -26,7 +26,6 @@ def draw_hands(
     hands: list[Hand],
     camera: Camera | None = None,
     faces: np.ndarray | None = None,
-    mesh_opacity: float = 0.6,
     mirrored: bool = False,
 ) -> np.ndarray:
     """Copy of the image `rgb` (H, W, 3) uint8 with the `hands` drawn.
@@ -49,7 +48,6 @@ def draw_hands(
                 triangles,
                 camera,
                 MESH_COLOURS[hand.side],
-                mesh_opacity,
             )
         _draw_skeleton(canvas, hand)
     for hand in hands:

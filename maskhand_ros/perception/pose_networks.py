@@ -19,14 +19,12 @@ from .weights import EXPORT_AGAIN, INDEX
 
 @dataclass(frozen=True)
 class PoseNetworks:
-    """The three networks of the pose model, its `codebook` (K, D) float32 and the number of `tokens` of a
-    hand."""
+    """The three networks of the pose model, and its `codebook` (K, D) float32."""
 
     context: Network
     synthesizer: Network
     tokenizer: Network
     codebook: NDArray[np.float32]
-    tokens: int
 
     @classmethod
     def open(cls, folder: Path, description: Mapping[str, Any], device: Device) -> PoseNetworks:
@@ -42,7 +40,7 @@ class PoseNetworks:
         sizes = {**synthesizer.sizes, 'joints': (joints, 'synthesizer.onnx')}
         tokenizer = device.open(folder / 'tokenizer.onnx', sizes=sizes)
         codebook = _read_codebook(folder / 'codebook.npz', tokenizer.sizes)
-        return cls(context, synthesizer, tokenizer, codebook, description['tokens'])
+        return cls(context, synthesizer, tokenizer, codebook)
 
 
 def _check_context(folder: Path, context: Network, synthesizer: Network) -> None:

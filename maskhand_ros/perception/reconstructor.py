@@ -82,7 +82,7 @@ class Reconstructor:
         self.temperature, self.top_k = temperature, top_k
         self._rng = np.random.default_rng(seed)
         networks = PoseNetworks.open(folder, self.description, device or Device())
-        self.codebook, self.length = networks.codebook, networks.tokens
+        self.codebook, self.length = networks.codebook, self.description['tokens']
         self._context, self._synthesizer, self._tokenizer = (
             networks.context,
             networks.synthesizer,

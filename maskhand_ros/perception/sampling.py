@@ -38,7 +38,6 @@ def sample_tokens(
     batch: int,
     length: int,
     iterations: int = 1,
-    schedule: Callable[[float], float] = cosine_schedule,
     temperature: float = 0.0,
     top_k: int = 0,
     rng: np.random.Generator | None = None,
@@ -55,7 +54,7 @@ def sample_tokens(
     chosen = np.zeros((batch, length))
     for t in range(1, iterations + 1):
         logits = step(codes, mask)
-        masked = int(schedule(t / iterations) * length + 1e-9)
+        masked = int(cosine_schedule(t / iterations) * length + 1e-9)
         if temperature == 0:
             probability = softmax(logits)
             codes, chosen = probability @ codebook, probability.max(-1)

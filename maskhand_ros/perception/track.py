@@ -59,7 +59,7 @@ class Observation:
         return float(np.ptp(self.keypoints_px, axis=0).max())
 
 
-@dataclass
+@dataclass(eq=False)
 class Track:
     """One tracked hand. Counters as in SORT (Bewley et al. 2016)."""
 

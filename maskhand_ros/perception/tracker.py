@@ -116,8 +116,9 @@ class Tracker:
         for track, observation in candidates:
             if not is_known(observation, [other for _, other in found]):
                 found.append((track, observation))
+        followed = [track for track, _ in found]
         for track in self.tracks:
-            if not any(track is other for other, _ in found):
+            if track not in followed:
                 track.hit_streak, track.time_since_update = 0, track.time_since_update + 1
         return sorted(found, key=lambda pair: pair[0].id)
 
@@ -209,7 +210,7 @@ class Tracker:
             observation.side_probability = max(0.5, track.probability_of(observation.side))
             observation.learned_length = track.length.value
         ended = [track for track in self.tracks if track.time_since_update and stamp - track.stamp > MAX_AGE]
-        self.tracks = [track for track in self.tracks if not any(track is other for other in ended)]
+        self.tracks = [track for track in self.tracks if track not in ended]
         self._lost_ids += [track.id for track in ended]
         return pairs
 
@@ -218,7 +219,7 @@ class Tracker:
         ends."""
         new = self._new_track(observation)
         new.update(observation, stamp)
-        self.tracks[[other is track for other in self.tracks].index(True)] = new
+        self.tracks[self.tracks.index(track)] = new
         self._lost_ids.append(track.id)
         return new
 
@@ -227,7 +228,7 @@ class Tracker:
         away = [
             (relative_distance(track, observation, stamp), track.id, track)
             for track in self.tracks
-            if track.time_since_update and not any(track is other for other in taken)
+            if track.time_since_update and track not in taken
         ]
         nearest, _, track = min(away, default=(np.inf, 0, None))
         return track if nearest <= 1 else None
