@@ -8,9 +8,8 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
+from sources import MODULES, PACKAGE, ROOT, RUN_TIME
 
-ROOT = Path(__file__).resolve().parents[1]
-PACKAGE = ROOT / 'maskhand_ros'
 NAME = PACKAGE.name
 MANIFEST = ElementTree.parse(ROOT / 'package.xml')
 RESTRICTED = {
@@ -109,8 +108,6 @@ KEYS = {'cv2': 'python3-opencv', 'numpy': 'python3-numpy', 'yaml': 'python3-yaml
 
 WITHOUT_KEY = {'av', 'mcap', 'onnxruntime', 'rosbags'}
 """A choice that is the user's, and what nobody needs who neither records nor replays: the README has them."""
-
-MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob('*.py'))
 
 
 def is_ours(name):
@@ -220,9 +217,7 @@ def test_humble_can_run_it():
 def test_what_is_imported_at_run_time_is_declared():
     """In package.xml, for rosdep; what has no key there is named in the README. Imports of training are
     extras of pip."""
-    offline = 'data_engine/', 'training/', 'evaluation/', 'tools/', 'model/', 'hand_model/torch_'
-    modules = [m for m in MODULES if not m.startswith(offline)]
-    trees = [PACKAGE / module for module in modules] + list((ROOT / 'launch').glob('*.py'))
+    trees = [PACKAGE / module for module in RUN_TIME] + list((ROOT / 'launch').glob('*.py'))
     used = set()
     for path in trees:
         for node in ast.walk(ast.parse(path.read_text())):

@@ -7,21 +7,13 @@ import ast
 import json
 import re
 import shutil
-from pathlib import Path
 
 import pytest
+from sources import PACKAGE, RUN_TIME
 
 from maskhand_ros.errors import ModelError
 from maskhand_ros.perception.pipeline import HandPipeline, PipelineConfig
 from maskhand_ros.perception.weights import REQUIRED_FILES, SHIPPED
-
-ROOT = Path(__file__).resolve().parents[1]
-PACKAGE = ROOT / 'maskhand_ros'
-
-MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob('*.py'))
-TRAINING = 'data_engine/', 'training/', 'evaluation/', 'tools/', 'model/', 'hand_model/torch_'
-"""Modules that no robot runs."""
-RUN_TIME = [name for name in MODULES if not name.startswith(TRAINING)]
 
 NETWORK = {'aiohttp', 'ftplib', 'http', 'httpx', 'huggingface_hub', 'requests', 'smtplib', 'socket', 'urllib'}
 NETWORK |= {'urllib3', 'xmlrpc'}

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from maskhand_ros import cli, files
-from maskhand_ros.clip import read_clip
 from maskhand_ros.commands import image
 from maskhand_ros.errors import CommandError
 from maskhand_ros.geometry import project, quaternion_to_matrix
@@ -18,11 +17,6 @@ from maskhand_ros.undecodable import explain, is_cut_off_jpeg
 
 APPLE_DOUBLE = bytes.fromhex('0005160700020000') + b'Mac OS X        ' + bytes(200)
 HEIC = bytes.fromhex('00000024') + b'ftypheic' + bytes(4) + b'mif1heic' + bytes(200)
-
-
-@pytest.fixture(scope='module')
-def clip():
-    return read_clip()
 
 
 @pytest.fixture(scope='module')

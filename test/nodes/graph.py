@@ -24,6 +24,11 @@ from maskhand_ros.nodes.messages import ns_to_stamp
 GREY = np.full((120, 160, 3), 128, np.uint8)
 
 
+def counted(faults):
+    """{reason: count} of Faults."""
+    return {key.removesuffix(': count'): value for key, value in faults.values() if key.endswith(': count')}
+
+
 class Camera:
     """Publishes pictures with ascending stamps."""
 
@@ -102,6 +107,12 @@ class Graph:
             time.sleep(0.02)
         raise AssertionError('waited in vain')
 
+    def ask(self, client, request, seconds=20):
+        """The answer of a service."""
+        answer = client.call_async(request)
+        self.wait(answer.done, seconds)
+        return answer.result()
+
     def close(self):
         self._executor.shutdown()
         self._thread.join()
@@ -155,15 +166,19 @@ class Watched:
 
         return self.graph.wait(lambda: self._statuses and told())
 
-    def wait_told(self, part, reason, more_than=0):
-        """The status of `part`, once it warns of `reason` that was counted so often before."""
+    def wait_told(self, part, reason):
+        """The status of `part`, once it warns of `reason`."""
 
         def told():
             for status in reversed([s for msg in self._statuses for s in msg.status]):
                 if status.name == f'hand_node: {part}':
                     said = {value.key: value.value for value in status.values}
                     warns = status.level == DiagnosticStatus.WARN and reason in status.message
-                    counted = int(said.get(f'{reason}: count', 0)) > more_than
-                    return warns and counted and len(said[f'{reason}: remedy']) > 10 and status
+                    return (
+                        warns
+                        and int(said.get(f'{reason}: count', 0)) > 0
+                        and len(said[f'{reason}: remedy']) > 10
+                        and status
+                    )
 
         return self.graph.wait(told)

@@ -48,9 +48,7 @@ class NodeProcess:
         """Goes through TRANSITIONS by name; AssertionError where one fails."""
         for name in transitions:
             request = ChangeState.Request(transition=Transition(id=TRANSITIONS[name]))
-            answer = self._change_state.call_async(request)
-            self._graph.wait(answer.done, 60)
-            assert answer.result().success, f'{name} failed'
+            assert self._graph.ask(self._change_state, request, 60).success, f'{name} failed'
 
     def set(self, messages, wait=True):
         """Sends rcl_interfaces/Parameter messages in one request; the results if it is waited for."""

@@ -197,6 +197,4 @@ def test_two_cameras_have_an_active_node_each(graph, start):
 
 def state(graph: Any, client: Any) -> int:
     """Return the lifecycle state that a node tells."""
-    answer = client.call_async(GetState.Request())
-    graph.wait(answer.done)
-    return answer.result().current_state.id
+    return graph.ask(client, GetState.Request()).current_state.id

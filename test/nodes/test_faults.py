@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
+from graph import counted
 from sensor_msgs.msg import CameraInfo
 
 from maskhand_ros.msg import Hand
@@ -74,8 +75,10 @@ def test_calibration_of_a_binned_window_of_the_sensor(plain, clip):
 
 def test_a_fisheye_calibration_gives_a_metric_place(plain, clip):
     rgb, info, _ = clip
-    for hand in plain.show(rgb, changed(info, d=[0.3, 0.2, 0.0, 0.0], distortion_model='equidistant')).hands:
-        assert hand.scale_source == Hand.SCALE_POPULATION and len(hand.wrist) == 1
+    fisheye = changed(info, d=[0.3, 0.2, 0.0, 0.0], distortion_model='equidistant')
+    hands = plain.show(rgb, fisheye).hands
+    assert hands
+    assert all(hand.scale_source == Hand.SCALE_POPULATION and len(hand.wrist) == 1 for hand in hands)
 
 
 @pytest.mark.parametrize('image_rectified', [False, True])
@@ -88,7 +91,8 @@ def test_a_rectified_image_with_the_calibration_of_the_raw_one(graph, clip, imag
     hands = watched.show(rgb, changed(info, d=[-0.3, 0.1, 0.0, 0.0, 0.0], p=p)).hands
     assert hands and all(hand.scale_source == Hand.SCALE_POPULATION for hand in hands)
     if image_rectified:
-        watched.wait_level('calibration', DiagnosticStatus.OK, '')
+        watched.wait_level('calibration', DiagnosticStatus.OK, 'CameraInfo is used')
+        assert not counted(watched.node.diagnostics.calibration)
     else:
         told = watched.wait_told('calibration', 'rectified image with distortion')
         assert 'image_rectified: true' in str(told.values)

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseWithCovarianceStamped
+from graph import counted
 from lifecycle_msgs.msg import State
 from rcl_interfaces.srv import SetParameters
 from rclpy.lifecycle import TransitionCallbackReturn
@@ -200,9 +201,7 @@ def test_parameters_are_set_where_the_state_allows_it(graph):
 
     def set_to(name, value):
         msg = Parameter(name, value=value).to_parameter_msg()
-        answer = client.call_async(SetParameters.Request(parameters=[msg]))
-        graph.wait(answer.done)
-        (result,) = answer.result().results
+        (result,) = graph.ask(client, SetParameters.Request(parameters=[msg])).results
         assert (node.get_parameter(name).value == value) == result.successful
         return result.successful, result.reason
 
@@ -314,7 +313,7 @@ def test_outputs_have_a_frame_that_tf2_takes_or_none(framed, clip, given, camera
     watched, heard = framed
     assert watched.node.set_parameters([Parameter('camera_frame', value=camera_frame)])[0].successful
     watched.camera.frame_id = given
-    counted = dict(watched.node.diagnostics.images.values())
+    before = counted(watched.node.diagnostics.images)
     for _ in range(4):  # until the hands are the operator's and tracked
         watched.show(*clip[:2])
     for messages in heard.values():
@@ -328,9 +327,8 @@ def test_outputs_have_a_frame_that_tf2_takes_or_none(framed, clip, given, camera
             {expected} if expected or name not in PLACED else set()
         ), name
     assert heard['hands'][-1].header.stamp == stamp
-    told = dict(watched.node.diagnostics.images.values())
-    new = {key for key in told if key.endswith(': count') and told[key] != counted.get(key)}
-    assert new == ({f'{reason}: count'} if reason else set())
+    now = counted(watched.node.diagnostics.images)
+    assert {each for each in now if now[each] != before.get(each)} == ({reason} if reason else set())
     if reason:
         status = watched.wait_told('images', reason)
         assert 'camera_frame' in status.message and status.level == DiagnosticStatus.WARN

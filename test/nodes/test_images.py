@@ -25,9 +25,8 @@ def image(**fields):
     return msg
 
 
-def encoded(pixels, encoding, padding=0):
+def encoded(pixels, encoding):
     rows = np.ascontiguousarray(pixels).reshape(len(pixels), -1)
-    rows = np.pad(rows, ((0, 0), (0, padding)), constant_values=99)
     return Image(
         height=len(pixels),
         width=pixels.shape[1],

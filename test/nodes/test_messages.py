@@ -150,7 +150,6 @@ def test_triangles_come_far_ones_first(make_hand, hand_model, side):
 def test_cloud_and_topology(make_hand, hand_model):
     hands = [make_hand(LEFT, id=1), make_hand(RIGHT, id=2)]
     cloud = cloud_msg(hands, HEADER)
-    points = np.frombuffer(cloud.data, CLOUD_TYPE)
     hands[1].keypoint_stddev = np.linspace(0.001, 0.005, 21)
     points = np.frombuffer(cloud_msg(hands, HEADER).data, CLOUD_TYPE)
     np.testing.assert_allclose(points['stddev'][21:], hands[1].keypoint_stddev, rtol=1e-6)

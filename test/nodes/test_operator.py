@@ -10,9 +10,7 @@ def test_the_operator_is_selected_by_a_service(graph, clip):
     graph.wait(client.service_is_ready)
 
     def select(id):
-        answer = client.call_async(SelectOperator.Request(id=id))
-        graph.wait(answer.done)
-        return answer.result()
+        return graph.ask(client, SelectOperator.Request(id=id))
 
     def operators():
         return {hand.side: hand.id for hand in watched.show(*clip[:2]).hands if hand.is_operator}

@@ -5,26 +5,16 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from placed_hand import placed_hand
 
 from maskhand_ros.geometry import Camera, rotvec_to_matrix
 from maskhand_ros.perception.continuity import Continuity
 from maskhand_ros.perception.gates import ELSEWHERE, JOINT_LIMITS, JUMP, TURNED, JumpGate
 from maskhand_ros.perception.track import Track
-from maskhand_ros.perception.types import SCALE_POPULATION, PlacedHand
 from maskhand_ros.skeleton import RIGHT
 
 DT = 1 / 30
-PLACED = PlacedHand(
-    RIGHT,
-    np.array([0.0, 0.0, 0.5]),
-    np.eye(3),
-    np.tile(np.eye(3), (15, 1, 1)),
-    np.zeros(10),
-    1.0,
-    np.zeros((21, 3)),
-    1e-4 * np.eye(6),
-    SCALE_POPULATION,
-)
+PLACED = placed_hand(covariance=1e-4 * np.eye(6))
 
 
 def changed(metres=0.0, radians=0.0):

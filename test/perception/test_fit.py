@@ -5,6 +5,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from placed_hand import placed_hand
 
 from maskhand_ros.geometry import Camera, matrix_to_rotvec, mirror_rotation, rotvec_to_matrix
 from maskhand_ros.hand_model.numpy_hand import HandModel
@@ -17,7 +18,6 @@ from maskhand_ros.perception.types import (
     SCALE_PARAMETER,
     SCALE_POPULATION,
     Frame,
-    PlacedHand,
 )
 from maskhand_ros.skeleton import LEFT, RIGHT
 
@@ -82,17 +82,7 @@ def test_the_covariance_turns_and_mirrors_with_the_hand(side):
     root = 1e-4 * rng.normal(size=(6, 6))
     back = rotvec_to_matrix(np.array([0.3, -0.5, 0.2]))
     orient = rotvec_to_matrix(np.array([1.0, 0.2, -0.4]))
-    hand = PlacedHand(
-        side,
-        PLACE,
-        orient,
-        np.tile(np.eye(3), (15, 1, 1)),
-        np.zeros(10),
-        1.0,
-        np.zeros((21, 3)),
-        root @ root.T,
-        SCALE_POPULATION,
-    )
+    hand = placed_hand(side, PLACE, orient=orient, covariance=root @ root.T)
     got, moves = _to_camera(hand, back), []
     for column in root.T:
         disturbed = dataclasses.replace(
@@ -118,17 +108,7 @@ def test_the_covariance_turns_and_mirrors_with_the_hand(side):
 )
 def test_the_spread_along_the_ray_is_that_of_the_source_of_the_scale(source, sigma):
     camera, position = Camera.default(640, 480), np.array([0.25, 0.0, 0.6])
-    hand = PlacedHand(
-        RIGHT,
-        position,
-        np.eye(3),
-        np.tile(np.eye(3), (15, 1, 1)),
-        np.zeros(10),
-        1.0,
-        np.zeros((21, 3)),
-        1e-6 * np.eye(6),
-        source,
-    )
+    hand = placed_hand(position=position, covariance=1e-6 * np.eye(6), source=source)
     frame = Frame(np.zeros((480, 640, 3), np.uint8), 0, camera)
     got, ratio = to_scale(hand, np.zeros((6, 3)), frame, camera)
     assert ratio is None and got.source == source

@@ -5,6 +5,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from placed_hand import placed_hand
 
 from maskhand_ros.clip import read_clip
 from maskhand_ros.geometry import Camera, rotvec_to_matrix
@@ -20,26 +21,14 @@ from maskhand_ros.perception.gates import (
 from maskhand_ros.perception.pipeline import HandPipeline, PipelineConfig
 from maskhand_ros.perception.types import (
     PREDICTED,
-    SCALE_POPULATION,
     TENTATIVE,
     TRACKED,
     Frame,
-    PlacedHand,
 )
 from maskhand_ros.skeleton import LEFT
 
 PERIOD = 33_000_000
-STILL = PlacedHand(
-    LEFT,
-    np.array([0.1, 0, 0.5]),
-    np.eye(3),
-    np.tile(np.eye(3), (15, 1, 1)),
-    np.zeros(10),
-    1.0,
-    np.zeros((21, 3)),
-    np.eye(6),
-    SCALE_POPULATION,
-)
+STILL = placed_hand(LEFT, (0.1, 0, 0.5))
 
 
 @pytest.fixture(scope='module')

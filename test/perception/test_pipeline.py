@@ -7,7 +7,6 @@ import cv2
 import numpy as np
 import pytest
 
-from maskhand_ros.clip import read_clip
 from maskhand_ros.errors import ModelError
 from maskhand_ros.geometry import Camera, mirror_rotation, rotvec_to_matrix
 from maskhand_ros.perception.crop import crop_hand, crop_to_camera, roi_from_keypoints
@@ -20,19 +19,9 @@ STEP = 15
 
 
 @pytest.fixture(scope='module')
-def clip():
-    return read_clip()
-
-
-@pytest.fixture(scope='module')
 def pictures(clip):
     """Every STEP-th frame of the clip, fast enough for a test: [(frame number, rgb)]."""
     return [(number, rgb) for number, rgb in enumerate(clip.frames()) if number % STEP == 0]
-
-
-@pytest.fixture(scope='module')
-def pipeline():
-    return HandPipeline()
 
 
 def seen(pipeline, rgb, camera):

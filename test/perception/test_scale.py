@@ -4,10 +4,11 @@ import dataclasses
 
 import numpy as np
 import pytest
+from placed_hand import placed_hand
 
 from maskhand_ros.geometry import Camera
 from maskhand_ros.perception.scale import PALM_KEYPOINTS, LearnedLength, to_scale
-from maskhand_ros.perception.types import SCALE_DEPTH, SCALE_LEARNED, SCALE_POPULATION, Frame, PlacedHand
+from maskhand_ros.perception.types import SCALE_DEPTH, SCALE_LEARNED, SCALE_POPULATION, Frame
 from maskhand_ros.skeleton import LEFT, RIGHT
 
 CAMERA = Camera(np.array([[600.0, 0, 320], [0, 600, 240], [0, 0, 1]]), 640, 480)
@@ -15,17 +16,7 @@ PALM_POINTS = np.array(
     [[0, 0, 0], [-0.03, -0.03, 0], [-0.025, -0.09, 0], [0, -0.095, 0], [0.02, -0.09, 0], [0.04, -0.08, 0]]
 )
 """(6, 3) of a right hand's PALM_KEYPOINTS, fingers up, back of the hand to the camera: thumb on the left."""
-HAND = PlacedHand(
-    RIGHT,
-    np.array([0.0, 0.05, 0.5]),
-    np.eye(3),
-    np.tile(np.eye(3), (15, 1, 1)),
-    np.zeros(10),
-    1.0,
-    np.zeros((21, 3)),
-    np.eye(6) * 1e-6,
-    SCALE_POPULATION,
-)
+HAND = placed_hand(position=(0, 0.05, 0.5), covariance=np.eye(6) * 1e-6)
 RGB = np.zeros((480, 640, 3), np.uint8)
 
 

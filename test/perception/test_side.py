@@ -6,7 +6,6 @@ import dataclasses
 import numpy as np
 import pytest
 
-from maskhand_ros.clip import read_clip
 from maskhand_ros.geometry import Camera
 from maskhand_ros.perception.crop import roi_from_keypoints
 from maskhand_ros.perception.pipeline import HandPipeline, PipelineConfig
@@ -16,11 +15,6 @@ from maskhand_ros.perception.types import Frame
 from maskhand_ros.skeleton import LEFT, RIGHT
 
 PERIOD_NS = 33_000_000
-
-
-@pytest.fixture(scope='module')
-def clip():
-    return read_clip()
 
 
 @pytest.fixture(scope='module')

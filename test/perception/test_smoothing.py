@@ -4,10 +4,11 @@ import dataclasses
 
 import numpy as np
 import pytest
+from placed_hand import placed_hand
 
 from maskhand_ros.geometry import matrix_to_rotvec, rotvec_to_matrix
 from maskhand_ros.perception.smoothing import SHAPE_FRAMES, HandFilter, OneEuro, Trust
-from maskhand_ros.perception.types import SCALE_DEPTH, SCALE_POPULATION, PlacedHand
+from maskhand_ros.perception.types import SCALE_DEPTH, SCALE_POPULATION
 from maskhand_ros.skeleton import LEFT, RIGHT
 
 RNG = np.random.default_rng(0)
@@ -20,17 +21,7 @@ def hand(position=(0.1, 0.0, 0.6), turn=0.0, noise=0.0, side=RIGHT):
     angles = np.tile([turn, 0.0, 0.0], (16, 1)) + noise * RNG.standard_normal((16, 3))
     rotations = rotvec_to_matrix(angles)
     place = np.array(position) + 0.1 * noise * RNG.standard_normal(3)
-    return PlacedHand(
-        side,
-        place,
-        rotations[0],
-        rotations[1:],
-        np.zeros(10),
-        1.0,
-        np.zeros((21, 3)),
-        np.eye(6),
-        SCALE_POPULATION,
-    )
+    return placed_hand(side, place, orient=rotations[0], pose=rotations[1:])
 
 
 USUAL = np.full(21, 0.005)

@@ -207,13 +207,19 @@ def test_which_observations_are_one_hand():
     assert view.presence == 1.0 and broken.presence == 0.0
 
 
-def frames_until_the_side_turns(track, right_probability, stamp=0.0):
+def _side_after(track, right_probability, stamp=0.0):
+    """Side of a Track after one frame of this evidence."""
+    observation = SceneHand(300).observed()
+    observation.right_probability = right_probability
+    track.update(observation, stamp)
+    return track.side
+
+
+def frames_until_the_side_turns(track, right_probability):
     """Number of frames of this evidence after which the side of a Track is another."""
-    view, before = SceneHand(300).observed(), track.side
-    view.right_probability = right_probability
+    before = track.side
     for frame in range(1, 1000):
-        track.update(view, stamp + frame * DT)
-        if track.side != before:
+        if _side_after(track, right_probability, frame * DT) != before:
             return frame
     return math.inf
 
@@ -236,13 +242,6 @@ def test_the_longer_a_hand_is_tracked_the_more_evidence_turns_its_side(side):
     assert frames_until_the_side_turns(runs, own) == math.inf
     for _ in range(20):  # runs of ten frames that are wrong, as while another hand is in front
         assert all(_side_after(runs, evidence) == side for evidence in [other] * 10 + [own] * 10)
-
-
-def _side_after(track, right_probability):
-    view = SceneHand(300).observed()
-    view.right_probability = right_probability
-    track.update(view, 0.0)
-    return track.side
 
 
 def test_a_resting_hand_is_searched_in_the_same_square():

@@ -6,10 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from maskhand_ros.clip import read_clip
 from maskhand_ros.geometry import Camera, rotvec_to_matrix
 from maskhand_ros.perception.crop import roi_from_keypoints
-from maskhand_ros.perception.pipeline import HandPipeline, unmirrored
+from maskhand_ros.perception.pipeline import unmirrored
 from maskhand_ros.perception.types import SCALE_NONE, SCALE_POPULATION, Frame
 from maskhand_ros.skeleton import LEFT, RIGHT
 
@@ -27,18 +26,8 @@ def turned(about_x, about_y):
 
 
 @pytest.fixture(scope='module')
-def clip():
-    return read_clip()
-
-
-@pytest.fixture(scope='module')
 def frames(clip):
     return {k: rgb for k, rgb in enumerate(clip.frames()) if k in FRAMES}
-
-
-@pytest.fixture(scope='module')
-def pipeline():
-    return HandPipeline()
 
 
 @functools.lru_cache
