@@ -53,9 +53,8 @@ class AutoQosSubscription:
         self._node, self._msg_type, self._policy, self._depth = node, msg_type, policy, depth
         self._callback = subscription_callback(callback)
         self.topic, self.suffix = node.resolve_topic_name(topic) + suffix, suffix
-        self.reliability: ReliabilityPolicy = _RELIABILITY.get(policy, ReliabilityPolicy.BEST_EFFORT)
         self._subscription: Subscription | None = None
-        self._subscribe()
+        self._subscribe(_RELIABILITY.get(policy, ReliabilityPolicy.BEST_EFFORT))
 
     def follow_publishers(self) -> None:
         """Replaces the subscription if the publishers' reliability has changed (policy `auto` only)."""
@@ -67,8 +66,7 @@ class AutoQosSubscription:
         all_reliable = all(offer == ReliabilityPolicy.RELIABLE for offer in offers)
         wanted = _RELIABILITY['reliable' if all_reliable else 'best_effort']
         if wanted != self.reliability:
-            self.reliability = wanted
-            self._subscribe()
+            self._subscribe(wanted)
 
     def publishers(self) -> int:
         """Number of publishers of the topic."""
@@ -79,7 +77,7 @@ class AutoQosSubscription:
         requested), with the remedy."""
         lines = []
         for info in self._publishers():
-            compatible, reason = qos_check_compatible(info.qos_profile, self._qos())
+            compatible, reason = qos_check_compatible(info.qos_profile, self._qos(self.reliability))
             if not self._has_our_type(info):
                 remedy = how_to_subscribe(self.topic, info.topic_type)
                 lines.append(f'{info.node_name} sends {info.topic_type}, not {self._type_name}; {remedy}')
@@ -107,15 +105,16 @@ class AutoQosSubscription:
     def _type_name(self) -> str:
         return type_name(self._msg_type)
 
-    def _subscribe(self) -> None:
+    def _subscribe(self, reliability: ReliabilityPolicy) -> None:
         self.close()
         self._subscription = self._node.create_subscription(
-            self._msg_type, self.topic, self._callback, self._qos()
+            self._msg_type, self.topic, self._callback, self._qos(reliability)
         )
+        self.reliability = reliability  # last: other threads take it as that of the subscription
 
-    def _qos(self) -> QoSProfile:
+    def _qos(self, reliability: ReliabilityPolicy) -> QoSProfile:
         return QoSProfile(
-            reliability=self.reliability,
+            reliability=reliability,
             durability=DurabilityPolicy.VOLATILE,
             history=HistoryPolicy.KEEP_LAST,
             depth=self._depth,
