@@ -23,6 +23,7 @@ PIPELINE_OPTIONS = (
     'max_hands',
     'detection_threshold',
     'presence_threshold',
+    'search_budget',
     'hand_length',
     'smoothing',
 )
@@ -116,3 +117,13 @@ def build_pipeline(args: argparse.Namespace, **changes: Any) -> HandPipeline:
     from maskhand_ros.perception.pipeline import HandPipeline
 
     return HandPipeline(PipelineConfig(**{**pipeline_options(args), **changes}))
+
+
+def build_offline_pipeline(args: argparse.Namespace, **changes: Any) -> HandPipeline:
+    """The pipeline of build_pipeline with nominal costs of the search, so that its hands do not depend on
+    the speed of the machine."""
+    from maskhand_ros.perception.search import NominalCosts
+
+    pipeline = build_pipeline(args, **changes)
+    pipeline.search.costs = NominalCosts()
+    return pipeline

@@ -118,8 +118,8 @@ _DECLARED = (
     Option('max_hands', 2, 'maximum number of tracked hands', (1, 8), 'hands'),
     Option(
         'detection_threshold',
-        0.5,
-        'minimum probability of a detection',
+        0.15,
+        'minimum probability of a palm in the search; each one found costs a run of the landmark network',
         (0.0, 1.0),
         'probability',
     ),
@@ -131,11 +131,11 @@ _DECLARED = (
         'probability',
     ),
     Option(
-        'detect_interval',
-        5,
-        'images between runs of the detector while some, but fewer than max_hands, are tracked',
-        (1, 300),
-        'images',
+        'search_budget',
+        0.003,
+        'time per image for the search for further hands, on average; 0: the whole search in every image',
+        (0.0, 1.0),
+        's',
     ),
     Option(
         'hand_length',

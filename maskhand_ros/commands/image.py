@@ -66,6 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     camera_arguments.add_camera_arguments(parser)
     camera_arguments.add_mirror_argument(parser)
     cli_arguments.add_pipeline_arguments(parser)
+    parser.set_defaults(search_budget=0.0)  # single images
     cli_arguments.add_hypothesis_arguments(parser)
 
 

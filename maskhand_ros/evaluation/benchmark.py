@@ -54,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument('--json', metavar='OUT', help='write the figures to this file')
     cli_arguments.add_pipeline_arguments(parser)
+    parser.set_defaults(search_budget=0.0)  # single images
     parser.set_defaults(max_hands=4, keypoint_set=None)
 
 
@@ -63,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     args.keypoint_set = args.keypoint_set or protocol.keypoints
     # In a given box there is a hand, however unsure the network is.
     changes = {'presence_threshold': 0.0} if args.boxes == 'given' else {}
-    predictor = Predictor(cli_arguments.build_pipeline(args, **changes), protocol, args.boxes)
+    predictor = Predictor(cli_arguments.build_offline_pipeline(args, **changes), protocol, args.boxes)
     mesh = ManoMesh(args.hand_model) if predictor.has_mesh else None
     splits, report = [args.split] if args.split else protocol.splits, {}
     for split in splits:

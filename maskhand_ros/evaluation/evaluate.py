@@ -61,6 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='write contact sheets of random and of the worst hands of each source to this folder',
     )
     cli_arguments.add_pipeline_arguments(parser)
+    parser.set_defaults(search_budget=0.0)  # single images
     parser.set_defaults(max_hands=4, keypoint_set='mediapipe')
 
 
@@ -68,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     """Prints the figures; returns 1 if a picture could not be read."""
     index = Path(args.index)
     pictures = read_index(index)
-    pipeline = cli_arguments.build_pipeline(args)
+    pipeline = cli_arguments.build_offline_pipeline(args)
     cases, unreadable = _ours(pipeline, pictures, index.parent, args.boxes)
     peers = _theirs(args, pictures, index.parent, unreadable) if args.peer else {}
     scored = [(label, score) for _, label, _, score in cases]

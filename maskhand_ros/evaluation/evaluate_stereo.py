@@ -94,7 +94,7 @@ def pictures(eye: Eye, every: int) -> Iterator[VideoFrame]:
 
 def watch(args: argparse.Namespace, eye: Eye, **changes: Any) -> list[Sight | None]:
     """[Sight or None] of each picture of an Eye, by a pipeline of its own."""
-    pipeline = cli_arguments.build_pipeline(args, **changes)
+    pipeline = cli_arguments.build_offline_pipeline(args, **changes)
     sights: list[Sight | None] = []
     for rgb, time_ns in pictures(eye, args.every):
         hands = pipeline.process(Frame(rgb, time_ns, eye.camera))

@@ -230,13 +230,13 @@ def watch_all(args: argparse.Namespace) -> Watched:
     """Play every sequence with every cast."""
     from maskhand_ros.data_engine.sequences import play, with_cast
 
-    pipeline, hand, watched = cli_arguments.build_pipeline(args), HandModel.load(), Watched()
+    pipeline, hand, watched = cli_arguments.build_offline_pipeline(args), HandModel.load(), Watched()
 
     def runs(sequence: Sequence) -> Iterator[tuple[dict[str, list[Record]], HandPipeline, float]]:
         yield watched.plain, pipeline, 0.0
         if len({actor.person for actor in sequence.actors}) == 1:
             length = hand.length(sequence.actors[0].betas)
-            yield watched.with_length, cli_arguments.build_pipeline(args, hand_length=length), 0.0
+            yield watched.with_length, cli_arguments.build_offline_pipeline(args, hand_length=length), 0.0
         if sequence.depth:
             yield watched.with_depth, pipeline, np.inf
             yield watched.learned, pipeline, sequence.seconds / 2
@@ -258,7 +258,7 @@ def run(args: argparse.Namespace) -> int:
         return trade_off.run(args)
     found = figures(watch_all(args))
     if args.video:
-        pipeline = cli_arguments.build_pipeline(args, max_hands=1)
+        pipeline = cli_arguments.build_offline_pipeline(args, max_hands=1)
         found += figures_of_video(still_stretches(pipeline, args.video))
     print('\n'.join(figure.row() for figure in found))
     if args.json:

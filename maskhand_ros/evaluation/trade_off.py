@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     """`maskhand evaluate-video --trade-off`: watch `wave` and `still` without smoothing, print and draw."""
     from maskhand_ros.data_engine.sequences import SEQUENCES, play
 
-    pipeline = cli_arguments.build_pipeline(args, smoothing='off')
+    pipeline = cli_arguments.build_offline_pipeline(args, smoothing='off')
     wave, still = (video.watch(pipeline, SEQUENCES[name].actors, play(name)) for name in ('wave', 'still'))
     found = points(wave, still, SEQUENCES['still'].still)
     print(text(found))

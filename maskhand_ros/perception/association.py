@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import cv2
 import numpy as np
 
 from maskhand_ros.perception.crop import roi_from_keypoints
@@ -15,6 +18,9 @@ _MAX_SIZE_RATIO = 1.7
 """Maximum ratio of its new size to its old one, or the inverse."""
 _SAME_HAND = 0.1
 """Maximum mean distance between the landmarks of one hand, as a share of its crop's edge length."""
+
+_PART_SIZE = 0.45
+"""Maximum edge length of a region in a hand that counts as a part of it, relative to the hand's region."""
 
 
 def match_score(track: Track, observation: Observation) -> float:
@@ -37,7 +43,7 @@ def relative_distance(track: Track, observation: Observation, stamp: float) -> f
     return float(moved / (_MAX_DISTANCE + _MAX_SPEED * (stamp - track.stamp)))
 
 
-def is_known(observation: Observation, others: list[Observation]) -> bool:
+def is_known(observation: Observation, others: Sequence[Observation]) -> bool:
     """Whether an Observation shows the same hand as one of the `others`."""
     near = _SAME_HAND * 2 * max(observation.size_px, 1.0)
     return any(
@@ -47,6 +53,17 @@ def is_known(observation: Observation, others: list[Observation]) -> bool:
 
 
 def covers(observation: Observation, roi: HandRoi) -> bool:
-    """Whether a detection `roi` is the hand of an Observation."""
+    """Whether a detection `roi` is the hand of an Observation, or a part of it."""
     own = roi_from_keypoints(observation.keypoints_px, observation.side)
-    return bool(np.linalg.norm(own.center_px - roi.center_px) < 0.25 * min(own.size_px, roi.size_px))
+    apart = np.linalg.norm(own.center_px - roi.center_px)
+    return bool(apart < 0.25 * min(own.size_px, roi.size_px)) or has_part(observation, roi)
+
+
+def has_part(observation: Observation, roi: HandRoi) -> bool:
+    """Whether the much smaller `roi` lies in the hand of an Observation: in close view a finger can look
+    like a hand."""
+    own = roi_from_keypoints(observation.keypoints_px, observation.side)
+    if roi.size_px > _PART_SIZE * own.size_px:
+        return False
+    hull = cv2.convexHull(observation.keypoints_px.astype(np.float32))
+    return cv2.pointPolygonTest(hull, tuple(map(float, roi.center_px)), measureDist=False) >= 0

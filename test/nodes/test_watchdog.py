@@ -252,6 +252,6 @@ def test_a_limit_of_latency_is_kept_by_going_without_and_says_so(graph, clip):
     fewer = next(k for k, seen in enumerate(hands) if len(seen) == 1)
     assert without < fewer
     says = (
-        'load shedding for max_latency: reduced hypotheses 0, iterations 1, detect_interval 20, max_hands 1'
+        'load shedding for max_latency: reduced hypotheses 0, iterations 1, search_budget 0.001, max_hands 1'
     )
     watched.wait_level('model', DiagnosticStatus.WARN, says)
