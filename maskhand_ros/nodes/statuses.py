@@ -148,7 +148,7 @@ def _model(state: str, diagnostics: Diagnostics, pipeline: HandPipeline | None) 
     values: list[tuple] = list(diagnostics.percentiles())
     warnings = [diagnostics.namesake] if diagnostics.namesake else []
     if pipeline is not None:
-        device = pipeline.device
+        device, search = pipeline.device, pipeline.search.total
         saved = ', '.join(f'{name} {value}' for name, value in pipeline.degradations.items())
         values = [
             ('model', pipeline.model_name),
@@ -157,6 +157,9 @@ def _model(state: str, diagnostics: Diagnostics, pipeline: HandPipeline | None) 
             ('device', device.name),
             ('providers', ', '.join(device.providers)),
             ('reduced for max_latency', saved or 'nothing'),
+            ('views searched', search.views),
+            ('proposals examined', search.proposals),
+            ('hands found', search.found),
             *values,
         ]
         if saved:

@@ -28,7 +28,7 @@ _SAME_REGION = {'place': 0.1, 'size': 0.15, 'roll': 0.35}
 
 @dataclass
 class SearchCounts:
-    """Counts of the search in one frame."""
+    """Counts of the search."""
 
     views: int = 0
     """Runs of the palm detector."""
@@ -36,6 +36,11 @@ class SearchCounts:
     """Regions examined by the landmark network."""
     found: int = 0
     """New hands."""
+
+    def __add__(self, other: SearchCounts) -> SearchCounts:
+        return SearchCounts(
+            self.views + other.views, self.proposals + other.proposals, self.found + other.found
+        )
 
 
 @dataclass
@@ -67,7 +72,7 @@ class HandSearch:
     `budget` seconds a frame (video): while no hand is known, the whole image is searched in each frame; the
     budget is spent on further views in turn (views.steady_cycle), around lost hands first. An operation that
     costs more than what is left is paid off in the following frames. `budget` 0: all views of
-    views.thorough_views in each frame (single images). `counts` are of the last frame.
+    views.thorough_views in each frame (single images). `counts` are of the last frame, `total` of all frames.
     """
 
     def __init__(
@@ -75,7 +80,7 @@ class HandSearch:
     ) -> None:
         """`costs`: fixed costs in place of the measured time."""
         self._detector, self._observer, self.budget, self.costs = detector, observer, budget, costs
-        self.counts = SearchCounts()
+        self.counts, self.total = SearchCounts(), SearchCounts()
         self.reset()
 
     def reset(self) -> None:
@@ -149,23 +154,23 @@ class HandSearch:
         room: int,
     ) -> float:
         """Searches one View, appends to `found`, and returns the cost in seconds."""
-        start, before = time.perf_counter(), self.counts.proposals
+        start, counts = time.perf_counter(), SearchCounts(views=1)
         for roi in self._detector(rgb, view):
             if len(found) >= room:
                 break
             if roi in self._rejected or any(covers(each, roi) for each in (*known, *found)):
                 continue
-            self.counts.proposals += 1
+            counts.proposals += 1
             hand = self._observer.new_hand(rgb, camera, roi, [*known, *found])
             if hand is None:
                 self._rejected.regions.append((roi, stamp))
             else:
                 found.append(hand)
-        self.counts.views += 1
-        self.counts.found = len(found)
+                counts.found += 1
+        self.counts, self.total = self.counts + counts, self.total + counts
         if self.costs is None:
             return time.perf_counter() - start
-        return self.costs.view + self.costs.proposal * (self.counts.proposals - before)
+        return self.costs.view + self.costs.proposal * counts.proposals
 
 
 def _is_part(observation: Observation, others: Sequence[Observation]) -> bool:
