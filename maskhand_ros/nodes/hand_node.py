@@ -74,7 +74,7 @@ class HandNode(CheckedParameters):
         values = parameters.read(self)
         fields = [field.name for field in dataclasses.fields(PipelineConfig)]
         try:
-            config: dict[str, Any] = {name: values[name] for name in fields}
+            config: dict[str, Any] = {name: value for name, value in values.items() if name in fields}
             self.pipeline = pipeline = HandPipeline(PipelineConfig(**config))
             pipeline.warm_up()
             self._outputs = Outputs(self, pipeline.hand_model, pipeline.model_name, values)

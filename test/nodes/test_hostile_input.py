@@ -36,7 +36,7 @@ from maskhand_ros.nodes.images import decode_depth, decode_image
 from maskhand_ros.nodes.inputs import camera_for
 from maskhand_ros.nodes.messages import ns_to_stamp, stamp_to_ns
 from maskhand_ros.option import ReadAt
-from maskhand_ros.options import OPTIONS
+from maskhand_ros.options import PARAMETERS
 from maskhand_ros.perception.types import Frame
 from maskhand_ros.srv import SelectOperator
 
@@ -230,7 +230,7 @@ def test_depth_that_is_much_too_coarse(idle):
 def test_parameters(idle):
     """Over the service any peer may set any of them to anything: it is taken as it is, or refused with name,
     range and unit. What names files or bounds memory is only for who starts the node."""
-    names = tuple(OPTIONS)
+    names = tuple(PARAMETERS)
     values = (None, True, '', 'x' * 10_000, -1, 0, 2**62, -(2**63), np.nan, np.inf, -np.inf, 2.0)
     lists = ([], [1, 2], ['a'], [b'\0'], [0.5, np.nan])
     changed = 0
@@ -245,7 +245,7 @@ def test_parameters(idle):
             raise AssertionError(f'{name} = {value!r}') from error
         after = parameters.read(idle)
         changed += after != before
-        option = OPTIONS[name]
+        option = PARAMETERS[name]
         if result.successful:
             assert after == {**before, name: value} and type(after[name]) is type(option.default)
         else:
@@ -256,12 +256,12 @@ def test_parameters(idle):
     def make(rng):
         plausible = rng.randint(-5, 200), rng.uniform(0, 70), rng.random() < 0.5
         name = rng.choice(names)
-        chosen = rng.choice(OPTIONS[name].choices or (OPTIONS[name].default,))
+        chosen = rng.choice(PARAMETERS[name].choices or (PARAMETERS[name].default,))
         return name, rng.choice((chosen, rng.choice(plausible), rng.choice((*values, *lists))))
 
     hostile.check_each(make, COUNTS['parameter'], check)
     assert changed > 100
-    idle.set_parameters([Parameter(option.name, value=option.default) for option in OPTIONS.values()])
+    idle.set_parameters([Parameter(option.name, value=option.default) for option in PARAMETERS.values()])
 
 
 def legal(option, value):
