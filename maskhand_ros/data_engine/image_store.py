@@ -78,7 +78,7 @@ class ImageShards:
     def batches(
         self, size: int, seed: int, workers: int = 0
     ) -> Iterator[tuple[dict[str, Tensor], dict[str, Tensor]]]:
-        """Endless batches (size, ...), shuffled; pictures are decoded by `workers` further processes."""
+        """Endless batches (size, ...), shuffled; images are decoded by `workers` further processes."""
         pipeline = webdataset.DataPipeline(
             _ShardOrder(self.paths, self.part, seed),
             webdataset.split_by_worker,
@@ -102,7 +102,7 @@ class ImageShards:
         return map(self._on_device, pipeline)
 
     def poses(self, limit: int) -> np.ndarray:
-        """hand_pose (n, 15, 3, 3) float32 of the first `limit` samples; no picture is decoded."""
+        """hand_pose (n, 15, 3, 3) float32 of the first `limit` samples; no image is decoded."""
         pipeline = webdataset.DataPipeline(
             webdataset.SimpleShardList(self.paths),
             webdataset.tarfile_to_samples(select_files=lambda name: name.endswith('.npz')),

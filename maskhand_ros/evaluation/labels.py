@@ -1,4 +1,4 @@
-"""Labelled pictures: reading an index, the crop a label asks for, and which hand answers which label."""
+"""Labelled images: reading an index, the crop a label asks for, and which hand answers which label."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ class Label:
     K: np.ndarray | None
 
 
-Pictures = dict[tuple[str, str], list[Label]]
-"""Labels by source and picture."""
+Images = dict[tuple[str, str], list[Label]]
+"""Labels by source and image."""
 
 
-def read_index(path: Path) -> Pictures:
-    """Labels by source and picture, in the file's order: {(source, image path): [Label, ...]}."""
+def read_index(path: Path) -> Images:
+    """Labels by source and image, in the file's order: {(source, image path): [Label, ...]}."""
     try:
         entries = json.loads(pathlib.Path(path).read_text())
     except ValueError as error:
@@ -65,16 +65,16 @@ def read_index(path: Path) -> Pictures:
         raise CommandError(
             f'{path} is not a list of objects with an `image`', 'see `maskhand evaluate --help`'
         )
-    pictures: Pictures = {}
+    images: Images = {}
     for number, entry in enumerate(entries):
         try:
             label = label_from(entry)
-            pictures.setdefault((label.source, entry['image']), []).append(label)
+            images.setdefault((label.source, entry['image']), []).append(label)
         except (TypeError, ValueError) as error:
             raise CommandError(
                 f'{path}, entry {number} ({entry["image"]}): {error}', 'correct or remove the entry'
             ) from error
-    return pictures
+    return images
 
 
 def label_from(entry: dict[str, Any]) -> Label:

@@ -165,7 +165,7 @@ def block_bootstrap(
     """Interval (low, high) of the mean of values (N,), where neighbours in a sequence resemble each other.
 
     values are in motion order within each of `sequences` (N,) names. Whole blocks of consecutive values are
-    drawn with replacement, because single pictures of one motion are not independent and would give an
+    drawn with replacement, because single images of one motion are not independent and would give an
     interval that is too narrow. block: length, default ceil(sqrt(N)) but at most the longest sequence; NaN
     values are left out. None if N < 2.
     """

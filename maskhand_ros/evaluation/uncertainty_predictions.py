@@ -132,7 +132,7 @@ def collect(
         except KeyError as error:
             fix = 'delete and make them anew'
             if 'image' in reconstructor.inputs:
-                fix = 'this measures models that read cues; for one that reads pictures, `maskhand benchmark`'
+                fix = 'this measures models that read cues; for one that reads images, `maskhand benchmark`'
             raise CommandError(f'{split} shards in {data} lack {error}', fix) from error
         meshes = _meshes(reconstructor, truth) if vertices else None
         measured = _other_errors(prediction, truth, cues)

@@ -45,8 +45,8 @@ def read(node: LifecycleNode) -> dict[str, Value]:
 
 
 class CheckedParameters(LifecycleNode):
-    """A lifecycle node with the parameters in PARAMETERS: a value is checked by Option.check, whoever sets it,
-    and by the state that the node is in."""
+    """A lifecycle node with the parameters in PARAMETERS. Every new value is checked by Option.check and
+    by the state that the node is in."""
 
     def declare_options(self) -> None:
         """Declares every option. OptionError for a value, of a parameter file or `-p`, that is refused."""

@@ -157,7 +157,7 @@ def test_calibration_of_another_stamp_is_used_and_counted(graph, clip):
         watched.show(rgb, info)
     for _ in range(3):
         assert all(hand.scale_source == Hand.SCALE_POPULATION for hand in watched.show(rgb).hands)
-    watched.wait_level('calibration', DiagnosticStatus.OK, 'the latest for 3 of 5 pictures')
+    watched.wait_level('calibration', DiagnosticStatus.OK, 'the latest for 3 of 5 images')
 
 
 @pytest.mark.parametrize('ahead, level', [(0.0, DiagnosticStatus.OK), (60.0, DiagnosticStatus.WARN)])
@@ -167,7 +167,7 @@ def test_the_clock_of_a_camera_that_is_not_ours(graph, clip, ahead, level):
     if ahead:
         watched.camera.frame_id = '/camera'  # a fault of every image hides no other
     watched.show(*clip[:2])
-    watched.wait_level('images', level, 'stamps are -' if ahead else 'dropped for newer ones')
+    watched.wait_level('images', level, 'images arrive -' if ahead else 'dropped for newer ones')
 
 
 def test_simulated_time_that_starts_again_ends_all_tracks(graph, clip):
@@ -196,8 +196,8 @@ def test_a_worker_that_hangs_is_an_error_and_no_second_one_is_started(graph, cli
     monkeypatch.setattr(watched.node.pipeline, 'process', lambda frame: free.wait(60) and process(frame))
     try:
         watched.camera.show(*clip[:2])
-        watched.wait_level('model', DiagnosticStatus.ERROR, 'stuck in one picture')
-        graph.wait(lambda: any('stuck in one picture' in line for line in logged(watched)))
+        watched.wait_level('model', DiagnosticStatus.ERROR, 'stuck in one image')
+        graph.wait(lambda: any('stuck in one image' in line for line in logged(watched)))
         assert watched.node.trigger_deactivate() == SUCCESS
         assert watched.node.trigger_activate() == FAILURE
     finally:
@@ -238,7 +238,7 @@ def test_a_gpu_that_goes_away_is_told_with_what_to_do(graph, clip, monkeypatch):
     assert len(watched.show(*clip[:2]).hands) == 2
     monkeypatch.setattr(watched.node.pipeline, 'process', process)
     time.sleep(RECENT)
-    status = watched.wait_level('model', DiagnosticStatus.WARN, 'the CPU stands in for cuda')
+    status = watched.wait_level('model', DiagnosticStatus.WARN, 'running on the CPU instead of cuda')
     assert 'out of memory' in status.message
 
 

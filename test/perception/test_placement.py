@@ -215,7 +215,7 @@ def test_stated_covariance_holds_for_landmarks_whose_errors_go_together(hand):
         common, own = rng.normal(size=(1, 1, 2)), rng.normal(size=(1, 21, 2))
         noise = LANDMARK_SIGMA_PX * (shared * common + np.sqrt(1 - shared**2) * own)
         fit = fit_pose(points, exact + noise, focal)
-        moved = fit.turn[0] @ centre + fit.translation[0] - (centre + place)
+        moved = fit.rotation[0] @ centre + fit.translation[0] - (centre + place)
         lever = np.concatenate([np.eye(3), -cross_matrix(centre)], 1)
         stated = lever @ fit.covariance[0] @ lever.T
         scores.append(moved[:2] / np.sqrt(np.diag(stated)[:2]))

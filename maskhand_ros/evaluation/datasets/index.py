@@ -1,7 +1,7 @@
 """A public data set, in its own layout, to the index JSON that `maskhand evaluate` reads.
 
-Pictures stay where they are; the index names them by their path from its own folder. `sequence` keeps
-neighbouring pictures of a motion together for the intervals.
+Images stay where they are; the index names them by their path from its own folder. `sequence` keeps
+neighbouring images of a motion together for the intervals.
 """
 
 from __future__ import annotations

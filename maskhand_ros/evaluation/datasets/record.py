@@ -38,13 +38,13 @@ class ManoLabel:
 
 @dataclass
 class LabelledHand:
-    """One hand in one picture. Camera frame: x right, y down, z forward (OpenCV); a left hand stays left."""
+    """One hand in one image. Camera frame: x right, y down, z forward (OpenCV); a left hand stays left."""
 
     image: Path
     source: str
     """The data set's short name."""
     sequence: str | None
-    """Pictures of one motion by one camera share it and come in its order; None for single pictures."""
+    """Images of one motion by one camera share it and come in its order; None for single images."""
     side: str
     """'left' or 'right'."""
     keypoints_px: np.ndarray
