@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from maskhand_ros.errors import CommandError
-from maskhand_ros.shard_schema import IMAGE_CUES, IMAGE_SHARD, TRUTH, check_arrays
+from maskhand_ros.shard_schema import IMAGE_CUES, IMAGE_SHARD, TRUTH, read_arrays
 
 SHUFFLED = 2000
 """Samples of a process among which the next is drawn, still as JPEG: some 30 MB."""
@@ -128,10 +128,9 @@ def _hand_of(path: str) -> str:
 def _arrays_of(sample: dict[str, Any], names: Iterable[str]) -> dict[str, np.ndarray]:
     """Arrays of one sample as float32; CommandError if they do not fit the schema."""
     specs = {name: IMAGE_SHARD[name] for name in names}
-    with np.load(io.BytesIO(sample['npz']), allow_pickle=False) as file:
-        arrays = {name: file[name][None] for name in specs if name in file.files}
     where = f'{sample["__url__"]}, sample {sample["__key__"]}'
-    check_arrays(where, arrays, specs, 'maskhand train images')
+    file = io.BytesIO(sample['npz'])
+    arrays = read_arrays(file, where, specs, 'maskhand train images', one_sample=True)
     return {name: array[0].astype(np.float32) for name, array in arrays.items()}
 
 

@@ -15,8 +15,8 @@ from maskhand_ros.camera_info import decode_camera_info
 from maskhand_ros.geometry import Camera, procrustes_align, rotvec_to_matrix
 from maskhand_ros.hand_model.numpy_hand import OPEN_HAND, HandModel
 from maskhand_ros.nodes.compressed import decode_compressed
+from maskhand_ros.nodes.message_types import typestore
 from maskhand_ros.nodes.messages import msg_to_hand, stamp_to_ns
-from maskhand_ros.nodes.recorder import typestore
 from maskhand_ros.perception.overlay import draw_hands
 from maskhand_ros.perception.types import Hand
 from maskhand_ros.skeleton import LEFT, RIGHT, Handedness

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections import deque
-from typing import Any
 
 import numpy as np
 
@@ -36,12 +34,6 @@ def degradation_steps(config: PipelineConfig) -> list[tuple[str, int]]:
     assert limits is not None
     steps.append(('detect_interval', min(_DETECT_INTERVAL_FACTOR * config.detect_interval, int(limits[1]))))
     return steps + [('max_hands', hands) for hands in range(config.max_hands - 1, 0, -1)]
-
-
-def degraded(config: PipelineConfig, level: int) -> PipelineConfig:
-    """The PipelineConfig after the first `level` of its degradation_steps."""
-    changes: dict[str, Any] = dict(degradation_steps(config)[:level])
-    return dataclasses.replace(config, **changes)
 
 
 class LatencyBudget:

@@ -14,6 +14,7 @@ from functools import partial
 import cv2
 import hostile
 import numpy as np
+import pixels
 import pytest
 from graph import counted
 from lifecycle_msgs.msg import Transition
@@ -46,12 +47,10 @@ COUNTS = {'image': 8000, 'compressed': 5000, 'camera info': 5000, 'depth': 3000,
 LIMIT = 2048
 """Pixels of the largest picture accepted here."""
 
-BAYER = [f'bayer_{pattern}' for pattern in ('rggb', 'bggr', 'gbrg', 'grbg')]
 WIDE, BOTH = ('yuyv', 'yuv422_yuy2', 'uyvy', 'yuv422'), ('nv12', 'nv21', 'i420')
-COLOURS = {'rgb8': 3, 'bgr8': 3, 'rgba8': 4, 'bgra8': 4, 'mono8': 1, '8UC1': 1, '8UC3': 3, '8UC4': 4}
-COLOURS |= {'rgb16': 6, 'bgr16': 6, 'rgba16': 8, 'bgra16': 8, 'mono16': 2, '16UC1': 2, '16UC3': 6, '16UC4': 8}
-COLOURS |= {f'{name}{bits}': bits // 8 for name in BAYER for bits in (8, 16)}
-COLOURS |= dict.fromkeys(WIDE, 2) | dict.fromkeys((*BOTH, 'nv24'), 1)
+"""Encodings of an even width, and of an even width and height."""
+SAMPLE = np.zeros((4, 4, 3), np.uint8)
+COLOURS = {encoding: pixels.image(SAMPLE, encoding).step // 4 for encoding in pixels.ALL}
 """Encoding -> bytes per pixel of the first plane."""
 DEPTHS = {'16UC1': 2, 'mono16': 2, '32FC1': 4}
 REASONS = {

@@ -3,7 +3,7 @@
 import pytest
 
 from maskhand_ros.clip import read_clip
-from maskhand_ros.perception.load_shedding import LatencyBudget, degradation_steps, degraded
+from maskhand_ros.perception.load_shedding import LatencyBudget, degradation_steps
 from maskhand_ros.perception.pipeline import HandPipeline, PipelineConfig
 from maskhand_ros.perception.types import Frame
 
@@ -27,12 +27,11 @@ def test_hands_are_the_last_thing_to_go_without():
         'max_hands',
         'max_hands',
     ]
-    assert degraded(config, 0) == config
-    least = degraded(config, 5)
-    assert (least.hypotheses, least.iterations, least.detect_interval, least.max_hands) == (0, 1, 20, 1)
+    least = dict(degradation_steps(config))
+    assert least == {'hypotheses': 0, 'iterations': 1, 'detect_interval': 20, 'max_hands': 1}
     assert degradation_steps(PipelineConfig(max_hands=1)) == [('detect_interval', 20)]
     rare = PipelineConfig(max_hands=1, detect_interval=300)  # the most there is
-    assert degraded(rare, 1) == rare
+    assert degradation_steps(rare) == [('detect_interval', 300)]
 
 
 def test_no_more_is_gone_without_than_the_limit_asks_for():
