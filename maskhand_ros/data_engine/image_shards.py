@@ -29,8 +29,8 @@ import numpy as np
 
 from maskhand_ros.cli_arguments import number, whole
 from maskhand_ros.data_engine.shards import SPLITS
+from maskhand_ros.datasets import DATASETS, read
 from maskhand_ros.errors import CommandError
-from maskhand_ros.evaluation.datasets import DATASETS, read
 from maskhand_ros.perception.weights import SHIPPED
 from maskhand_ros.shard_schema import IMAGE_CUES, TRUTH
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from maskhand_ros.data_engine.samples import Sample, jittered_roi
-from maskhand_ros.evaluation.datasets.mano_mesh import ManoMesh
-from maskhand_ros.evaluation.datasets.record import LabelledHand
+from maskhand_ros.datasets.mano_mesh import ManoMesh
+from maskhand_ros.datasets.record import LabelledHand
 from maskhand_ros.files import ImageError, read_image
 from maskhand_ros.geometry import CROP_SIZE, MIRROR_X, Camera, mirror_rotation
 from maskhand_ros.perception.crop import crop_hand

@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 
 from maskhand_ros import cli_arguments, files
+from maskhand_ros.datasets import LabelledHand, read
+from maskhand_ros.datasets.mano_mesh import ManoMesh
 from maskhand_ros.errors import CommandError
-from maskhand_ros.evaluation.datasets import LabelledHand, read
-from maskhand_ros.evaluation.datasets.mano_mesh import ManoMesh
 from maskhand_ros.evaluation.evaluate import report_unreadable
 from maskhand_ros.evaluation.labels import label_from, match, roi_of_box
 from maskhand_ros.evaluation.protocols import (

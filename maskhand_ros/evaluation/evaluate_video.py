@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from maskhand_ros import cli_arguments, files
-from maskhand_ros.evaluation.metrics import tight_box
 from maskhand_ros.evaluation.still_stretches import Stretches, still_stretches
 from maskhand_ros.evaluation.video_measures import (
     Record,
@@ -32,7 +31,7 @@ from maskhand_ros.evaluation.video_measures import (
     operator_switches,
     wrist_errors,
 )
-from maskhand_ros.geometry import Camera
+from maskhand_ros.geometry import Camera, tight_box
 from maskhand_ros.hand_model.numpy_hand import HandModel
 from maskhand_ros.perception.pipeline import HandPipeline
 from maskhand_ros.perception.types import SCALE_LEARNED, Frame, Hand

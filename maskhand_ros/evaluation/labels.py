@@ -13,6 +13,7 @@ import numpy as np
 
 from maskhand_ros.errors import CommandError
 from maskhand_ros.evaluation import metrics
+from maskhand_ros.geometry import tight_box
 from maskhand_ros.perception.crop import roi_from_keypoints
 from maskhand_ros.perception.types import HandRoi
 from maskhand_ros.skeleton import Handedness
@@ -138,7 +139,7 @@ def match(labels: Sequence[Label], hands: Sequence[Found]) -> list[Found | None]
             if box is None:
                 pairs.append((0.0, i, j))
                 continue
-            overlap = metrics.box_iou(metrics.tight_box(hand.keypoints_px), box)
+            overlap = metrics.box_iou(tight_box(hand.keypoints_px), box)
             if overlap >= MATCH_IOU:
                 pairs.append((overlap * (1 if label.points_px is None else _closeness(label, hand)), i, j))
     chosen: list[Found | None] = [None] * len(labels)
@@ -152,7 +153,7 @@ def match(labels: Sequence[Label], hands: Sequence[Found]) -> list[Found | None]
 
 def _label_box(label: Label) -> np.ndarray:
     if label.points_px is not None and np.isfinite(label.points_px[:, 0]).sum() >= 2:
-        return metrics.tight_box(label.points_px[np.isfinite(label.points_px[:, 0])])
+        return tight_box(label.points_px[np.isfinite(label.points_px[:, 0])])
     return label.box
 
 

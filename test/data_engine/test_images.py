@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from maskhand_ros import cli
+from maskhand_ros.datasets import LabelledHand, ManoLabel
 from maskhand_ros.errors import CommandError
-from maskhand_ros.evaluation.datasets import LabelledHand, ManoLabel
 from maskhand_ros.geometry import project, rotvec_to_matrix
 from maskhand_ros.hand_model.numpy_hand import OPEN_HAND, HandModel
 

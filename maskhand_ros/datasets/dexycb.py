@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 
+from maskhand_ros.datasets.record import LabelledHand, ManoLabel, existing
 from maskhand_ros.errors import CommandError
-from maskhand_ros.evaluation.datasets.record import LabelledHand, ManoLabel, existing
 
 SUBJECTS = (
     '20200709-subject-01',

@@ -12,7 +12,7 @@ import json
 from pathlib import Path
 
 from maskhand_ros.cli_arguments import whole
-from maskhand_ros.evaluation.datasets import DATASETS, read
+from maskhand_ros.datasets import DATASETS, read
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

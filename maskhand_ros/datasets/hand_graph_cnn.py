@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from maskhand_ros.evaluation.datasets.record import LabelledHand, existing
+from maskhand_ros.datasets.record import LabelledHand, existing
 from maskhand_ros.geometry import project
 
 IMAGE_SIZE = 256

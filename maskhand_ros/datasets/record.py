@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from maskhand_ros.errors import CommandError
-from maskhand_ros.evaluation.metrics import tight_box
+from maskhand_ros.geometry import tight_box
 from maskhand_ros.skeleton import JOINT_TO_KEYPOINT, TIP_KEYPOINTS
 
 FROM_MANO_21 = np.argsort([*JOINT_TO_KEYPOINT, *TIP_KEYPOINTS])

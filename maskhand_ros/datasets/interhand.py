@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from maskhand_ros.evaluation.datasets.record import LabelledHand, ManoLabel, existing, read_json
+from maskhand_ros.datasets.record import LabelledHand, ManoLabel, existing, read_json
 from maskhand_ros.geometry import matrix_to_rotvec, project, rotvec_to_matrix
 
 SPLITS = ('train', 'val', 'test')

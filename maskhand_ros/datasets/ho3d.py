@@ -22,8 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from maskhand_ros.errors import CommandError
-from maskhand_ros.evaluation.datasets.record import (
+from maskhand_ros.datasets.record import (
     FROM_MANO_21,
     OPENGL_TO_OPENCV,
     LabelledHand,
@@ -31,6 +30,7 @@ from maskhand_ros.evaluation.datasets.record import (
     existing,
     read_json,
 )
+from maskhand_ros.errors import CommandError
 from maskhand_ros.geometry import matrix_to_rotvec, project, rotvec_to_matrix
 from maskhand_ros.hand_model.array_pickle import UnpicklingError, load_arrays
 

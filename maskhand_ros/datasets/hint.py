@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from maskhand_ros.evaluation.datasets.record import LabelledHand, existing
+from maskhand_ros.datasets.record import LabelledHand, existing
 from maskhand_ros.hand_model.array_pickle import load_npz
 
 SOURCES = ('newdays', 'epick', 'ego4d')
