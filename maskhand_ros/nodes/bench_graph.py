@@ -101,9 +101,9 @@ def measure(args: argparse.Namespace, width: int, height: int) -> dict[str, Any]
             children['camera'] = processes.start('bench_camera', camera)
             cpu = _listen(listener, children)
             listener.destroy_node()
-        processes.expect(player_report.exists(), 'the camera ended without a report', 'see its message above')
+        processes.expect(player_report.exists(), 'the camera ended without a report')
         stamps = json.loads(player_report.read_text())['stamps_ns']
-        processes.expect(len(stamps) == camera['frames'], 'the camera ended early', 'see its message above')
+        processes.expect(len(stamps) == camera['frames'], 'the camera ended early')
     named = {name: getattr(args, name) for name in ('hands', 'fastdds', 'camera_qos', 'threads')}
     return {
         'size': f'{width}x{height}',

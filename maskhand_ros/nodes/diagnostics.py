@@ -31,7 +31,7 @@ class Diagnostics:
         self.hands: list[Hand] = []
         self.failure: tuple[str, str] | None = None
         """(what, fix) of a configuration that failed."""
-        self.namesake = ''
+        self.duplicate_name = ''
         """Fault text if another node has the name of this one; else empty."""
 
     def started(self) -> float:

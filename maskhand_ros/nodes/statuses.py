@@ -146,21 +146,21 @@ def _depth(diagnostics: Diagnostics, inputs: Inputs | None) -> Status:
 
 def _model(state: str, diagnostics: Diagnostics, pipeline: HandPipeline | None) -> Status:
     values: list[tuple] = list(diagnostics.percentiles())
-    warnings = [diagnostics.namesake] if diagnostics.namesake else []
+    warnings = [diagnostics.duplicate_name] if diagnostics.duplicate_name else []
     if pipeline is not None:
         device = pipeline.device
-        saved = ', '.join(f'{name} {value}' for name, value in pipeline.degradations.items())
+        reduced = ', '.join(f'{name} {value}' for name, value in pipeline.degradations.items())
         values = [
             ('model', pipeline.model_name),
             ('model hash', pipeline.model_hash),
             ('hand model', pipeline.hand_model.name),
             ('device', device.name),
             ('providers', ', '.join(device.providers)),
-            ('reduced for max_latency', saved or 'nothing'),
+            ('reduced for max_latency', reduced or 'nothing'),
             *values,
         ]
-        if saved:
-            warnings.append(f'load shedding for max_latency: reduced {saved}')
+        if reduced:
+            warnings.append(f'load shedding for max_latency: reduced {reduced}')
         if device.lost:
             warnings.append(
                 f'running on the CPU instead of {device.name}: {device.lost}; configure again to retry'
