@@ -52,7 +52,7 @@ def test_silence_is_an_error_ends_all_tracks_and_the_next_picture_is_answered(gr
         ids = {hand.id for hand in watched.show(rgb, info).hands}
     assert len(ids) == 2
     watched.wait_level(
-        'images', DiagnosticStatus.ERROR, 'no images on /silent/image: its publisher is silent: /test; look'
+        'images', DiagnosticStatus.ERROR, 'no images on /silent/image: its publisher is silent: /test; check'
     )
     graph.wait(lambda: not watched.node.diagnostics.hands)
     answer = watched.show(rgb, info)  # by its stamp 33 ms later: that alone would go on with the tracks
