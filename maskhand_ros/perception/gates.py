@@ -54,8 +54,8 @@ class PlausibleHand:
         wrong_lengths = ((lengths < _BONE_RATIOS[0]) | (lengths > _BONE_RATIOS[1])).any(1)
         not_finite = [not _finite(hand) for hand in hands]
         return [
-            NOT_FINITE if a else JOINT_LIMITS if b else BONE_LENGTHS if c else None
-            for a, b, c in zip(not_finite, beyond_limits, wrong_lengths, strict=True)
+            NOT_FINITE if broken else JOINT_LIMITS if bent else BONE_LENGTHS if stretched else None
+            for broken, bent, stretched in zip(not_finite, beyond_limits, wrong_lengths, strict=True)
         ]
 
 

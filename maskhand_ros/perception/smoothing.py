@@ -96,19 +96,20 @@ class HandFilter:
             self._last = _State.start(placed, stamp)
             return placed, 0.0
         turn, remaining = _rotation_between(
-            np.stack([last.rotation_raw, last.placed.rotations]), placed.rotations
+            np.stack([last.raw_rotations, last.placed.rotations]), placed.rotations
         )
         rotation_speed = _low_pass(last.rotation_speed, turn / dt, ROTATION.speed, dt)
         gain = ROTATION.gains(np.linalg.norm(rotation_speed, axis=1), dt, weights)
         rotations = last.placed.rotations @ rotvec_to_matrix(gain[:, None] * remaining)
 
-        place, place_raw = _to_log_depth(last.placed.position), _to_log_depth(placed.position)
-        step = (place_raw - last.place_raw) / dt
-        place_speed = _low_pass(last.place_speed, step, self._direction.speed, dt)
-        across = self._direction.gains(np.linalg.norm(place_speed[:2]), dt)
+        coordinates, raw_coordinates = _to_log_depth(last.placed.position), _to_log_depth(placed.position)
+        step = (raw_coordinates - last.raw_coordinates) / dt
+        coordinate_speed = _low_pass(last.coordinate_speed, step, self._direction.speed, dt)
+        direction_gain = self._direction.gains(np.linalg.norm(coordinate_speed[:2]), dt)
         by_depth = placed.source == last.placed.source == SCALE_DEPTH
-        along = (LOG_DEPTH_MEASURED if by_depth else self._distance).gains(abs(place_speed[2]), dt)
-        place = place + np.array([across, across, along]) * (place_raw - place)
+        depth_gain = (LOG_DEPTH_MEASURED if by_depth else self._distance).gains(abs(coordinate_speed[2]), dt)
+        gains = np.array([direction_gain, direction_gain, depth_gain])
+        coordinates = coordinates + gains * (raw_coordinates - coordinates)
 
         count = last.count + 1
         weight = 1 / count if count <= SHAPE_FRAMES else 0.0
@@ -116,12 +117,15 @@ class HandFilter:
             placed,
             orient=rotations[0],
             pose=rotations[1:],
-            position=_from_log_depth(place),
+            position=_from_log_depth(coordinates),
             betas=last.placed.betas + weight * (placed.betas - last.placed.betas),
             shift=last.placed.shift + smoothing_gain(SHIFT_CUTOFF, dt) * (placed.shift - last.placed.shift),
         )
-        self._last = _State(smoothed, stamp, count, placed.rotations, rotation_speed, place_raw, place_speed)
-        return smoothed, float((1 - across) / across * dt)  # lag of a first-order low pass on a ramp
+        self._last = _State(
+            smoothed, stamp, count, placed.rotations, rotation_speed, raw_coordinates, coordinate_speed
+        )
+        lag = dt * (1 - direction_gain) / direction_gain  # of a first-order low pass, in steady motion
+        return smoothed, float(lag)
 
 
 @dataclasses.dataclass
@@ -131,15 +135,16 @@ class _State:
     placed: PlacedHand
     stamp: float
     count: int
-    rotation_raw: np.ndarray
+    raw_rotations: np.ndarray
     rotation_speed: np.ndarray
-    place_raw: np.ndarray
-    place_speed: np.ndarray
+    raw_coordinates: np.ndarray
+    """(3,) of the wrist, by _to_log_depth."""
+    coordinate_speed: np.ndarray
 
     @classmethod
     def start(cls, placed: PlacedHand, stamp: float) -> _State:
-        place = _to_log_depth(placed.position)
-        return cls(placed, stamp, 1, placed.rotations, np.zeros((16, 3)), place, np.zeros(3))
+        coordinates = _to_log_depth(placed.position)
+        return cls(placed, stamp, 1, placed.rotations, np.zeros((16, 3)), coordinates, np.zeros(3))
 
 
 def _low_pass(old: np.ndarray, new: np.ndarray, cutoff: float, dt: float) -> np.ndarray:
@@ -156,7 +161,7 @@ def _to_log_depth(position: np.ndarray) -> np.ndarray:
     return np.array([position[0] / position[2], position[1] / position[2], math.log(max(position[2], 1e-3))])
 
 
-def _from_log_depth(place: np.ndarray) -> np.ndarray:
+def _from_log_depth(coordinates: np.ndarray) -> np.ndarray:
     """The inverse of `_to_log_depth`."""
-    depth = math.exp(place[2])
-    return np.array([place[0] * depth, place[1] * depth, depth])
+    depth = math.exp(coordinates[2])
+    return np.array([coordinates[0] * depth, coordinates[1] * depth, depth])
