@@ -122,7 +122,7 @@ def _headline(figures: Json) -> str:
             '',
             'same',
         ),
-        ('... wrist error, depth image', _mm(video['wrist error, depth picture']), '', 'same'),
+        ('... wrist error, depth image', _mm(video['wrist error, depth image']), '', 'same'),
         ('... id switches', f'{video["id switches"]:.0f}', '', 'same'),
         ('... keypoint jitter at rest', _mm(video['at rest: keypoints about the wrist']), '', 'same'),
         ('... filter lag at 2 Hz', f'{video["lag at a wave of 2 Hz"]:.0f} ms', '', 'same'),

@@ -15,6 +15,7 @@ from maskhand_ros import cli
 from maskhand_ros.clip import CLIP, read_clip
 from maskhand_ros.evaluation import evaluate, labels
 from maskhand_ros.geometry import project
+from maskhand_ros.options import PARAMETERS
 from maskhand_ros.skeleton import LEFT
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -26,9 +27,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
         ([], 2, ''),
         (['imagine'], 2, 'Choose one of: demo, image'),
         (['train', 'horse'], 2, 'Choose one of: data'),
-        (['image'], 2, 'required: PICTURE'),
+        (['image'], 2, 'required: IMAGE'),
         (['image', 'nowhere.png'], 1, 'no file or folder nowhere.png. Fix:'),
-        (['image', 'EMPTY'], 1, 'no pictures in'),
+        (['image', 'EMPTY'], 1, 'no images in'),
         (['video', 'nowhere.mp4'], 1, 'no file nowhere.mp4. Fix:'),
         (['video', 'TEXT'], 1, 'is not a video that'),
         (['bench', '--size', 'big'], 2, '640x480'),
@@ -72,6 +73,8 @@ def test_the_parameter_page_shows_the_parameters_that_ship():
     text = (ROOT / 'docs/parameters.md').read_text()
     block = re.search(r'<!-- parameters -->\n```yaml\n(.*?)```', text, re.S).group(1)
     assert block == (ROOT / 'config/hand.yaml').read_text()
+    rows = re.findall(r'^\| `(\w+)` \| ..+ \|$', text, re.M)
+    assert rows == list(PARAMETERS), 'a row for each, that says when to change it'
 
 
 PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md')), ROOT / 'maskhand_ros/weights/CARD.md']

@@ -1,4 +1,4 @@
-"""What a picture shows: where the hand is and how it is turned, skin, light, things in the hand.
+"""What an image shows: where the hand is and how it is turned, skin, light, things in the hand.
 
 Two kinds. `camera` is hands as cameras see them: an arm from below or the sides, palm or back towards the
 lens, 0.3 to 1.1 m away. `stress` turns the hand every way (uniform over SO(3)), jitters the crop more and

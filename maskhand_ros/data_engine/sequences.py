@@ -29,7 +29,7 @@ _BRONZE = {**MATERIAL, 'skin': (0.34, 0.19, 0.12), 'palm': (0.52, 0.33, 0.26), '
 @dataclass(frozen=True)
 class Sequence:
     """`actors` for `seconds`. `pan` metres that the camera moves sideways, and back. `holds`: actor 0 holds a
-    thing. `depth`: a depth picture comes with every frame. `still` (from, to) seconds without motion: of
+    thing. `depth`: a depth image comes with every frame. `still` (from, to) seconds without motion: of
     hands, forearms and the room, but for the sensor's noise."""
 
     actors: tuple[Actor, ...]
@@ -42,7 +42,7 @@ class Sequence:
 
 @dataclass
 class Shot:
-    """One frame: picture (H, W, 3) uint8, depth (H, W) uint16 mm or None, keypoints (A, 21, 3) metres in the
+    """One frame: image (H, W, 3) uint8, depth (H, W) uint16 mm or None, keypoints (A, 21, 3) metres in the
     camera's frame (set `mano`), seconds."""
 
     rgb: np.ndarray

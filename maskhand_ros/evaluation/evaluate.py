@@ -1,19 +1,19 @@
-"""Errors of the whole pipeline on labelled pictures, for each source in an index.
+"""Errors of the whole pipeline on labelled images, for each source in an index.
 
 INDEX.json is a list of objects: image (path beside the file), source, sequence (optional), handedness (left,
 right, null), bbox [x, y, w, h], keypoints_2d 21 x [x, y] px, keypoints_valid 21 booleans (optional),
-keypoints_3d_mm 21 x [x, y, z] in the camera frame (optional), camera_K 3 x 3 (optional). Every picture is
+keypoints_3d_mm 21 x [x, y, z] in the camera frame (optional), camera_K 3 x 3 (optional). Every image is
 taken on its own. Millimetre figures are over the hands that were found; `found` says how many were, and PCK
-counts the keypoints of a missed hand as wrong. [low, high] are 95 % block-bootstrap intervals: pictures of
-one sequence in motion order, pictures in none taken as independent. Keypoints are `mediapipe`, which people
+counts the keypoints of a missed hand as wrong. [low, high] are 95 % block-bootstrap intervals: images of
+one sequence in motion order, images in none taken as independent. Keypoints are `mediapipe`, which people
 label much alike; give `--keypoint-set mano` for labels that are fits of MANO.
 
-The labelled hands of a picture that cannot be read count as missed, for ours and for a peer; the pictures are
+The labelled hands of an image that cannot be read count as missed, for ours and for a peer; the images are
 named at the end and as `unreadable` in the JSON, and the exit status is 1.
 
---peer mediapipe runs MediaPipe Hands 0.10.14 on the same pictures with its own detector (installed, the first
+--peer mediapipe runs MediaPipe Hands 0.10.14 on the same images with its own detector (installed, the first
 time, into a cache folder of its own) and reports ours - its, paired by hand. Its world landmarks are taken
-along the picture's axes. It is scored with its points as they are (raw), and with another keypoint set than
+along the image's axes. It is scored with its points as they are (raw), and with another keypoint set than
 its own a second time, with them moved by what the sets differ by on our hand model (redefined).
 """
 
@@ -28,7 +28,7 @@ import numpy as np
 
 from maskhand_ros import cli_arguments, files
 from maskhand_ros.evaluation.evaluate_scores import FIGURES, Case, Score, differences, score_hand, summarise
-from maskhand_ros.evaluation.labels import Label, Pictures, match, read_index, roi_of
+from maskhand_ros.evaluation.labels import Images, Label, match, read_index, roi_of
 from maskhand_ros.evaluation.peer import PeerHand
 from maskhand_ros.geometry import Camera
 from maskhand_ros.perception.pipeline import HandPipeline
@@ -40,7 +40,7 @@ Report = dict[str, dict[str, Any]]
 
 
 _MOST_LINES = 20
-"""Unreadable pictures that are named on the console."""
+"""Unreadable images that are named on the console."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,12 +66,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prints the figures; returns 1 if a picture could not be read."""
+    """Prints the figures; returns 1 if an image could not be read."""
     index = Path(args.index)
-    pictures = read_index(index)
+    images = read_index(index)
     pipeline = cli_arguments.build_offline_pipeline(args)
-    cases, unreadable = _ours(pipeline, pictures, index.parent, args.boxes)
-    peers = _theirs(args, pictures, index.parent, unreadable) if args.peer else {}
+    cases, unreadable = _ours(pipeline, images, index.parent, args.boxes)
+    peers = _theirs(args, images, index.parent, unreadable) if args.peer else {}
     scored = [(label, score) for _, label, _, score in cases]
     report = summarise(scored)
     for peer, theirs in peers.items():
@@ -90,14 +90,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _ours(
-    pipeline: HandPipeline, pictures: Pictures, folder: Path, boxes: str
+    pipeline: HandPipeline, images: Images, folder: Path, boxes: str
 ) -> tuple[list[Case], dict[str, str]]:
-    """Our answers: [(picture, Label, Hand or None, Score)], and {picture: why it cannot be read}."""
+    """Our answers: [(image, Label, Hand or None, Score)], and {image: why it cannot be read}."""
     cases, unreadable = [], {}
-    for (_, name), labels in progress(pictures.items(), len(pictures), 'pictures'):
+    for (_, name), labels in progress(images.items(), len(images), 'images'):
         try:
-            hands = match(labels, predict(pipeline, files.read_picture(folder / name), labels, boxes))
-        except files.PictureError as error:
+            hands = match(labels, predict(pipeline, files.read_image(folder / name), labels, boxes))
+        except files.ImageError as error:
             unreadable[name], hands = str(error), [None] * len(labels)
         cases += [
             (name, label, hand, score_hand(label, hand)) for label, hand in zip(labels, hands, strict=True)
@@ -106,14 +106,14 @@ def _ours(
 
 
 def _theirs(
-    args: argparse.Namespace, pictures: Pictures, folder: Path, unreadable: dict[str, str]
+    args: argparse.Namespace, images: Images, folder: Path, unreadable: dict[str, str]
 ) -> dict[str, list[tuple[Label, Score]]]:
     """The peer's answers: {row of the table: [(Label, Score)]}, in the order of ours."""
-    answers = _peer_answers(args, folder, [name for _, name in pictures if name not in unreadable])
+    answers = _peer_answers(args, folder, [name for _, name in images if name not in unreadable])
     peers: dict[str, list[tuple[Label, Score]]] = {}
     for peer, found in answers.items():
         peers[peer] = []
-        for (_, name), labels in pictures.items():
+        for (_, name), labels in images.items():
             hands = match(labels, found.get(name, []))
             peers[peer] += [
                 (label, score_hand(label, hand)) for label, hand in zip(labels, hands, strict=True)
@@ -122,10 +122,10 @@ def _theirs(
 
 
 def report_unreadable(unreadable: dict[str, str]) -> int:
-    """Says on stderr which pictures {name: reason} could not be read; returns the exit status."""
+    """Says on stderr which images {name: reason} could not be read; returns the exit status."""
     if not unreadable:
         return 0
-    print(f'unreadable pictures, whose hands count as missed: {len(unreadable)}', file=sys.stderr)
+    print(f'unreadable images, whose hands count as missed: {len(unreadable)}', file=sys.stderr)
     for reason in list(unreadable.values())[:_MOST_LINES]:
         print(reason, file=sys.stderr)
     if len(unreadable) > _MOST_LINES:
@@ -134,7 +134,7 @@ def report_unreadable(unreadable: dict[str, str]) -> int:
 
 
 def predict(pipeline: HandPipeline, rgb: np.ndarray, labels: list[Label], boxes: str) -> list[Hand]:
-    """Hands in one picture, nothing remembered from the one before; from the labelled boxes if `boxes` is
+    """Hands in one image, nothing remembered from the one before; from the labelled boxes if `boxes` is
     'given' and there are any."""
     height, width = rgb.shape[:2]
     K = next((label.K for label in labels if label.K is not None), None)
@@ -147,7 +147,7 @@ def predict(pipeline: HandPipeline, rgb: np.ndarray, labels: list[Label], boxes:
 def _peer_answers(
     args: argparse.Namespace, folder: Path, names: list[str]
 ) -> dict[str, dict[str, list[PeerHand]]]:
-    """{row of the table: {picture: [PeerHand, ...]}}: the peer as it is, and where another keypoint set is
+    """{row of the table: {image: [PeerHand, ...]}}: the peer as it is, and where another keypoint set is
     chosen, moved to that."""
     from maskhand_ros.evaluation.peer import ask_mediapipe, redefined
     from maskhand_ros.evaluation.peer_keypoints import Redefinition

@@ -41,7 +41,7 @@ class Score:
 
 
 Case = tuple[str, Label, Hand | None, Score]
-"""A picture, a label in it, our hand for it or None, and how good that is."""
+"""An image, a label in it, our hand for it or None, and how good that is."""
 
 
 def score_hand(label: Label, hand: Hand | PeerHand | None) -> Score:
@@ -83,7 +83,7 @@ def standardised_errors(predicted: np.ndarray, truth: np.ndarray, hand: Hand) ->
 
 
 def blocks_of(labels: Iterable[Label]) -> list[str]:
-    """Names of the motions (N,) that labels belong to; a picture in no sequence stands alone."""
+    """Names of the motions (N,) that labels belong to; an image in no sequence stands alone."""
     return [
         f'sequence {label.sequence}' if label.sequence is not None else f'alone {number}'
         for number, label in enumerate(labels)

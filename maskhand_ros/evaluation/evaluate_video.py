@@ -3,8 +3,8 @@
     maskhand evaluate-video [--sequences still wave ...] [--casts 4] [--smoothing off] [--video me.mp4]
 
 Prints a figure for each limit, and exits 1 where one is missed. `metric` figures are of the wrist in the
-camera's frame with the true K; `hand_length given` gives the pipeline the true one, `depth picture` the depth
-pictures, `length learned` takes them away at half time. Jitter is the standard deviation about the mean while
+camera's frame with the true K; `hand_length given` gives the pipeline the true one, `depth image` the depth
+images, `length learned` takes them away at half time. Jitter is the standard deviation about the mean while
 nothing moves; lag is the delay of the wrist's path in `wave` against the truth. The sequences are described
 in data_engine/sequences.py.
 """
@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from maskhand_ros import cli_arguments, files
-from maskhand_ros.evaluation.metrics import tight_box
 from maskhand_ros.evaluation.still_stretches import Stretches, still_stretches
 from maskhand_ros.evaluation.video_measures import (
     Record,
@@ -32,7 +31,7 @@ from maskhand_ros.evaluation.video_measures import (
     operator_switches,
     wrist_errors,
 )
-from maskhand_ros.geometry import Camera
+from maskhand_ros.geometry import Camera, tight_box
 from maskhand_ros.hand_model.numpy_hand import HandModel
 from maskhand_ros.perception.pipeline import HandPipeline
 from maskhand_ros.perception.types import SCALE_LEARNED, Frame, Hand
@@ -81,7 +80,7 @@ def stage_camera() -> Camera:
 def watch(
     pipeline: HandPipeline, actors: tuple[Actor, ...], shots: Iterable[Shot], depth_until: float = 0.0
 ) -> Record:
-    """Run a pipeline over Shots at their own times, with their depth pictures in the first `depth_until`
+    """Run a pipeline over Shots at their own times, with their depth images in the first `depth_until`
     seconds."""
     camera, record = stage_camera(), Record(actors)
     pipeline.reset()
@@ -146,7 +145,7 @@ class Figure:
 @dataclass
 class Watched:
     """Records {sequence: one for each cast}: seen by one camera, with the true hand_length given, with depth
-    pictures, and with those in the first half only."""
+    images, and with those in the first half only."""
 
     plain: dict[str, list[Record]] = field(default_factory=dict)
     with_length: dict[str, list[Record]] = field(default_factory=dict)
@@ -169,7 +168,7 @@ def figures(watched: Watched) -> list[Figure]:
     if watched.with_depth:
         metres, later = pooled(watched.with_depth)['metres'], pooled(watched.learned, SCALE_LEARNED)
         found += [
-            Figure('wrist error, depth picture', 1e3 * np.median(metres), 0, 12, 'mm'),
+            Figure('wrist error, depth image', 1e3 * np.median(metres), 0, 12, 'mm'),
             Figure('wrist error, length learned', 100 * np.median(later['relative']), 0, 3, '%'),
         ]
     for axis in ('along', 'across'):

@@ -1,4 +1,4 @@
-"""Labelled pictures: reading an index, the crop a label asks for, and which hand answers which label."""
+"""Labelled images: reading an index, the crop a label asks for, and which hand answers which label."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from maskhand_ros.errors import CommandError
 from maskhand_ros.evaluation import metrics
+from maskhand_ros.geometry import tight_box
 from maskhand_ros.perception.crop import roi_from_keypoints
 from maskhand_ros.perception.types import HandRoi
 from maskhand_ros.skeleton import Handedness
@@ -49,12 +50,12 @@ class Label:
     K: np.ndarray | None
 
 
-Pictures = dict[tuple[str, str], list[Label]]
-"""Labels by source and picture."""
+Images = dict[tuple[str, str], list[Label]]
+"""Labels by source and image."""
 
 
-def read_index(path: Path) -> Pictures:
-    """Labels by source and picture, in the file's order: {(source, image path): [Label, ...]}."""
+def read_index(path: Path) -> Images:
+    """Labels by source and image, in the file's order: {(source, image path): [Label, ...]}."""
     try:
         entries = json.loads(pathlib.Path(path).read_text())
     except ValueError as error:
@@ -65,16 +66,16 @@ def read_index(path: Path) -> Pictures:
         raise CommandError(
             f'{path} is not a list of objects with an `image`', 'see `maskhand evaluate --help`'
         )
-    pictures: Pictures = {}
+    images: Images = {}
     for number, entry in enumerate(entries):
         try:
             label = label_from(entry)
-            pictures.setdefault((label.source, entry['image']), []).append(label)
+            images.setdefault((label.source, entry['image']), []).append(label)
         except (TypeError, ValueError) as error:
             raise CommandError(
                 f'{path}, entry {number} ({entry["image"]}): {error}', 'correct or remove the entry'
             ) from error
-    return pictures
+    return images
 
 
 def label_from(entry: dict[str, Any]) -> Label:
@@ -138,7 +139,7 @@ def match(labels: Sequence[Label], hands: Sequence[Found]) -> list[Found | None]
             if box is None:
                 pairs.append((0.0, i, j))
                 continue
-            overlap = metrics.box_iou(metrics.tight_box(hand.keypoints_px), box)
+            overlap = metrics.box_iou(tight_box(hand.keypoints_px), box)
             if overlap >= MATCH_IOU:
                 pairs.append((overlap * (1 if label.points_px is None else _closeness(label, hand)), i, j))
     chosen: list[Found | None] = [None] * len(labels)
@@ -152,7 +153,7 @@ def match(labels: Sequence[Label], hands: Sequence[Found]) -> list[Found | None]
 
 def _label_box(label: Label) -> np.ndarray:
     if label.points_px is not None and np.isfinite(label.points_px[:, 0]).sum() >= 2:
-        return metrics.tight_box(label.points_px[np.isfinite(label.points_px[:, 0])])
+        return tight_box(label.points_px[np.isfinite(label.points_px[:, 0])])
     return label.box
 
 

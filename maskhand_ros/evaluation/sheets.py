@@ -1,4 +1,4 @@
-"""Contact sheets: random successes and the worst cases, each picture beside the hand found in it."""
+"""Contact sheets: random successes and the worst cases, each image beside the hand found in it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ import numpy as np
 from maskhand_ros import files
 from maskhand_ros.evaluation.evaluate_scores import Case, Score
 from maskhand_ros.evaluation.labels import Label
-from maskhand_ros.evaluation.metrics import tight_box
-from maskhand_ros.geometry import Camera
+from maskhand_ros.geometry import Camera, tight_box
 from maskhand_ros.perception.overlay import draw_hands
 from maskhand_ros.perception.types import Hand
 
@@ -23,7 +22,7 @@ _BAR = 22
 
 
 def contact_sheet(tiles: Sequence[np.ndarray], columns: int = COLUMNS) -> np.ndarray:
-    """One picture (H, W, 3) of equal tiles (h, w, 3), row by row; the rest of the last row is black."""
+    """One image (H, W, 3) of equal tiles (h, w, 3), row by row; the rest of the last row is black."""
     height, width = tiles[0].shape[:2]
     sheet = np.zeros((-(-len(tiles) // columns) * height, columns * width, 3), np.uint8)
     for number, tile in enumerate(tiles):
@@ -33,14 +32,12 @@ def contact_sheet(tiles: Sequence[np.ndarray], columns: int = COLUMNS) -> np.nda
 
 
 def tile(before: np.ndarray, after: np.ndarray, box: Sequence[float] | np.ndarray, text: str) -> np.ndarray:
-    """The square around `box` (x, y, w, h) in two pictures side by side, above a line of text."""
+    """The square around `box` (x, y, w, h) in two images side by side, above a line of text."""
     height, width = before.shape[:2]
     side = int(np.ceil(1.5 * max(box[2], box[3], 8)))
     left, top = np.floor(np.add(box[:2], np.divide(box[2:], 2)) - side / 2).astype(int)
     moved = np.array([[1.0, 0, -left], [0, 1, -top]]) * TILE / side
-    halves = [
-        cv2.warpAffine(picture, moved, (TILE, TILE), flags=cv2.INTER_AREA) for picture in (before, after)
-    ]
+    halves = [cv2.warpAffine(image, moved, (TILE, TILE), flags=cv2.INTER_AREA) for image in (before, after)]
     bar = np.zeros((_BAR, 2 * TILE, 3), np.uint8)
     cv2.putText(bar, text, (4, _BAR - 7), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (255, 255, 255), 1, cv2.LINE_AA)
     return np.concatenate([np.concatenate(halves, 1), bar])
@@ -60,15 +57,15 @@ def choose(
 
 
 def write_real_sheets(folder: Path, cases: Sequence[Case], root: Path, faces: np.ndarray) -> None:
-    """SOURCE_worst.png and SOURCE_random.png into `folder` for each source of evaluate's cases (picture,
-    Label, Hand or None, Score); pictures lie below `root`, `faces` (F, 3) are a right hand's."""
+    """SOURCE_worst.png and SOURCE_random.png into `folder` for each source of evaluate's cases (image,
+    Label, Hand or None, Score); images lie below `root`, `faces` (F, 3) are a right hand's."""
     for source in dict.fromkeys(label.source for _, label, _, _ in cases):
         chosen = [case for case in cases if case[1].source == source]
         worst, random = choose([_badness(score) for *_, score in chosen])
         for name, rows in (('worst', worst), ('random', random)):
             if rows:
                 path = folder / f'{"".join(c if c.isalnum() else "_" for c in source)}_{name}.png'
-                files.write_picture(path, contact_sheet([_real_tile(*chosen[i], root, faces) for i in rows]))
+                files.write_image(path, contact_sheet([_real_tile(*chosen[i], root, faces) for i in rows]))
                 print(f'written {path}')
 
 
@@ -82,7 +79,7 @@ def _badness(score: Score) -> float:
 def _real_tile(
     name: str, label: Label, hand: Hand | None, score: Score, root: Path, faces: np.ndarray
 ) -> np.ndarray:
-    rgb = files.read_picture(root / name)
+    rgb = files.read_image(root / name)
     height, width = rgb.shape[:2]
     camera = Camera.default(width, height) if label.K is None else Camera(label.K, width, height)
     pixels = label.points_px

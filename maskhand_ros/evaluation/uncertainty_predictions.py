@@ -41,10 +41,7 @@ def shard_batches(
     for path in paths:
         if limit <= 0:
             return
-        with np.load(path, allow_pickle=False) as shard:
-            arrays = {name: shard[name] for name in CUE_SHARD if name in shard.files}
-        specs = {name: spec for name, spec in CUE_SHARD.items() if name in arrays or name not in OPTIONAL}
-        shard_schema.check_arrays(str(path), arrays, specs, 'maskhand train data')
+        arrays = shard_schema.read_arrays(path, str(path), CUE_SHARD, 'maskhand train data', OPTIONAL)
         count = min(limit, len(arrays['keypoints']))
         limit -= count
         for start in range(0, count, batch):
@@ -132,7 +129,7 @@ def collect(
         except KeyError as error:
             fix = 'delete and make them anew'
             if 'image' in reconstructor.inputs:
-                fix = 'this measures models that read cues; for one that reads pictures, `maskhand benchmark`'
+                fix = 'this measures models that read cues; for one that reads images, `maskhand benchmark`'
             raise CommandError(f'{split} shards in {data} lack {error}', fix) from error
         meshes = _meshes(reconstructor, truth) if vertices else None
         measured = _other_errors(prediction, truth, cues)

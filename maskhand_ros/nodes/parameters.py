@@ -1,5 +1,5 @@
 """Parameters of hand_node: rcl descriptors, declaration, and the check of every value that is set, all made
-from maskhand_ros.options."""
+from maskhand_ros.options.PARAMETERS."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rclpy.lifecycle import LifecycleNode
 from rclpy.parameter import Parameter
 
 from maskhand_ros.option import Option, OptionError, ReadAt, Value
-from maskhand_ros.options import OPTIONS
+from maskhand_ros.options import PARAMETERS
 
 _MAY_BE_SET = {
     ReadAt.START: 'set it when the node starts: in a parameter file, or with -p',
@@ -41,16 +41,16 @@ def descriptor(option: Option) -> ParameterDescriptor:
 
 def read(node: LifecycleNode) -> dict[str, Value]:
     """The present values as {name: value}."""
-    return {name: node.get_parameter(name).value for name in OPTIONS}
+    return {name: node.get_parameter(name).value for name in PARAMETERS}
 
 
 class CheckedParameters(LifecycleNode):
-    """A lifecycle node whose parameters are OPTIONS: a value is checked by Option.check, whoever sets it, and
+    """A lifecycle node with the parameters in PARAMETERS. Every new value is checked by Option.check and
     by the state that the node is in."""
 
     def declare_options(self) -> None:
         """Declares every option. OptionError for a value, of a parameter file or `-p`, that is refused."""
-        for option in OPTIONS.values():
+        for option in PARAMETERS.values():
             # With a type of its own first: rclpy's error for another type tells neither range nor unit.
             given = self.declare_parameter(
                 option.name, option.default, ParameterDescriptor(dynamic_typing=True)
@@ -77,8 +77,8 @@ class CheckedParameters(LifecycleNode):
         return result
 
     def _checked(self, parameter: Parameter) -> Parameter:
-        """The Parameter with its value in the option's type; as it is where it is none of OPTIONS."""
-        option = OPTIONS.get(parameter.name)
+        """The Parameter with its value in the option's type; as it is where it is none of PARAMETERS."""
+        option = PARAMETERS.get(parameter.name)
         if option is None:
             return parameter
         value = option.check(parameter.value)
@@ -103,7 +103,7 @@ class CheckedParameters(LifecycleNode):
 
     def _pending(self, parameter: Parameter) -> str:
         """What is to be done until a Parameter takes effect that is about to be set; empty: nothing."""
-        option = OPTIONS.get(parameter.name)
+        option = PARAMETERS.get(parameter.name)
         if option is None or option.read_at is not ReadAt.CONFIGURE or not self._changes(parameter):
             return ''
         if self._state() == 'unconfigured':

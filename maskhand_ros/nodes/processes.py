@@ -82,12 +82,12 @@ def bring_up(process: subprocess.Popen[bytes]) -> None:
         ):
             deadline = time.monotonic() + CONFIGURE_SECONDS
             while not client.wait_for_service(timeout_sec=0.2):
-                expect(_in_time(process, deadline), 'hand_node did not start', 'see its message above')
+                expect(_in_time(process, deadline), 'hand_node did not start')
             future = client.call_async(ChangeState.Request(transition=Transition(id=transition)))
             while not future.done():
-                expect(_in_time(process, deadline), f'hand_node did not {label}', 'see its message above')
+                expect(_in_time(process, deadline), f'hand_node did not {label}')
                 rclpy.spin_once(node, timeout_sec=0.2)
-            expect(future.result().success, f'hand_node could not {label}', 'see its message above')
+            expect(future.result().success, f'hand_node could not {label}')
     finally:
         node.destroy_node()
 
@@ -95,7 +95,7 @@ def bring_up(process: subprocess.Popen[bytes]) -> None:
 def expect_running(children: Processes, *names: str) -> None:
     """Raises ModelError if one of the processes has ended."""
     for name in names:
-        expect(children[name].poll() is None, f'{name} ended while the clip played', 'see its message above')
+        expect(children[name].poll() is None, f'{name} ended while the clip played')
 
 
 def stop(name: str, process: subprocess.Popen[bytes]) -> None:
@@ -111,7 +111,7 @@ def stop(name: str, process: subprocess.Popen[bytes]) -> None:
         print(f'{name} ended with exit status {process.returncode}', file=sys.stderr, flush=True)
 
 
-def expect(condition: bool, what: str, fix: str) -> None:
+def expect(condition: bool, what: str, fix: str = 'see its message above') -> None:
     """Raises ModelError unless `condition` holds."""
     if not condition:
         raise ModelError(what, fix)

@@ -24,7 +24,7 @@ _STARTS = {b'\0\0\0\1': 'ffmpeg', b'\0\0\1': 'ffmpeg', b'OggS': 'theora', b'\x28
 
 
 def transport_of(format: str, data: bytes) -> str | None:
-    """The image_transport plugin for a CompressedImage that is no picture file, if its format or its first
+    """The image_transport plugin for a CompressedImage that is no image file, if its format or its first
     bytes tell."""
     named = (transport for word, transport in _WORDS.items() if word in format.lower())
     begun = (transport for start, transport in _STARTS.items() if data.startswith(start))

@@ -16,8 +16,10 @@ _MAX_DISTANCE, _MAX_SPEED = 1.0, 6.0
 and an increase per second."""
 _MAX_SIZE_RATIO = 1.7
 """Maximum ratio of its new size to its old one, or the inverse."""
-_SAME_HAND = 0.1
-"""Maximum mean distance between the landmarks of one hand, as a share of its crop's edge length."""
+_SAME_HAND = 0.2
+"""Maximum mean distance between the landmarks of two observations of one hand, in hand sizes."""
+_SAME_REGION = 0.25
+"""Maximum distance between the centres of two HandRois of one hand, as a share of the smaller edge length."""
 
 _PART_SIZE = 0.45
 """Maximum edge length of a region in a hand that counts as a part of it, relative to the hand's region."""
@@ -36,8 +38,8 @@ def relative_distance(track: Track, observation: Observation, stamp: float) -> f
     """Distance of an Observation from a lost Track, divided by the maximum distance at `stamp` seconds;
     above 1 it is not the same hand. Infinite for another side or size."""
     size = max(float(np.ptp(track.keypoints_px, axis=0).max()), 1.0)
-    growth = observation.size_px / size
-    if observation.side != track.side or not 1 / _MAX_SIZE_RATIO < growth < _MAX_SIZE_RATIO:
+    size_ratio = observation.size_px / size
+    if observation.side != track.side or not 1 / _MAX_SIZE_RATIO < size_ratio < _MAX_SIZE_RATIO:
         return np.inf
     moved = np.linalg.norm(track.keypoints_px.mean(0) - observation.keypoints_px.mean(0)) / size
     return float(moved / (_MAX_DISTANCE + _MAX_SPEED * (stamp - track.stamp)))
@@ -45,7 +47,7 @@ def relative_distance(track: Track, observation: Observation, stamp: float) -> f
 
 def is_known(observation: Observation, others: Sequence[Observation]) -> bool:
     """Whether an Observation shows the same hand as one of the `others`."""
-    near = _SAME_HAND * 2 * max(observation.size_px, 1.0)
+    near = _SAME_HAND * max(observation.size_px, 1.0)
     return any(
         np.linalg.norm(other.keypoints_px - observation.keypoints_px, axis=1).mean() < near
         for other in others
@@ -56,7 +58,7 @@ def covers(observation: Observation, roi: HandRoi) -> bool:
     """Whether a detection `roi` is the hand of an Observation, or a part of it."""
     own = roi_from_keypoints(observation.keypoints_px, observation.side)
     apart = np.linalg.norm(own.center_px - roi.center_px)
-    return bool(apart < 0.25 * min(own.size_px, roi.size_px)) or has_part(observation, roi)
+    return bool(apart < _SAME_REGION * min(own.size_px, roi.size_px)) or has_part(observation, roi)
 
 
 def has_part(observation: Observation, roi: HandRoi) -> bool:

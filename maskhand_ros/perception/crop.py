@@ -69,6 +69,7 @@ def crop_hand(rgb: np.ndarray, camera: Camera, roi: HandRoi, mirror: bool) -> tu
     # Avoids aliasing: a large region is warped at up to three times the size, then reduced by area.
     factor = int(np.clip(roi.size_px / CROP_SIZE, 1, 3))
     size = factor * CROP_SIZE
+    # Centres of pixels have whole coordinates, so the corner of the image is at -0.5.
     enlarge = np.array([[factor, 0, (factor - 1) / 2], [0, factor, (factor - 1) / 2], [0, 0, 1.0]])
     if camera.is_distorted:
         crop = _warp_distorted(rgb, camera, crop_camera, enlarge, size)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections import deque
-from typing import Any
 
 import numpy as np
 
@@ -34,12 +32,6 @@ def degradation_steps(config: PipelineConfig) -> list[tuple[str, float]]:
     if not 0 < config.search_budget <= _LEAST_SEARCH:
         steps.append(('search_budget', _LEAST_SEARCH))
     return steps + [('max_hands', hands) for hands in range(config.max_hands - 1, 0, -1)]
-
-
-def degraded(config: PipelineConfig, level: int) -> PipelineConfig:
-    """The PipelineConfig after the first `level` of its degradation_steps."""
-    changes: dict[str, Any] = dict(degradation_steps(config)[:level])
-    return dataclasses.replace(config, **changes)
 
 
 class LatencyBudget:

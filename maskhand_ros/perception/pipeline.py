@@ -6,6 +6,7 @@ import dataclasses
 import time
 from collections.abc import Sequence
 from hashlib import sha256
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from maskhand_ros.perception.cues import CueNetwork
 from maskhand_ros.perception.detector import PalmDetector
 from maskhand_ros.perception.device import Device, concatenate
 from maskhand_ros.perception.gates import PlausibleHand
-from maskhand_ros.perception.load_shedding import degradation_steps, degraded
+from maskhand_ros.perception.load_shedding import degradation_steps
 from maskhand_ros.perception.observer import Observer
 from maskhand_ros.perception.operator import Operator
 from maskhand_ros.perception.placement import Placement
@@ -88,8 +89,8 @@ class HandPipeline:
     def degrade(self, level: int) -> None:
         """Applies the first `level` steps of load_shedding.degradation_steps; `degradations` names them. A
         lower max_hands ends the surplus tracks, the operator's last (Tracker.limit_hands)."""
-        config = degraded(self.config, level)
-        self.degradations = dict(degradation_steps(self.config)[:level])
+        changes: dict[str, Any] = dict(degradation_steps(self.config)[:level])
+        config, self.degradations = dataclasses.replace(self.config, **changes), changes
         self._reconstruct.hypotheses, self._reconstruct.iterations = config.hypotheses, config.iterations
         self.search.budget = config.search_budget
         self._tracker.limit_hands(config.max_hands, self._operator.ids)

@@ -61,7 +61,6 @@ class HandRoi:
     """Radians, clockwise in the image: angle of the direction from wrist to fingers, 0 is up."""
     side: Handedness | None = None
     """None if unknown (a new detection)."""
-    side_probability: float = 0.5
     score: float = 1.0
 
 

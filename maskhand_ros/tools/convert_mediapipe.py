@@ -184,7 +184,7 @@ class TfliteToOnnx:
         pads = [0, 0, 0, 0]
         if options.Padding() == tflite.Padding.SAME:
             for axis, size in enumerate(self._shape(inputs[0])[1:3]):
-                # TFLite puts the odd pixel of padding after the picture.
+                # TFLite puts the odd pixel of padding after the image.
                 total = max((-(-size // stride[axis]) - 1) * stride[axis] + kernel[axis] - size, 0)
                 pads[axis], pads[axis + 2] = total // 2, total - total // 2
         names = [

@@ -149,7 +149,7 @@ def test_the_command_fails_where_the_views_part_or_the_peer_is_better(
     folder, hands, monkeypatch, capsys, factor, crumpled, status
 ):
     def peer(paths, max_hands):
-        view = int(files.read_picture(paths[0]).mean() > 90)
+        view = int(files.read_image(paths[0]).mean() > 90)
         shape = np.random.default_rng(view).normal(0, crumpled, (21, 3))
         seen = _sights(EYES[view], hands)
         found = [[PeerHand(RIGHT, s.keypoints_px, s.keypoints - s.wrist + shape)] for s in seen]

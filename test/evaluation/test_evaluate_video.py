@@ -115,7 +115,7 @@ def test_the_trade_off_is_drawn_from_steady_and_late_to_as_measured(re_entry, mo
     monkeypatch.setattr(video, 'watch', lambda *_: next(played))
     assert cli.main(['evaluate-video', '--trade-off', str(tmp_path / 'curve.png')]) == 0
     assert trade_off.text(found) in capsys.readouterr().out
-    assert (cv2.imread(str(tmp_path / 'curve.png'))[..., ::-1] == trade_off.picture(found)).all()
+    assert (cv2.imread(str(tmp_path / 'curve.png'))[..., ::-1] == trade_off.chart(found)).all()
 
 
 def test_a_limit_that_is_missed_is_said_and_ends_the_command_with_one(monkeypatch, capsys):

@@ -1,8 +1,8 @@
 """Scores of stated uncertainty against closed forms and scipy; calibration against a planted one."""
 
 import json
-import shutil
 
+import model_json
 import numpy as np
 import pytest
 
@@ -165,28 +165,18 @@ def cues():
     return CueNetwork(SHIPPED / 'landmarks.onnx')(crops)
 
 
-@pytest.fixture
-def weights(tmp_path):
-    """A copy of the shipped weights without calibration, and `write(calibration)` into its model.json."""
-    folder = tmp_path / 'weights'
-    shutil.copytree(SHIPPED, folder)
-
-    def write(calibration):
-        description = json.loads((folder / 'model.json').read_text())
-        description['calibration'] = calibration
-        (folder / 'model.json').write_text(json.dumps(description))
-
-    write(None)
-    return folder, write
+def write(weights, calibration):
+    """Writes a calibration, or None, into model.json."""
+    model_json.edit(weights, lambda description: description.update(calibration=calibration))
 
 
 def test_reconstructor_applies_what_model_json_says(weights, cues):
-    folder, write = weights
-    plain = Reconstructor(folder, HandModel.load(), hypotheses=2)(cues)
+    write(weights, None)
+    plain = Reconstructor(weights, HandModel.load(), hypotheses=2)(cues)
     rng = np.random.default_rng(0)
     calibration = Calibration(*rng.uniform(0.5, 2, (2, 21)), 0, np.array([-18.0, -2, -2.3, 0.1]), 1.2)
-    write(calibration.to_json())
-    scaled = Reconstructor(folder, HandModel.load(), hypotheses=2)(cues)
+    write(weights, calibration.to_json())
+    scaled = Reconstructor(weights, HandModel.load(), hypotheses=2)(cues)
     factors = np.stack([calibration.lateral, calibration.depth], 1)
     stated = factors * TYPICAL * (plain.keypoint_stddev / TYPICAL) ** 1.2
     assert scaled.keypoint_stddev == pytest.approx(stated, rel=1e-3)
@@ -195,8 +185,8 @@ def test_reconstructor_applies_what_model_json_says(weights, cues):
     assert scaled.confidence == pytest.approx(1 / (1 + np.exp(-odds)), abs=1e-3)
     assert scaled.keypoints == pytest.approx(plain.keypoints)
     assert scaled.hypotheses[0].confidence == pytest.approx(plain.hypotheses[0].confidence)
-    write({**calibration.to_json(), 'samples': 4})
-    sampled = Reconstructor(folder, HandModel.load())(cues)
+    write(weights, {**calibration.to_json(), 'samples': 4})
+    sampled = Reconstructor(weights, HandModel.load())(cues)
     assert (
         sampled.keypoint_stddev[:, 1:] > scaled.keypoint_stddev[:, 1:]
     ).all() and sampled.hypotheses is None
@@ -206,9 +196,9 @@ def test_reconstructor_applies_what_model_json_says(weights, cues):
         {'lateral': [0] * 21, 'depth': [1] * 21},
         {'lateral': [1] * 21, 'depth': [1] * 21, 'power': -1},
     ):
-        write(broken)
+        write(weights, broken)
         with pytest.raises(ModelError, match='maskhand train calibrate'):
-            Reconstructor(folder, HandModel.load())
+            Reconstructor(weights, HandModel.load())
 
 
 def _write_shard(path, cues, count, seed, visible):
@@ -235,14 +225,14 @@ def _write_shard(path, cues, count, seed, visible):
 
 def test_commands_calibrate_and_evaluate_on_shards(weights, cues, tmp_path, capsys):
     pytest.importorskip('torch')
-    folder, _ = weights
+    write(weights, None)
     for number in range(2):  # two shards a split
         _write_shard(tmp_path / f'cal-0-{number:04d}.npz', cues, 30, number, False)
         _write_shard(tmp_path / f'test_stress-0-{number:04d}.npz', cues, 30, 5 + number, True)
         _write_shard(tmp_path / f'test_camera-0-{number:04d}.npz', cues, 30, 9 + number, False)
-    words = ['--data', str(tmp_path), '--weights', str(folder)]
+    words = ['--data', str(tmp_path), '--weights', str(weights)]
     assert cli.main(['train', 'calibrate', *words, '--limit', '50', '--samples', '2']) == 0
-    stored = verify_weights(folder)['calibration']
+    stored = verify_weights(weights)['calibration']
     assert stored['hands'] == 50 and len(stored['lateral']) == len(stored['depth']) == 21
     out = tmp_path / 'out.json'
     evaluate = [

@@ -215,8 +215,26 @@ def test_stated_covariance_holds_for_landmarks_whose_errors_go_together(hand):
         common, own = rng.normal(size=(1, 1, 2)), rng.normal(size=(1, 21, 2))
         noise = LANDMARK_SIGMA_PX * (shared * common + np.sqrt(1 - shared**2) * own)
         fit = fit_pose(points, exact + noise, focal)
-        moved = fit.turn[0] @ centre + fit.translation[0] - (centre + place)
+        moved = fit.rotation[0] @ centre + fit.translation[0] - (centre + place)
         lever = np.concatenate([np.eye(3), -cross_matrix(centre)], 1)
         stated = lever @ fit.covariance[0] @ lever.T
         scores.append(moved[:2] / np.sqrt(np.diag(stated)[:2]))
     assert 0.7 < np.std(scores) < 1.15
+
+
+def test_the_landmark_of_the_wrist_is_as_uncertain_as_the_others(hand):
+    """Keypoint deviations are relative to the wrist, whose own is 0: a wrong landmark of the wrist must not
+    pull the hand more than one of the middle fingertip (22 and 30 mm here; 60 and 19 by the stated 0)."""
+    frame = Frame(np.zeros((480, 640, 3), np.uint8), 0, CAMERA)
+
+    def position(wrist_stddev, landmark):
+        prediction, view, *_ = scene(hand, RIGHT)
+        prediction.keypoint_stddev[:] = 0.02
+        prediction.keypoint_stddev[:, 0] = wrist_stddev
+        view.cues['landmarks'][0, landmark, 0] += 20 / CROP_SIZE
+        (got,) = Placement(hand, hand)(prediction, [view], frame, CAMERA)
+        return got.position
+
+    exact = position(0.02, [])
+    assert np.linalg.norm(position(0.0, 0) - exact) < np.linalg.norm(position(0.0, 12) - exact)
+    np.testing.assert_allclose(position(0.0, 0), position(0.05, 0))

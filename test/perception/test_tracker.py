@@ -181,3 +181,18 @@ def test_a_resting_hand_is_searched_in_the_same_square():
         assert track.search_region() is square
     track.keypoints_px = SceneHand(320).keypoints
     assert track.search_region().center_px[0] == pytest.approx(square.center_px[0] + 20)
+
+
+def test_a_new_hand_has_the_mean_side_probability_of_its_two_crops(monkeypatch):
+    tracker, said = SceneTracker(), iter((0.98, 0.80))
+    tracker.hands = [SceneHand(300)]
+    observe = tracker._observe
+
+    def observe_as_said(*args):
+        (observation,) = observe(*args)
+        observation.right_probability = next(said)
+        return [observation]
+
+    monkeypatch.setattr(tracker, '_observe', observe_as_said)
+    (found,) = tracker.detect(RGB, CAMERA, [])
+    assert found.right_probability == pytest.approx(0.89)

@@ -9,11 +9,10 @@ import cv2
 import numpy as np
 import pytest
 
-from maskhand_ros import cli
+from maskhand_ros import cli, datasets
+from maskhand_ros.datasets import dexycb
+from maskhand_ros.datasets.mano_mesh import ManoMesh
 from maskhand_ros.errors import CommandError
-from maskhand_ros.evaluation import datasets
-from maskhand_ros.evaluation.datasets import dexycb
-from maskhand_ros.evaluation.datasets.mano_mesh import ManoMesh
 from maskhand_ros.evaluation.labels import read_index
 from maskhand_ros.geometry import rotvec_to_matrix
 from maskhand_ros.hand_model.numpy_hand import HandModel
