@@ -13,7 +13,9 @@ import pytest
 
 from maskhand_ros import cli
 from maskhand_ros.clip import CLIP, read_clip
-from maskhand_ros.evaluation import evaluate, labels
+from maskhand_ros.evaluation import labels
+from maskhand_ros.evaluation.evaluate_scores import score_hand
+from maskhand_ros.evaluation.matching import match
 from maskhand_ros.geometry import project
 from maskhand_ros.skeleton import LEFT
 
@@ -129,7 +131,8 @@ def test_evaluate_measures_the_clip_and_counts_a_planted_miss(clip_pictures, tmp
             'keypoints_2d': None,
         },
     ]
-    wrong = [dict(entries[0], source='wrong side', handedness='right')]
+    (folder / 'again.png').write_bytes((folder / entries[0]['image']).read_bytes())
+    wrong = [dict(entries[0], image='again.png', source='wrong side', handedness='right')]
     index, out = folder / f'{boxes}.json', tmp_path / 'out.json'
     index.write_text(json.dumps(entries + planted + wrong))
     assert cli.main(['evaluate', str(index), '--boxes', boxes, '--json', str(out)]) == 0
@@ -153,7 +156,7 @@ def test_two_labels_never_share_a_hand(clip_pictures):
         SimpleNamespace(keypoints_px=np.array(entry['keypoints_2d']) + 2)
         for entry in (entries[1], entries[0])
     ]
-    assert labels.match(three, hands) == [hands[1], None, hands[0]]
+    assert match(three, hands) == [hands[1], None, hands[0]]
 
 
 def test_unlabelled_keypoints_are_left_out(clip_pictures):
@@ -170,7 +173,7 @@ def test_unlabelled_keypoints_are_left_out(clip_pictures):
         keypoints_wrist=truth,
         wrist_rotation=np.eye(3),
     )
-    score = evaluate.score_hand(label, hand)
+    score = score_hand(label, hand)
     assert score.found and not score.wrong_side
     assert score.pa_mpjpe_mm == pytest.approx(0, abs=1e-6) and score.err2d_over_box == pytest.approx(
         0, abs=1e-9

@@ -12,6 +12,7 @@ from maskhand_ros import files
 from maskhand_ros.evaluation.evaluate_scores import Case, Score
 from maskhand_ros.evaluation.labels import Label
 from maskhand_ros.evaluation.metrics import tight_box
+from maskhand_ros.evaluation.peer import PeerHand
 from maskhand_ros.geometry import Camera
 from maskhand_ros.perception.overlay import draw_hands
 from maskhand_ros.perception.types import Hand
@@ -80,7 +81,7 @@ def _badness(score: Score) -> float:
 
 
 def _real_tile(
-    name: str, label: Label, hand: Hand | None, score: Score, root: Path, faces: np.ndarray
+    name: str, label: Label, hand: Hand | PeerHand | None, score: Score, root: Path, faces: np.ndarray
 ) -> np.ndarray:
     rgb = files.read_picture(root / name)
     height, width = rgb.shape[:2]
@@ -96,4 +97,9 @@ def _real_tile(
         return tile(rgb, rgb, box, f'{name[-28:]}: missed')
     text = f'{name[-28:]}: PA {score.pa_mpjpe_mm:.1f} root {score.mpjpe_mm:.0f} mm'
     text += f' 2D {100 * score.err2d_over_box:.1f} %'
-    return tile(rgb, draw_hands(rgb, [hand], camera, faces), box, text)
+    return tile(rgb, draw_hand(rgb, hand, camera, faces), box, text)
+
+
+def draw_hand(rgb: np.ndarray, hand: Hand | PeerHand, camera: Camera, faces: np.ndarray) -> np.ndarray:
+    """Copy of `rgb` with our hand drawn; of a peer, whose hands have no mesh, without."""
+    return draw_hands(rgb, [hand], camera, faces) if isinstance(hand, Hand) else rgb
