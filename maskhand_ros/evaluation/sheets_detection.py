@@ -12,7 +12,7 @@ from maskhand_ros.evaluation.answers import Answer
 from maskhand_ros.evaluation.detection import Found, confidence_of
 from maskhand_ros.evaluation.labels import Label
 from maskhand_ros.evaluation.metrics import tight_box
-from maskhand_ros.evaluation.sheets import contact_sheet, draw_hand, tile
+from maskhand_ros.evaluation.sheets import Look, contact_sheet, hand_tile
 from maskhand_ros.geometry import Camera
 
 PER_SHEET = 40
@@ -58,12 +58,14 @@ def _tile(number: int, row: Shown, root: Path, faces: np.ndarray) -> np.ndarray:
     answer, hand, label = row
     rgb = files.read_picture(root / answer.image)
     kind = 'unlabelled' if label is None else ' '.join(label.categories)
-    if hand is None:
-        box = np.zeros(4) if label is None or label.hand_box is None else label.hand_box
-        return tile(rgb, rgb, box, f'{number} {Path(answer.image).name[-26:]} {kind}')
+    name = f'{Path(answer.image).name[-26:]} {kind}'
     K = next((label.K for label in answer.labels if label.K is not None), None)
     height, width = rgb.shape[:2]
     camera = Camera.default(width, height) if K is None else Camera(K, width, height)
+    look = Look(camera, faces)
+    if hand is None:
+        box = np.zeros(4) if label is None or label.hand_box is None else label.hand_box
+        return hand_tile(rgb, None, box, f'{number} {name}', look)
     wrong = ' WRONG SIDE' if label is not None and label.side not in (None, str(hand.side)) else ''
-    text = f'{number} {confidence_of(hand):.2f} {hand.side} {Path(answer.image).name[-26:]} {kind}{wrong}'
-    return tile(rgb, draw_hand(rgb, hand, camera, faces), tight_box(hand.keypoints_px), text)
+    text = f'{number} {confidence_of(hand):.2f} {hand.side} {name}{wrong}'
+    return hand_tile(rgb, hand, tight_box(hand.keypoints_px), text, look)
