@@ -49,7 +49,7 @@ def collect(folder: Path) -> Json:
     figures: Json = {'model_sha256': model_hash(), 'processor': _processor()}
     for part in PARTS:
         report = json.loads((folder / f'{part}.json').read_text())
-        figures[part] = {key: value for key, value in report.items() if key != 'entries'}
+        figures[part] = {key: value for key, value in report.items() if key not in ('entries', 'unlabelled')}
     return _rounded(figures)
 
 

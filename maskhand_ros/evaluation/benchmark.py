@@ -26,7 +26,8 @@ from maskhand_ros.datasets import LabelledHand, read
 from maskhand_ros.datasets.mano_mesh import ManoMesh
 from maskhand_ros.errors import CommandError
 from maskhand_ros.evaluation.evaluate import report_unreadable
-from maskhand_ros.evaluation.labels import label_from, match, roi_of_box
+from maskhand_ros.evaluation.labels import label_from, roi_of_box
+from maskhand_ros.evaluation.matching import match
 from maskhand_ros.evaluation.protocols import (
     PROTOCOLS,
     Prediction,

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -63,6 +63,8 @@ class PeerHand:
     """(21, 2)"""
     keypoints_wrist: np.ndarray
     wrist_rotation: np.ndarray = field(default_factory=lambda: np.eye(3))
+    score: float = 1.0
+    """What the system gives as its confidence, 0..1."""
 
 
 def environment_folder() -> Path:
@@ -142,7 +144,7 @@ def _hand(entry: dict[str, Any]) -> PeerHand:
     points, pixels = np.array(entry['world_landmarks'], float), np.array(entry['keypoints_px'], float)
     if points.shape != (21, 3) or pixels.shape != (21, 2):
         raise CommandError(f'MediaPipe answered with points of shape {points.shape}', 'report this')
-    return PeerHand(Handedness.named(entry['side']), pixels, points - points[0])
+    return PeerHand(Handedness.named(entry['side']), pixels, points - points[0], score=entry['score'])
 
 
 def redefined(hand: PeerHand, redefinition: Redefinition) -> PeerHand:
@@ -150,7 +152,7 @@ def redefined(hand: PeerHand, redefinition: Redefinition) -> PeerHand:
     left = hand.side == LEFT
     points = redefinition(hand.keypoints_wrist, left)
     pixels = redefinition.in_image(hand.keypoints_px, hand.keypoints_wrist, left)
-    return PeerHand(hand.side, pixels, points - points[0])
+    return replace(hand, keypoints_px=pixels, keypoints_wrist=points - points[0])
 
 
 def placed(hand: PeerHand, camera: Camera, length: float) -> np.ndarray:

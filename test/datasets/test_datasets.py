@@ -330,9 +330,10 @@ def test_index_reads_back_as_labels(tmp_path, capsys):
     pictures = read_index(out)
     hands = list(datasets.read('interhand', tmp_path / 'set', 'test'))
     assert [len(labels) for labels in pictures.values()] == [2, 1]
-    for (source, name), labels in pictures.items():
-        assert source == 'interhand' and (tmp_path / name).is_file()
+    for name, labels in pictures.items():
+        assert (tmp_path / name).is_file()
         for label in labels:
+            assert label.source == 'interhand'
             hand = hands.pop(0)
             assert label.side == hand.side and label.sequence == hand.sequence
             np.testing.assert_allclose(label.points, hand.keypoints, atol=1e-6)
