@@ -17,9 +17,9 @@ from maskhand_ros.skeleton import KEYPOINT_EDGES
 
 _HIDDEN_SHARE = 0.2
 """Share of a track's keypoints inside the outline of another hand from which that hand may hide it."""
-_VISIBLE = 0.95
-"""Presence from which a hand behind another is visible enough. On rendered hands with less, the landmarks
-often lie on the hand in front."""
+_VISIBLE, _SURE_SIDE = 0.95, 0.985
+"""Presence, or probability of its side, from which a hand behind another is visible enough. On rendered hands
+with less, the landmarks often lie on the hand in front."""
 _STROKE = 0.12
 """Width of a painted bone, as a share of the hand's size."""
 _PALM = [0, 1, 5, 9, 13, 17]
@@ -41,9 +41,11 @@ def hides(front: Observation, track: Track) -> bool:
     return float(np.mean(inside)) >= _HIDDEN_SHARE
 
 
-def is_visible(observation: Observation, front: list[Observation]) -> bool:
-    """Whether an Observation shows a hand in spite of the hands in `front` of it, and not one of these."""
-    return observation.presence >= _VISIBLE and not is_known(observation, front)
+def is_visible(track: Track, observation: Observation, front: list[Observation]) -> bool:
+    """Whether an Observation shows the hand of a Track in spite of the hands in `front` of it, and not one of
+    these."""
+    seen = observation.presence >= _VISIBLE or observation.probability_of(track.side) >= _SURE_SIDE
+    return seen and not is_known(observation, front)
 
 
 def painted_over(rgb: np.ndarray, hands: Iterable[Observation]) -> np.ndarray:
@@ -61,7 +63,10 @@ def painted_over(rgb: np.ndarray, hands: Iterable[Observation]) -> np.ndarray:
         region, part = painted[rows, columns], mask[rows, columns]
         scale = min(_MAX_SIDE / max(part.shape), 1.0)
         small = cv2.resize(region, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        hidden = cv2.resize(part, small.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+        # At a reduced resolution, pixels at the border of the mask are part hand, part surroundings.
+        hidden = (cv2.resize(255 * part, small.shape[1::-1], interpolation=cv2.INTER_AREA) > 0).astype(
+            np.uint8
+        )
         filled = cv2.inpaint(small, hidden, _RADIUS, cv2.INPAINT_TELEA)
         filled = cv2.resize(filled, part.shape[::-1], interpolation=cv2.INTER_LINEAR)
         region[part > 0] = filled[part > 0]

@@ -122,7 +122,7 @@ class Tracker:
         found: Pairs = []
         for track, observation in candidates:
             front = [other for _, other in found if hides(other, track)]
-            if front and not (observation and is_visible(observation, front)):
+            if front and not (observation and is_visible(track, observation, front)):
                 (observation,) = self._observe(painted_over(rgb, front), camera, [track.search_region()])
                 observation = observation if self._shows(observation, track) else None
             if observation and not is_known(observation, [other for _, other in found]):
