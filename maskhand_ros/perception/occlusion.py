@@ -64,9 +64,8 @@ def painted_over(rgb: np.ndarray, hands: Iterable[Observation]) -> np.ndarray:
         scale = min(_MAX_SIDE / max(part.shape), 1.0)
         small = cv2.resize(region, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         # At a reduced resolution, pixels at the border of the mask are part hand, part surroundings.
-        hidden = (cv2.resize(255 * part, small.shape[1::-1], interpolation=cv2.INTER_AREA) > 0).astype(
-            np.uint8
-        )
+        touched = cv2.resize(255 * part, small.shape[1::-1], interpolation=cv2.INTER_AREA)
+        hidden = (touched > 0).astype(np.uint8)
         filled = cv2.inpaint(small, hidden, _RADIUS, cv2.INPAINT_TELEA)
         filled = cv2.resize(filled, part.shape[::-1], interpolation=cv2.INTER_LINEAR)
         region[part > 0] = filled[part > 0]
