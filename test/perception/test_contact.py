@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from maskhand_ros.geometry import Camera
+from maskhand_ros.perception.association import match_score
 from maskhand_ros.perception.crop import roi_from_keypoints
 from maskhand_ros.perception.occlusion import hides, is_visible, painted_over
 from maskhand_ros.perception.track import Observation, Track
@@ -88,11 +89,11 @@ class ContactTracker(Tracker):
             own = roi_from_keypoints(hand.keypoints, None)
             return np.linalg.norm(own.center_px - roi.center_px) / roi.size_px
 
-        seen = [k for k, hand in enumerate(self.hands) if apart(hand) < 0.4 and visible[k] >= SEEN]
+        seen = [k for k, hand in enumerate(self.hands) if apart(hand) < 0.35 and visible[k] >= SEEN]
         if not seen:
             return SceneHand(0).observed(roi.side, presence=0.0)
         best = max(seen, key=lambda k: visible[k] - apart(self.hands[k]))
-        view = self.hands[best].observed(roi.side)
+        view = self.hands[best].observed(roi.side, presence=0.3 + 0.65 * visible[best])
         view.right_probability = self.told.get(best, view.right_probability)
         return view
 
@@ -114,6 +115,7 @@ class ContactTracker(Tracker):
 @pytest.mark.parametrize('sides', [(RIGHT, LEFT), (RIGHT, RIGHT)])
 def test_a_hand_that_passes_behind_another_is_followed_and_keeps_its_id(sides):
     tracker, part_hidden = ContactTracker(), 0
+    tracker.told = {0: 0.8}
     for k in range(41):
         hands = SceneHand(300, sides[0]), SceneHand(180 + 6 * k, sides[1], new=not k)
         views = tracker.show(k * DT, *hands)
@@ -176,6 +178,12 @@ def test_a_hand_is_painted_over_with_its_surroundings(size):
     assert (painted_over(textured, [hand.observed()])[near == 0] == textured[near == 0]).all()
     away = SceneHand(-900).observed()
     assert (painted_over(image, [away]) == image).all()
+
+
+def test_the_clearer_hand_counts_as_the_one_in_front():
+    track = Track(1, RIGHT, 1.0, SceneHand(300).keypoints)
+    clear, hidden = (SceneHand(300).observed(presence=presence) for presence in (0.9, 0.6))
+    assert match_score(track, clear) > match_score(track, hidden) > match_score(track, None)
 
 
 def test_which_hands_hide_others():
