@@ -12,14 +12,15 @@ from scipy.interpolate import PchipInterpolator
 
 from maskhand_ros.data_engine.anatomy import Anatomy
 from maskhand_ros.data_engine.meshes import HandMesh, Mesh, anatomy_of, open_hand_data
-from maskhand_ros.data_engine.poses import prototype_angles
+from maskhand_ros.data_engine.poses import Prototype, prototype_angles
 from maskhand_ros.data_engine.renderer import Renderer, Uniforms
 from maskhand_ros.data_engine.scenes import PALM_VIEW, UP
-from maskhand_ros.geometry import MIRROR_X, rotvec_to_matrix
+from maskhand_ros.geometry import MIRROR_X, Camera, rotvec_to_matrix
 from maskhand_ros.hand_model.numpy_hand import HandModel
 
 WIDTH, HEIGHT = 640, 480
 K = np.array([[570.0, 0, 319.5], [0, 570.0, 239.5], [0, 0, 1.0]])
+CAMERA = Camera(K, WIDTH, HEIGHT)
 NOISE = 2.2
 """Standard deviation of the sensor's noise, grey levels of 255."""
 MATERIAL = {
@@ -58,13 +59,14 @@ Way = tuple[tuple[float, ...], ...]
 class Actor:
     """One hand over time.
 
-    `poses` ((second, prototype), ...); `way` ((second, x, y, z, turn about the forearm, tilt, roll), ...): of
-    the wrist, metres in the camera's frame and degrees, all 0: palm to the lens, fingers up, and for a left
-    hand as its mirror image. Both are interpolated without overshoot. `sway` metres of a slow unrest.
+    `poses` ((second, prototype or its name), ...); `way` ((second, x, y, z, turn about the forearm, tilt,
+    roll), ...): of the wrist, metres in the camera's frame and degrees, all 0: palm to the lens, fingers up,
+    and for a left hand as its mirror image. Both are interpolated without overshoot. `sway` metres of a slow
+    unrest.
     """
 
     side: str
-    poses: tuple[tuple[float, str], ...]
+    poses: tuple[tuple[float, str | Prototype], ...]
     way: Way
     betas: np.ndarray
     person: int = 0
@@ -97,12 +99,13 @@ def _between(at: np.ndarray, values: np.ndarray, times: np.ndarray) -> np.ndarra
 
 
 class Stage:
-    """A room, a camera (WIDTH x HEIGHT, K) and a renderer."""
+    """A room, a Camera without distortion, and a renderer."""
 
-    def __init__(self) -> None:
+    def __init__(self, camera: Camera = CAMERA) -> None:
+        self._camera = camera
         hand = HandModel.load()
         self._anatomy, self._mesh = anatomy_of(hand), HandMesh(hand, open_hand_data())
-        self._renderer = Renderer(WIDTH, HEIGHT)
+        self._renderer = Renderer(camera.width, camera.height)
         self._room = room()
 
     def act(self, actors: Sequence[Actor], times: np.ndarray) -> list[list[np.ndarray]]:
@@ -133,19 +136,20 @@ class Stage:
         rng: np.random.Generator,
         props: Sequence[Mesh] = (),
     ) -> np.ndarray:
-        """Image (HEIGHT, WIDTH, 3) uint8 RGB of one frame of what was `played`, with Meshes `props`."""
+        """Image (height, width, 3) uint8 RGB of one frame of what was `played`, with Meshes `props`."""
         meshes = [
             self._mesh.mesh(vertices[frame], keypoints[frame], actor.material, left=actor.side == 'left')
             for actor, (vertices, keypoints) in zip(actors, played, strict=True)
         ]
-        colour, coverage = self._renderer.draw([*meshes, *props], K, _LIGHT, supersample=2)
+        colour, coverage = self._renderer.draw([*meshes, *props], self._camera.K, _LIGHT, supersample=2)
         gap = cv2.cvtColor(255 - coverage, cv2.COLOR_GRAY2RGB)
-        image = cv2.add(colour, cv2.multiply(_behind(self._room, second), gap, scale=1 / 255))
+        behind = cv2.resize(_behind(self._room, second), (self._camera.width, self._camera.height))
+        image = cv2.add(colour, cv2.multiply(behind, gap, scale=1 / 255))
         image = image + NOISE * rng.standard_normal(image.shape, dtype=np.float32)
         return np.clip(image, 0, 255).astype(np.uint8)
 
     def depth(self) -> np.ndarray:
-        """Distance along z (HEIGHT, WIDTH) in metres of the last image; the renderer's far end where
+        """Distance along z (height, width) in metres of the last image; the renderer's far end where
         nothing is."""
         return self._renderer.depth(supersample=2)
 

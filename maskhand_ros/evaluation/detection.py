@@ -16,8 +16,8 @@ import numpy as np
 from maskhand_ros.evaluation.answers import Answer
 from maskhand_ros.evaluation.finger_states import straight_fingers
 from maskhand_ros.evaluation.labels import Label
-from maskhand_ros.evaluation.metrics import tight_box
 from maskhand_ros.evaluation.peer import PeerHand
+from maskhand_ros.geometry import tight_box
 from maskhand_ros.perception.types import Hand
 
 Figures = dict[str, Any]

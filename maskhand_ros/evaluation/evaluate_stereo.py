@@ -33,7 +33,7 @@ from typing import Any
 import numpy as np
 
 from maskhand_ros import cli_arguments, files
-from maskhand_ros.evaluation.evaluate_video import Figure
+from maskhand_ros.evaluation.figure import Figure
 from maskhand_ros.evaluation.metrics import block_bootstrap
 from maskhand_ros.evaluation.peer import PeerHand, ask_mediapipe, placed
 from maskhand_ros.evaluation.two_views import Eye, Pair, Sight, read_eyes

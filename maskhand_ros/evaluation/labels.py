@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from maskhand_ros.errors import CommandError
-from maskhand_ros.evaluation import metrics
 from maskhand_ros.perception.crop import roi_from_keypoints
 from maskhand_ros.perception.types import HandRoi
 from maskhand_ros.skeleton import Handedness
@@ -60,7 +59,7 @@ class Label:
         if self.points_px is not None:
             known = self.points_px[np.isfinite(self.points_px[:, 0])]
             if len(known) >= 2:
-                return metrics.tight_box(known)
+                return tight_box(known)
         return self.box
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from maskhand_ros.evaluation import metrics
 from maskhand_ros.evaluation.finger_states import straight_fingers
 from maskhand_ros.evaluation.labels import Label
+from maskhand_ros.geometry import tight_box
 
 MATCH_IOU = 0.3
 """Least overlap of a found hand with a label, both as squares.
@@ -70,7 +71,7 @@ def _agreement(label: Label, hand: Located) -> float | None:
     box = label.hand_box
     if box is None:
         return 0.0 if label.fingers is None else float((straight_fingers(hand) == label.fingers).mean())
-    found = metrics.tight_box(hand.keypoints_px)
+    found = tight_box(hand.keypoints_px)
     if label.rough and not _roughly_there(found, box):
         return None
     overlap = overlap_of_squares(found, box)

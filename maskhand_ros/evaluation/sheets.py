@@ -12,9 +12,8 @@ import numpy as np
 from maskhand_ros import files
 from maskhand_ros.evaluation.evaluate_scores import Case, Score
 from maskhand_ros.evaluation.labels import Label
-from maskhand_ros.evaluation.metrics import tight_box
 from maskhand_ros.evaluation.peer import PeerHand
-from maskhand_ros.geometry import Camera
+from maskhand_ros.geometry import Camera, tight_box
 from maskhand_ros.perception.overlay import draw_hands
 from maskhand_ros.perception.types import Hand
 

@@ -11,9 +11,8 @@ from maskhand_ros import files
 from maskhand_ros.evaluation.answers import Answer
 from maskhand_ros.evaluation.detection import Found, confidence_of
 from maskhand_ros.evaluation.labels import Label
-from maskhand_ros.evaluation.metrics import tight_box
 from maskhand_ros.evaluation.sheets import Look, contact_sheet, hand_tile
-from maskhand_ros.geometry import Camera
+from maskhand_ros.geometry import Camera, tight_box
 
 PER_SHEET = 40
 

@@ -23,15 +23,20 @@ _SAME_REGION = 0.25
 
 _PART_SIZE = 0.45
 """Maximum edge length of a region in a hand that counts as a part of it, relative to the hand's region."""
+_TOUCH = 0.6
+"""Maximum distance between the middles of hands that touch, in sizes of the larger one."""
 
 
-def match_score(track: Track, observation: Observation) -> float:
-    """Score of an Observation for the Track whose search region it comes from: probability of the track's
-    side minus the movement in hand sizes. Higher is better."""
+def match_score(track: Track, observation: Observation | None) -> float:
+    """Score of an Observation for the Track whose search region it comes from: probability of a hand, plus
+    probability of the track's side, minus the movement in hand sizes. Higher is better; without an
+    Observation it is -infinity."""
+    if observation is None:
+        return -np.inf
     moved = np.linalg.norm(track.keypoints_px - observation.keypoints_px, axis=1).mean() / max(
         observation.size_px, 1.0
     )
-    return float(observation.probability_of(track.side) - moved)
+    return float(observation.presence + observation.probability_of(track.side) - moved)
 
 
 def relative_distance(track: Track, observation: Observation, stamp: float) -> float:
@@ -43,6 +48,12 @@ def relative_distance(track: Track, observation: Observation, stamp: float) -> f
         return np.inf
     moved = np.linalg.norm(track.keypoints_px.mean(0) - observation.keypoints_px.mean(0)) / size
     return float(moved / (_MAX_DISTANCE + _MAX_SPEED * (stamp - track.stamp)))
+
+
+def touch(one: Track, other: Track) -> bool:
+    """Whether the hands of two Tracks, where they were last, may touch."""
+    apart = np.linalg.norm(one.keypoints_px.mean(0) - other.keypoints_px.mean(0))
+    return bool(apart < _TOUCH * max(np.ptp(track.keypoints_px, axis=0).max() for track in (one, other)))
 
 
 def is_known(observation: Observation, others: Sequence[Observation]) -> bool:

@@ -9,12 +9,14 @@ from collections.abc import Collection
 import numpy as np
 
 from maskhand_ros.geometry import Camera
-from maskhand_ros.perception.association import is_known, match_score, relative_distance
+from maskhand_ros.perception.association import is_known, match_score, relative_distance, touch
 from maskhand_ros.perception.observer import Observer
+from maskhand_ros.perception.occlusion import hides, is_visible, painted_over
 from maskhand_ros.perception.track import Observation, Track
 
 SEARCH_FRAMES = 3
-"""Maximum frames without an observation in which a track is still searched at its last position."""
+"""Maximum frames without an observation in which a track is still searched at its last position. A track
+that touches another hand is searched there until it ends."""
 MAX_AGE = 1.5
 """Maximum seconds without an observation before a track ends (SORT). Until then the hand may return from
 an occlusion or from outside the image with the same id."""
@@ -82,18 +84,21 @@ class Tracker:
     def follow(self, rgb: np.ndarray, camera: Camera) -> Pairs:
         """Existing tracks with their Observations in this image (H, W, 3). Tracks that are not found count
         one more frame without an update."""
-        tracks = [track for track in self.tracks if track.time_since_update < SEARCH_FRAMES]
+        tracks = [track for track in self.tracks if self._is_searched(track)]
         observations = self._observer(rgb, camera, [track.search_region() for track in tracks])
         candidates = [
-            (track, observation)
+            (track, observation if self._shows(observation, track) else None)
             for track, observation in zip(tracks, observations, strict=True)
-            if observation.presence >= self._observer.threshold
         ]
         # If two tracks find the same hand, the track that matches its side and position better keeps it.
         candidates.sort(key=lambda pair: match_score(*pair), reverse=True)
         found: Pairs = []
         for track, observation in candidates:
-            if not is_known(observation, [other for _, other in found]):
+            front = [other for _, other in found if hides(other, track)]
+            if front and not (observation and is_visible(track, observation, front)):
+                (observation,) = self._observer(painted_over(rgb, front), camera, [track.search_region()])
+                observation = observation if self._shows(observation, track) else None
+            if observation and not is_known(observation, [other for _, other in found]):
                 found.append((track, observation))
         followed = [track for track, _ in found]
         for track in self.tracks:
@@ -104,6 +109,19 @@ class Tracker:
     def lost_keypoints(self) -> list[np.ndarray]:
         """Last keypoints (21, 2) px of the tracks that were not found in this frame."""
         return [track.keypoints_px for track in self.tracks if track.time_since_update]
+
+    def _is_searched(self, track: Track) -> bool:
+        return track.time_since_update < SEARCH_FRAMES or any(
+            touch(track, other) for other in self.tracks if not other.time_since_update
+        )
+
+    def _shows(self, observation: Observation, track: Track) -> bool:
+        """Whether an Observation can be the hand of a Track. While a hand of the other side may touch it, it
+        must be of the track's side, so that neither track goes over to the other hand."""
+        touched = any(touch(track, other) for other in self.tracks if other.side != track.side)
+        return observation.presence >= self._observer.threshold and (
+            not touched or observation.probability_of(track.side) >= 0.5
+        )
 
     def update(self, followed: Pairs, fresh: list[Observation], stamp: float) -> Pairs:
         """Tracks with their Observations at `stamp` seconds: `followed`, then one for each of the `fresh`

@@ -43,7 +43,7 @@ def changed(record, frame, actor, **values):
 
 
 def test_a_hand_that_comes_back_keeps_its_id_and_its_side(re_entry):
-    visible = re_entry.visible(video.stage_camera())
+    visible = re_entry.visible(SEQUENCES['re-entry'].camera)
     found = np.array([[hand is not None for hand in row] for row in re_entry.hands])
     assert found[visible].mean() > 0.95 and not found[:, 0].all(), 'it was away'
     assert (

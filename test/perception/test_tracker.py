@@ -183,16 +183,31 @@ def test_a_resting_hand_is_searched_in_the_same_square():
     assert track.search_region().center_px[0] == pytest.approx(square.center_px[0] + 20)
 
 
-def test_a_new_hand_has_the_mean_side_probability_of_its_two_crops(monkeypatch):
-    tracker, said = SceneTracker(), iter((0.98, 0.80))
-    tracker.hands = [SceneHand(300)]
-    observe = tracker._observe
+def test_a_new_hand_has_the_mean_side_probability_of_its_two_crops():
+    """The crops that check its presence do not count."""
+    said = iter((0.98, 0.80, 0.1, 0.1))
 
-    def observe_as_said(*args):
-        (observation,) = observe(*args)
-        observation.right_probability = next(said)
-        return [observation]
+    class Said(SceneObserver):
+        def __call__(self, *args):
+            observations = super().__call__(*args)
+            for observation in observations:
+                observation.right_probability = next(said)
+            return observations
 
-    monkeypatch.setattr(tracker, '_observe', observe_as_said)
-    (found,) = tracker.detect(RGB, CAMERA, [])
+    observer = Said()
+    observer.hands = [SceneHand(300)]
+    found = observer.new_hand(RGB, CAMERA, roi_from_keypoints(SceneHand(300).keypoints, None), [])
     assert found.right_probability == pytest.approx(0.89)
+
+
+def test_a_new_hand_is_present_in_three_crops():
+    """A knee is present in one crop, and less in rotated ones."""
+    for presences, accepted in (((0.9, 0.9, 0.8, 0.8), True), ((0.9, 0.9, 0.7, 0.7), False)):
+        said = iter(presences)
+
+        class Said(SceneObserver):
+            def _nearest(self, roi, said=said):
+                return SceneHand(300).observed(roi.side, presence=next(said))
+
+        found = Said().new_hand(RGB, CAMERA, roi_from_keypoints(SceneHand(300).keypoints, None), [])
+        assert (found is not None) == accepted
