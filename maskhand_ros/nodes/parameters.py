@@ -19,7 +19,7 @@ _MAY_BE_SET = {
     ReadAt.ALWAYS: 'may be set at any time',
 }
 _STATES = 'unconfigured', 'inactive'
-"""In which options other than ReadAt.ALWAYS may be set."""
+"""Lifecycle states in which options other than ReadAt.ALWAYS may be set."""
 
 
 def descriptor(option: Option) -> ParameterDescriptor:
@@ -59,12 +59,12 @@ class CheckedParameters(LifecycleNode):
             self.set_descriptor(option.name, descriptor(option), value)
 
     def set_parameters(self, parameter_list: list[Parameter]) -> list[SetParametersResult]:
-        """One after the other; a result each."""
+        """Sets one after the other; returns one result for each."""
         return [self.set_parameters_atomically([parameter]) for parameter in parameter_list]
 
     def set_parameters_atomically(self, parameter_list: list[Parameter]) -> SetParametersResult:
-        """All of them or none. `reason` says why a value is refused, or when one takes effect that is read
-        at a transition still to come."""
+        """Sets all of them or none. `reason` says why a value is rejected, or at which transition it takes
+        effect."""
         try:
             checked = [self._checked(parameter) for parameter in parameter_list]
         except OptionError as error:
@@ -77,7 +77,7 @@ class CheckedParameters(LifecycleNode):
         return result
 
     def _checked(self, parameter: Parameter) -> Parameter:
-        """The Parameter with its value in the option's type; as it is where it is none of PARAMETERS."""
+        """The Parameter with its value converted to the type of the option; unchanged without an option."""
         option = PARAMETERS.get(parameter.name)
         if option is None:
             return parameter
@@ -88,7 +88,7 @@ class CheckedParameters(LifecycleNode):
         return checked
 
     def _check_state(self, option: Option) -> None:
-        """OptionError where the option cannot be set in the present state."""
+        """OptionError if the option cannot be set in the present state."""
         if option.read_at is ReadAt.START:
             raise OptionError(f'{option.name} is read only: {_MAY_BE_SET[option.read_at]}')
         state = self._state()
@@ -102,7 +102,7 @@ class CheckedParameters(LifecycleNode):
             )
 
     def _pending(self, parameter: Parameter) -> str:
-        """What is to be done until a Parameter takes effect that is about to be set; empty: nothing."""
+        """Text about the transitions after which a new value takes effect; empty if it does at once."""
         option = PARAMETERS.get(parameter.name)
         if option is None or option.read_at is not ReadAt.CONFIGURE or not self._changes(parameter):
             return ''
