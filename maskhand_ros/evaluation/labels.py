@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from maskhand_ros.errors import CommandError
+from maskhand_ros.geometry import tight_box
 from maskhand_ros.perception.crop import roi_from_keypoints
 from maskhand_ros.perception.types import HandRoi
 from maskhand_ros.skeleton import Handedness
