@@ -57,21 +57,28 @@ class Observer:
     def new_hand(
         self, rgb: np.ndarray, camera: Camera, roi: HandRoi, others: Sequence[Observation]
     ) -> Observation | None:
-        """The hand at `roi`; None if there is none, or if it is one of the `others`.
+        """The hand at a proposed `roi`; None if there is none, or if it is one of the `others`. Two rotated
+        crops check its presence."""
+        hand = self.hand_at(rgb, camera, roi, others)
+        return hand if hand and self._is_certain(hand, rgb, camera) else None
 
-        The region is cropped twice: the first crop estimates side and position, the second uses them. Two
-        rotated crops check the presence. A side given in the HandRoi is kept. Otherwise a side less certain
-        than SURE is settled by a crop for the opposite side and SideComparison.
+    def hand_at(
+        self, rgb: np.ndarray, camera: Camera, roi: HandRoi, others: Sequence[Observation]
+    ) -> Observation | None:
+        """The hand at a given `roi`; None if there is none, or if it is one of the `others`.
+
+        The region is cropped twice: the first crop estimates side and position, the second uses them. A side
+        given in the HandRoi is kept. Otherwise a side less certain than SURE is settled by a crop for the
+        opposite side and SideComparison.
         """
         (first,) = self(rgb, camera, [roi])
         if first.presence < self.threshold:
             return None
         side = roi.side or (RIGHT if first.right_probability > 0.5 else LEFT)
-        region = roi_from_keypoints(first.keypoints_px, side)
-        (second,) = self(rgb, camera, [region])
+        (second,) = self(rgb, camera, [roi_from_keypoints(first.keypoints_px, side)])
         right = (first.right_probability + second.right_probability) / 2
         second = replace(second, right_probability=right)
-        if not (self._is_new_hand(second, others) and self._is_certain(second, region, rgb, camera)):
+        if not self._is_new_hand(second, others):
             return None
         if roi.side is None and second.probability_of(second.side) < SURE:
             return self._on_likelier_side(rgb, camera, first, second, others)
@@ -95,11 +102,11 @@ class Observer:
         probability = self._compare_sides(left, right, second.right_probability, rgb, camera)
         return replace(right if probability > 0.5 else left, right_probability=probability)
 
-    def _is_certain(self, observation: Observation, region: HandRoi, rgb: np.ndarray, camera: Camera) -> bool:
-        """Whether the mean presence over the crop of `region`, which `observation` is of, and two rotated
-        ones reaches _NEW_PRESENCE."""
+    def _is_certain(self, hand: Observation, rgb: np.ndarray, camera: Camera) -> bool:
+        """Whether the mean presence of a hand over its crop and two rotated ones reaches _NEW_PRESENCE."""
+        region = roi_from_keypoints(hand.keypoints_px, hand.side)
         rotated = [replace(region, roll=region.roll + turn) for turn in (-_CHECK_ROLL, _CHECK_ROLL)]
-        presences = [each.presence for each in (observation, *self(rgb, camera, rotated))]
+        presences = [each.presence for each in (hand, *self(rgb, camera, rotated))]
         return float(np.mean(presences)) >= _NEW_PRESENCE
 
     def _is_new_hand(self, observation: Observation, others: Sequence[Observation]) -> bool:

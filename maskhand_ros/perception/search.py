@@ -128,7 +128,7 @@ class HandSearch:
         found: list[Observation] = []
         for roi in rois:
             if len(found) < room:
-                hand = self._observer.new_hand(rgb, camera, roi, [*known, *found])
+                hand = self._observer.hand_at(rgb, camera, roi, [*known, *found])
                 found += [hand] if hand else []
         return found
 

@@ -156,7 +156,7 @@ def test_the_command_fails_where_the_views_part_or_the_peer_is_better(
         return dict(zip(paths, found, strict=True)), 'fake'
 
     monkeypatch.setattr(evaluate_stereo, 'ask_mediapipe', peer)
-    monkeypatch.setattr(cli_arguments, 'build_pipeline', lambda *_, **__: _Pipeline(hands, factor))
+    monkeypatch.setattr(cli_arguments, 'build_offline_pipeline', lambda *_, **__: _Pipeline(hands, factor))
     out = folder / 'out.json'
     words = [] if crumpled is None else ['--peer', 'mediapipe']
     assert cli.main(['evaluate-stereo', str(folder), '--json', str(out), *words]) == status

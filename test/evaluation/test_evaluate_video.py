@@ -13,6 +13,7 @@ from maskhand_ros.evaluation import trade_off
 from maskhand_ros.evaluation import video_measures as measures
 from maskhand_ros.evaluation.still_stretches import still_stretches
 from maskhand_ros.perception.pipeline import HandPipeline, PipelineConfig
+from maskhand_ros.perception.search import NominalCosts
 
 pytest.importorskip('moderngl', reason='needs the extra `train`')
 from maskhand_ros.data_engine.sequences import SEQUENCES, play  # noqa: E402
@@ -25,8 +26,13 @@ def watch_re_entry():
         shots = list(play('re-entry'))
     except RuntimeError as error:
         pytest.skip(str(error))
-    actors = SEQUENCES['re-entry'].actors
-    return lambda **options: video.watch(HandPipeline(PipelineConfig(max_hands=4, **options)), actors, shots)
+
+    def watch(**options):
+        pipeline = HandPipeline(PipelineConfig(max_hands=4, **options))
+        pipeline.search.costs = NominalCosts()
+        return video.watch(pipeline, SEQUENCES['re-entry'].actors, shots)
+
+    return watch
 
 
 @pytest.fixture(scope='module')
