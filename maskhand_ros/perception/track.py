@@ -15,8 +15,10 @@ from maskhand_ros.perception.smoothing import HandFilter
 from maskhand_ros.perception.types import HandRoi
 from maskhand_ros.skeleton import LEFT, RIGHT, Handedness
 
-_SIDE_MEMORY, _SIDE_THRESHOLD, _SETTLED_HITS = (0.8, 0.98), 0.7, 10
-"""Weight of the past in the running probability of a side: up to _SETTLED_HITS frames, and later.
+SETTLED_HITS = 10
+"""Frames with an observation after which a track is settled."""
+_SIDE_MEMORY, _SIDE_THRESHOLD = (0.8, 0.98), 0.7
+"""Weight of the past in the running probability of a side: up to SETTLED_HITS frames, and later.
 Probability above which a track changes sides."""
 
 
@@ -102,9 +104,9 @@ class Track:
 
     def update(self, observation: Observation, stamp: float) -> None:
         """Updates the track with an Observation at `stamp` seconds. The side changes with hysteresis: the
-        running probability must pass _SIDE_THRESHOLD, and it changes more slowly after _SETTLED_HITS
+        running probability must pass _SIDE_THRESHOLD, and it changes more slowly after SETTLED_HITS
         frames."""
-        memory = _SIDE_MEMORY[self.hits > _SETTLED_HITS]
+        memory = _SIDE_MEMORY[self.hits > SETTLED_HITS]
         self.right_probability += (1 - memory) * (observation.right_probability - self.right_probability)
         self.hits += 1
         self.stamp = stamp
