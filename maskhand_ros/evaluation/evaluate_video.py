@@ -77,13 +77,14 @@ def watch(
 ) -> Record:
     """Run a pipeline over Shots at their own times, with their depth images in the first `depth_until`
     seconds."""
-    record = Record(actors)
+    record, ids = Record(actors), [0] * len(actors)
     pipeline.reset()
     for shot in shots:
         depth = shot.depth.astype(np.float32) / 1000 if shot.second < depth_until else None
         stamp = round(1e9 * (1 + shot.second))
         hands = pipeline.process(Frame(shot.rgb, stamp, shot.camera, depth))
-        owners = match(hands, [shot.camera.project(points) for points in shot.keypoints])
+        owners = match(hands, [shot.camera.project(points) for points in shot.keypoints], ids)
+        ids = [id if owner is None else hands[owner].id for owner, id in zip(owners, ids, strict=True)]
         record.seconds.append(shot.second)
         record.truth.append(shot.keypoints)
         record.hands.append([hands[owner] if owner is not None else None for owner in owners])
@@ -91,16 +92,19 @@ def watch(
     return record
 
 
-def match(hands: list[Hand], pixels: list[np.ndarray]) -> list[int | None]:
-    """For each actor's true pixels (A, 21, 2) the index of its Hand, or None: nearest first, one to one."""
-    gaps = [
-        (np.linalg.norm(hand.keypoints_px - truth, axis=1).mean() / max(tight_box(truth)[2:]), i, j)
+def match(hands: list[Hand], pixels: list[np.ndarray], ids: list[int]) -> list[int | None]:
+    """For each actor's true pixels (A, 21, 2) the index of its Hand, or None, one to one, as CLEAR MOT does
+    it (Bernardin and Stiefelhagen 2008): an actor keeps the hand of its last id (`ids`; 0: none) as long as
+    that is near enough; the others get the nearest hand that is left."""
+    gaps = sorted(
+        (hand.id != ids[i], np.linalg.norm(hand.keypoints_px - truth, axis=1).mean() / size, i, j)
         for i, truth in enumerate(pixels)
+        for size in [max(tight_box(truth)[2:])]
         for j, hand in enumerate(hands)
-    ]
+    )
     owners: list[int | None] = [None] * len(pixels)
     taken = set()
-    for gap, i, j in sorted(gaps):
+    for _, gap, i, j in gaps:
         if gap < NEAR and owners[i] is None and j not in taken:
             owners[i] = j
             taken.add(j)

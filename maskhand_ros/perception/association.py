@@ -56,11 +56,13 @@ def touch(one: Track, other: Track) -> bool:
     return bool(apart < _TOUCH * max(np.ptp(track.keypoints_px, axis=0).max() for track in (one, other)))
 
 
-def is_known(observation: Observation, others: Sequence[Observation]) -> bool:
-    """Whether an Observation shows the same hand as one of the `others`."""
+def is_known(observation: Observation, others: Sequence[Observation], followed: bool = False) -> bool:
+    """Whether an Observation shows the same hand as one of the `others`. `followed`: all belong to tracks;
+    a left and a right hand are then two hands down to half the distance, as in a clap."""
     near = _SAME_HAND * max(observation.size_px, 1.0)
     return any(
-        np.linalg.norm(other.keypoints_px - observation.keypoints_px, axis=1).mean() < near
+        np.linalg.norm(other.keypoints_px - observation.keypoints_px, axis=1).mean()
+        < (near / 2 if followed and other.side != observation.side else near)
         for other in others
     )
 

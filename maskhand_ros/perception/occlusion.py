@@ -45,7 +45,7 @@ def is_visible(track: Track, observation: Observation, front: list[Observation])
     """Whether an Observation shows the hand of a Track in spite of the hands in `front` of it, and not one of
     these."""
     seen = observation.presence >= _VISIBLE or observation.probability_of(track.side) >= _SURE_SIDE
-    return seen and not is_known(observation, front)
+    return seen and not is_known(observation, front, followed=True)
 
 
 def painted_over(rgb: np.ndarray, hands: Iterable[Observation]) -> np.ndarray:

@@ -12,7 +12,7 @@ from maskhand_ros.geometry import Camera
 from maskhand_ros.perception.association import is_known, match_score, relative_distance, touch
 from maskhand_ros.perception.observer import Observer
 from maskhand_ros.perception.occlusion import hides, is_visible, painted_over
-from maskhand_ros.perception.track import Observation, Track
+from maskhand_ros.perception.track import SETTLED_HITS, Observation, Track
 
 SEARCH_FRAMES = 3
 """Maximum frames without an observation in which a track is still searched at its last position. A track
@@ -98,7 +98,7 @@ class Tracker:
             if front and not (observation and is_visible(track, observation, front)):
                 (observation,) = self._observer(painted_over(rgb, front), camera, [track.search_region()])
                 observation = observation if self._shows(observation, track) else None
-            if observation and not is_known(observation, [other for _, other in found]):
+            if observation and not is_known(observation, [other for _, other in found], followed=True):
                 found.append((track, observation))
         followed = [track for track, _ in found]
         for track in self.tracks:
@@ -130,6 +130,8 @@ class Tracker:
         for observation in fresh:
             track = self._lost_track_of(observation, [track for track, _ in pairs], stamp)
             if track is None:
+                if any(self._is_in_doubt(other, observation, stamp) for other, _ in followed):
+                    continue
                 track = self._new_track(observation)
                 self.tracks.append(track)
             pairs.append((track, observation))
@@ -152,6 +154,16 @@ class Tracker:
         self.tracks[self.tracks.index(track)] = new
         self._lost_ids.append(track.id)
         return new
+
+    def _is_in_doubt(self, track: Track, observation: Observation, stamp: float) -> bool:
+        """Whether a new Observation may be the hand of a followed Track. A track that touches another one and
+        has just been lost may follow the wrong hand: until it has settled or is lost again, no hand that it
+        may belong to gets another id."""
+        return (
+            track.hit_streak < min(track.hits, SETTLED_HITS)
+            and any(touch(track, other) for other in self.tracks if other is not track)
+            and relative_distance(track, observation, stamp) <= 1
+        )
 
     def _lost_track_of(self, observation: Observation, taken: list[Track], stamp: float) -> Track | None:
         """The nearest lost Track that can be the hand of a new Observation; None if there is none."""

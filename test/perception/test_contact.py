@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scene_hands import CAMERA, SceneHand
 
-from maskhand_ros.perception.association import match_score
+from maskhand_ros.perception.association import is_known, match_score
 from maskhand_ros.perception.crop import roi_from_keypoints
 from maskhand_ros.perception.observer import Observer
 from maskhand_ros.perception.occlusion import hides, is_visible, painted_over
@@ -136,6 +136,21 @@ def test_a_track_does_not_go_over_to_the_hand_of_the_other_side_that_it_touched(
     assert tracker.show(20 * DT, SceneHand(250), SceneHand(370, LEFT)) == {1: 250, 2: 370}
 
 
+def test_a_hand_that_was_hidden_gets_no_second_id_while_its_track_is_in_doubt():
+    """The track of the right hand comes back on something between the hands, while the hand is elsewhere."""
+    tracker, left = ContactTracker(), SceneHand(340, LEFT)
+    for k in range(10):
+        assert tracker.show(k * DT, SceneHand(300), left) == {1: 300, 2: 340}
+    for k in range(10, 13):
+        assert tracker.show(k * DT, left) == {2: 340}
+    for k in range(13, 17):
+        assert tracker.show(k * DT, SceneHand(220), left, SceneHand(300)) == {1: 300, 2: 340}
+    assert tracker.show(17 * DT, SceneHand(220), left) == {1: 220, 2: 340}
+    for k in range(18, 40):
+        views = tracker.show(k * DT, SceneHand(220), left, SceneHand(300))
+    assert views == {1: 220, 2: 340, 3: 300}, 'one more hand is found once the tracks have settled'
+
+
 def test_a_hand_away_from_others_is_followed_while_its_side_is_told_wrongly():
     tracker = ContactTracker()
     for k in range(30):
@@ -164,6 +179,20 @@ def test_a_hand_is_painted_over_with_its_surroundings(size):
     assert (painted_over(textured, [hand.observed()])[near == 0] == textured[near == 0]).all()
     away = SceneHand(-900).observed()
     assert (painted_over(image, [away]) == image).all()
+
+
+@pytest.mark.parametrize(
+    'side, apart, followed, known',
+    [
+        (RIGHT, 0.15, True, True),
+        (LEFT, 0.15, True, False),
+        (LEFT, 0.08, True, True),
+        (LEFT, 0.15, False, True),  # a new observation: its side is not sure yet
+    ],
+)
+def test_a_left_and_a_right_hand_are_two_though_they_are_near(side, apart, followed, known):
+    view, other = SceneHand(300, side).observed(), SceneHand(300 + apart * 120).observed()
+    assert is_known(view, [other], followed) == known
 
 
 def test_the_clearer_hand_counts_as_the_one_in_front():
