@@ -151,6 +151,34 @@ def test_a_hand_that_was_hidden_gets_no_second_id_while_its_track_is_in_doubt():
     assert views == {1: 220, 2: 340, 3: 300}, 'one more hand is found once the tracks have settled'
 
 
+@pytest.mark.parametrize(
+    'own, other, hidden, new, found',
+    [
+        (300, 340, 3, 240, False),  # it may be the hand that was hidden
+        (300, 340, 0, 240, True),  # none was hidden
+        (300, 340, 3, 560, True),  # too far away for that
+        (300, 500, 3, 240, True),  # the hand was lost away from the other
+    ],
+)
+def test_one_more_hand_waits_only_for_a_track_beside_it_that_was_hidden(own, other, hidden, new, found):
+    tracker, left = ContactTracker(), SceneHand(other, LEFT)
+    times = iter(np.arange(100) * DT)
+    for _ in range(5):
+        tracker.show(next(times), SceneHand(own), left)
+    for _ in range(hidden):
+        tracker.show(next(times), left)
+    tracker.show(next(times), SceneHand(own), left)
+    assert (3 in tracker.show(next(times), SceneHand(own), left, SceneHand(new))) == found
+
+
+def test_palms_that_meet_are_followed_both():
+    tracker = ContactTracker()
+    tracker.visible = lambda rgb: [0.9] * len(tracker.hands)  # seen from the side, neither hides the other
+    for k, half in enumerate((30, 25, 20, 15, 12, 9, 12, 15, 20)):
+        views = tracker.show(k * DT, SceneHand(300 - half), SceneHand(300 + half, LEFT))
+        assert views == {1: 300 - half, 2: 300 + half}
+
+
 def test_a_hand_away_from_others_is_followed_while_its_side_is_told_wrongly():
     tracker = ContactTracker()
     for k in range(30):
