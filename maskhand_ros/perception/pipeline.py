@@ -61,7 +61,9 @@ class HandPipeline:
             required_files=REQUIRED_FILES,
         )
         self._cues = CueNetwork(folder / 'landmarks.onnx', self.device)
-        self._place = Placement(self.hand_model, at_landmarks, config.hand_length)
+        self._place = Placement(
+            self.hand_model, at_landmarks, config.hand_length, self._reconstruct.calibration
+        )
         plausible = PlausibleHand(self.hand_model)
         self._tracker = Tracker(
             PalmDetector(folder / 'palm_detector.onnx', config.detection_threshold, self.device),

@@ -20,8 +20,15 @@ from maskhand_ros.geometry import (
     rotvec_to_matrix,
 )
 from maskhand_ros.hand_model.numpy_hand import HandModel, HandOutput
+from maskhand_ros.perception.calibration import Calibration
 from maskhand_ros.perception.reconstructor import HandPrediction
-from maskhand_ros.perception.refinement import LANDMARK_SIGMA_PX, landmark_shift, refine, shape_jacobian
+from maskhand_ros.perception.refinement import (
+    LANDMARK_SIGMA_PX,
+    landmark_shift,
+    misfit_of,
+    refine,
+    shape_jacobian,
+)
 from maskhand_ros.perception.scale import PALM_KEYPOINTS, to_scale
 from maskhand_ros.perception.track import Observation
 from maskhand_ros.perception.types import (
@@ -116,10 +123,18 @@ def _translation_onto(points: np.ndarray, rays: np.ndarray) -> np.ndarray:
 
 class Placement:
     """Places hands in the camera frame. `landmark_model` is `hand_model` with the keypoint set of the 2D
-    landmarks. `hand_length` is in metres from wrist to middle fingertip; 0: population mean."""
+    landmarks. `hand_length` is in metres from wrist to middle fingertip; 0: population mean. `calibration`
+    says what the misfit to the landmarks does to the confidence."""
 
-    def __init__(self, hand_model: HandModel, landmark_model: HandModel, hand_length: float = 0.0) -> None:
+    def __init__(
+        self,
+        hand_model: HandModel,
+        landmark_model: HandModel,
+        hand_length: float = 0.0,
+        calibration: Calibration | None = None,
+    ) -> None:
         self._model, self._landmark_model, self._hand_length = hand_model, landmark_model, hand_length
+        self._calibration = calibration or Calibration.identity()
         # An image shows a hand's proportions, not its size: the length is removed from the predicted betas.
         self._shapes, self._population = self._length_projection(), hand_model.length(np.zeros(10))
         self._by_beta = [part @ self._shapes for part in shape_jacobian(landmark_model)]
@@ -145,7 +160,7 @@ class Placement:
         known = [self._known_length(observation) for observation in observations]
         lengths = np.array([length for length, _ in known])
         initial_sizes = lengths / self._model.length(betas)
-        fit, pose, change, shift, palms = self._fit(
+        fit, pose, change, shift, palms, misfit = self._fit(
             prediction,
             self._landmark_model(betas, orient, pose, vertices=False),
             pose,
@@ -158,6 +173,7 @@ class Placement:
         sizes = lengths / self._model.length(betas)
         resized = sizes / initial_sizes
         fit.translation *= resized[:, None]
+        confidences = self._calibration.after_fit(prediction.confidence, misfit)
         placed = []
         for k, observation in enumerate(observations):
             in_crop = PlacedHand(
@@ -170,6 +186,8 @@ class Placement:
                 resized[k] * shift[k],
                 fit.covariance[k],
                 known[k][1],
+                float(confidences[k]),
+                float(misfit[k]),
             )
             hand = _to_camera(in_crop, observation.crop_camera.rotation.T)
             hand, ratio = to_scale(hand, resized[k] * palms[k] @ _axes(observation).T, frame, camera)
@@ -193,10 +211,10 @@ class Placement:
         pose: np.ndarray,
         sizes: np.ndarray,
         observations: list[Observation],
-    ) -> tuple[Fit, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    ) -> tuple[Fit, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Rigid fit, then one refinement of fingers and shape, of N hands scaled by `sizes` (N,). Returns
-        the Fit, poses (N, 15, 3, 3), changes of betas (N, 10), landmark_shift (N, 21, 3) and
-        PALM_KEYPOINTS from the wrist (N, 6, 3)."""
+        the Fit, poses (N, 15, 3, 3), changes of betas (N, 10), landmark_shift (N, 21, 3),
+        PALM_KEYPOINTS from the wrist (N, 6, 3) and misfit_of (N,)."""
         joints, keypoints = (
             sizes[:, None, None] * part.astype(float) for part in (posed.joints, posed.keypoints)
         )
@@ -224,7 +242,8 @@ class Placement:
         )
         shift = landmark_shift(keypoints, translation, pixels, focal, stddev)
         fit = Fit(turn @ fit.turn, translation, fit.covariance)
-        return fit, pose, change, shift, keypoints[:, PALM_KEYPOINTS]
+        misfit = misfit_of(keypoints, translation, pixels, focal)
+        return fit, pose, change, shift, keypoints[:, PALM_KEYPOINTS], misfit
 
 
 def _axes(observation: Observation) -> np.ndarray:
