@@ -17,6 +17,7 @@ from maskhand_ros.evaluation.answers import Answer
 from maskhand_ros.evaluation.finger_states import straight_fingers
 from maskhand_ros.evaluation.labels import Label
 from maskhand_ros.evaluation.peer import PeerHand
+from maskhand_ros.evaluation.uncertainty import rank_auc
 from maskhand_ros.geometry import tight_box
 from maskhand_ros.perception.types import Hand
 
@@ -76,6 +77,10 @@ def tally(rows: Sequence[Row], unlabelled: int) -> Figures:
             'right_of_all': _share(right, len(states)),
             'right_of_found': _share(right, len(agree)),
             'each_of_found': np.mean(agree, axis=0).tolist() if agree else None,
+            'confidence_auc': rank_auc(
+                np.array([confidence_of(hand) for _, hand in states if hand is not None]),
+                np.array([fingers.all() for fingers in agree]),
+            ),
         }
     return figures
 

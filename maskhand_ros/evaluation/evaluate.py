@@ -42,6 +42,7 @@ from maskhand_ros.evaluation.detection import detection_figures, unlabelled_entr
 from maskhand_ros.evaluation.detection_table import detection_table
 from maskhand_ros.evaluation.evaluate_scores import Case, Score, differences, summarise
 from maskhand_ros.evaluation.evaluate_tables import error_table
+from maskhand_ros.evaluation.judged import judged_figures, judged_line, read_judgements
 from maskhand_ros.evaluation.labels import Images, Label, read_index
 from maskhand_ros.evaluation.mean_hand import mean_hand
 from maskhand_ros.perception.pipeline import HandPipeline
@@ -63,6 +64,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='find the hands, or start at the labelled ones (default detect)',
     )
     parser.add_argument('--peer', choices=('mediapipe',), help='measure this system in the same run')
+    parser.add_argument(
+        '--judged',
+        type=Path,
+        metavar='JSON',
+        help='confidence.json of a sheet, `right` filled in',
+    )
     parser.add_argument('--shrink', action='store_true', help='measure the smallest hand that is found')
     parser.add_argument(
         '--sheet',
@@ -89,7 +96,11 @@ def run(args: argparse.Namespace) -> int:
     if args.shrink:
         for name, figures in _shrunk(args, pipeline, images, index.parent).items():
             detection[name]['shrunk'] = figures
-    print('\n\n'.join(filter(None, (detection_table(detection), error_table(report)))))
+    judged = ''
+    if args.judged:
+        detection[OURS]['judged'] = judged_figures(ours, read_judgements(args.judged))
+        judged = judged_line(detection[OURS]['judged'])
+    print('\n\n'.join(filter(None, (detection_table(detection), judged, error_table(report)))))
     if args.sheet:
         _write_sheets(args.sheet, ours, index.parent, pipeline)
     if args.json:

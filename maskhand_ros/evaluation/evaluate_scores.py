@@ -12,7 +12,15 @@ import numpy as np
 from maskhand_ros.evaluation import metrics
 from maskhand_ros.evaluation.labels import Label
 from maskhand_ros.evaluation.peer import PeerHand
-from maskhand_ros.evaluation.uncertainty import Z68, Z95, coverage, distance_stddev, spearman
+from maskhand_ros.evaluation.uncertainty import (
+    Z68,
+    Z95,
+    coverage,
+    distance_stddev,
+    error_by_decile,
+    rank_auc,
+    spearman,
+)
 from maskhand_ros.perception.calibration import CONFIDENCE_BELOW
 from maskhand_ros.perception.types import Hand
 from maskhand_ros.skeleton import CONVENTION_LIGHT
@@ -155,7 +163,8 @@ def _figures(rows: Sequence[tuple[Label, Score]]) -> dict[str, Any]:
 def _uncertainty(scores: Sequence[Score]) -> dict[str, Any] | None:
     """What the stated uncertainty is worth: shares of the true keypoints inside the stated 68 and 95 %
     intervals by axis, rank correlation with the error hand by hand, mean confidence beside the share of hands
-    that it speaks of (error below 20 mm). None without any."""
+    that it speaks of (error below 20 mm), how well it ranks these, mean errors by decile of it. None without
+    any."""
     values = np.concatenate([np.empty((0, 3)), *(score.standardised for score in scores)])
     values = values[np.isfinite(values).all(1)]
     if not len(values):
@@ -172,6 +181,8 @@ def _uncertainty(scores: Sequence[Score]) -> dict[str, Any] | None:
         'hand_spearman': spearman(stated, error),
         'confidence': float(confidence.mean()),
         'share_below_20_mm': float((error < 1000 * CONFIDENCE_BELOW).mean()),
+        'confidence_auc': rank_auc(confidence, error < 1000 * CONFIDENCE_BELOW),
+        'error_by_confidence_decile_mm': error_by_decile(confidence, error),
     }
 
 

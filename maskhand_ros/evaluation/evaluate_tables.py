@@ -95,9 +95,11 @@ def _uncertainty_line(source: str, uncertainty: dict[str, Any]) -> str:
         f'{axis} {100 * part["68"]:.0f} % and {100 * part["95"]:.0f} %'
         for axis, part in uncertainty['coverage'].items()
     )
+    deciles = ', '.join(f'{error:.0f}' for error in uncertainty['error_by_confidence_decile_mm'])
     return (
         f'{source}: stated 68 % and 95 % intervals hold {shares} of the keypoints; rank correlation of '
         f'stated and true error {uncertainty["hand_spearman"]:.2f}; mean confidence '
         f'{uncertainty["confidence"]:.2f} beside {100 * uncertainty["share_below_20_mm"]:.0f} % of hands '
-        'below 20 mm'
+        f'below 20 mm, AUC {uncertainty["confidence_auc"]:.2f}; mean error in mm by decile of confidence, '
+        f'lowest first: {deciles}'
     )

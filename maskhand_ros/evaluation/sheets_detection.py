@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,10 +22,12 @@ Shown = tuple[Answer, Found | None, Label | None]
 
 
 def write_detection_sheets(folder: Path, answers: Sequence[Answer], root: Path, faces: np.ndarray) -> None:
-    """confidence_N.png (least sure first), unlabelled_N.png and missed_N.png into `folder`; images lie
-    below `root`, `faces` (F, 3) are a right hand's. A tile is numbered by its place in the order."""
+    """confidence_N.png (least sure first), unlabelled_N.png and missed_N.png into `folder`, and
+    confidence.json to be filled in (evaluation.judged); images lie below `root`, `faces` (F, 3) are a right
+    hand's. A tile is numbered by its place in the order."""
     found = [row for answer in answers for row in _found(answer)]
     found.sort(key=lambda row: confidence_of(row[1]) if row[1] else 0.0)
+    files.write_json(str(folder / 'confidence.json'), _to_judge(found))
     missed: list[Shown] = [
         (answer, None, label)
         for answer in answers
@@ -42,6 +45,20 @@ def write_detection_sheets(folder: Path, answers: Sequence[Answer], root: Path, 
             path = folder / f'{name}_{page}.png'
             files.write_image(path, contact_sheet([_tile(k, row, root, faces) for k, row in part]))
             print(f'written {path}')
+
+
+def _to_judge(rows: Sequence[Shown]) -> list[dict[str, Any]]:
+    return [
+        {
+            'number': number,
+            'image': answer.image,
+            'box': np.round(tight_box(hand.keypoints_px), 1).tolist(),
+            'confidence': round(confidence_of(hand), 4),
+            'right': None,
+        }
+        for number, (answer, hand, _) in enumerate(rows)
+        if hand is not None
+    ]
 
 
 def _found(answer: Answer) -> list[Shown]:

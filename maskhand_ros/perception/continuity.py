@@ -75,7 +75,7 @@ class Continuity:
                 track.hit_streak = 0
                 continue
             admitted.append(k)
-            if hand.measured_length and output.confidence[k] > _MIN_CONFIDENCE:
+            if hand.measured_length and hand.confidence > _MIN_CONFIDENCE:
                 track.length.add(hand.measured_length)
         if len(admitted) < len(pairs):
             pairs, placed = [pairs[k] for k in admitted], [placed[k] for k in admitted]

@@ -64,7 +64,9 @@ class HandPipeline:
             required_files=REQUIRED_FILES,
         )
         self._cues = CueNetwork(folder / 'landmarks.onnx', self.device)
-        self._place = Placement(self.hand_model, at_landmarks, config.hand_length)
+        self._place = Placement(
+            self.hand_model, at_landmarks, config.hand_length, self._reconstruct.calibration
+        )
         plausible = PlausibleHand(self.hand_model)
         observer = Observer(
             self._cues, SideComparison(self._reconstruct, self._place, plausible), config.presence_threshold

@@ -20,8 +20,15 @@ from maskhand_ros.geometry import (
     rotvec_to_matrix,
 )
 from maskhand_ros.hand_model.numpy_hand import HandModel, HandOutput
+from maskhand_ros.perception.calibration import Calibration
 from maskhand_ros.perception.reconstructor import HandPrediction
-from maskhand_ros.perception.refinement import LANDMARK_SIGMA_PX, landmark_shift, refine, shape_jacobian
+from maskhand_ros.perception.refinement import (
+    LANDMARK_SIGMA_PX,
+    landmark_shift,
+    misfit_of,
+    refine,
+    shape_jacobian,
+)
 from maskhand_ros.perception.scale import PALM_KEYPOINTS, to_scale
 from maskhand_ros.perception.track import Observation
 from maskhand_ros.perception.types import (
@@ -118,10 +125,18 @@ def _translation_onto(points: np.ndarray, rays: np.ndarray) -> np.ndarray:
 
 class Placement:
     """Places hands in the camera frame. `landmark_model` is `hand_model` with the keypoint set of the 2D
-    landmarks. `hand_length` is in metres from wrist to middle fingertip; 0: population mean."""
+    landmarks. `hand_length` is in metres from wrist to middle fingertip; 0: population mean. `calibration`
+    says what the misfit to the landmarks does to the confidence."""
 
-    def __init__(self, hand_model: HandModel, landmark_model: HandModel, hand_length: float = 0.0) -> None:
+    def __init__(
+        self,
+        hand_model: HandModel,
+        landmark_model: HandModel,
+        hand_length: float = 0.0,
+        calibration: Calibration | None = None,
+    ) -> None:
         self._model, self._landmark_model, self._hand_length = hand_model, landmark_model, hand_length
+        self._calibration = calibration or Calibration.identity()
         # An image shows a hand's proportions, not its size: the length is removed from the predicted betas.
         self._to_fixed_length = self._length_projection()
         self._mean_length = float(hand_model.length(np.zeros(10)))
@@ -148,7 +163,7 @@ class Placement:
         known_lengths = [self._known_length(observation) for observation in observations]
         lengths = np.array([length for length, _ in known_lengths])
         initial_sizes = lengths / self._model.length(betas)
-        fit, pose, betas_change, shift, palms = self._fit(
+        fit, pose, betas_change, shift, palms, misfit = self._fit(
             prediction,
             self._landmark_model(betas, orient, pose, vertices=False),
             pose,
@@ -161,6 +176,7 @@ class Placement:
         sizes = lengths / self._model.length(betas)
         rescaling = sizes / initial_sizes
         fit.translation *= rescaling[:, None]
+        confidences = self._calibration.after_fit(prediction.confidence, misfit)
         placed = []
         for k, observation in enumerate(observations):
             in_crop = PlacedHand(
@@ -173,6 +189,8 @@ class Placement:
                 rescaling[k] * shift[k],
                 fit.covariance[k],
                 known_lengths[k][1],
+                float(confidences[k]),
+                float(misfit[k]),
             )
             axes = _camera_from_crop(observation)
             hand = _to_camera(in_crop, axes)
@@ -197,10 +215,10 @@ class Placement:
         pose: np.ndarray,
         sizes: np.ndarray,
         observations: list[Observation],
-    ) -> tuple[Fit, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    ) -> tuple[Fit, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Rigid fit, then one refinement of fingers and shape, of N hands scaled by `sizes` (N,). Returns
-        the Fit, poses (N, 15, 3, 3), changes of betas (N, 10), landmark_shift (N, 21, 3) and
-        PALM_KEYPOINTS from the wrist (N, 6, 3)."""
+        the Fit, poses (N, 15, 3, 3), changes of betas (N, 10), landmark_shift (N, 21, 3),
+        PALM_KEYPOINTS from the wrist (N, 6, 3) and misfit_of (N,)."""
         joints, keypoints = (
             sizes[:, None, None] * part.astype(float) for part in (posed.joints, posed.keypoints)
         )
@@ -228,7 +246,8 @@ class Placement:
         )
         shift = landmark_shift(keypoints, translation, pixels, focal, stddev)
         fit = Fit(rotation @ fit.rotation, translation, fit.covariance)
-        return fit, pose, betas_change, shift, keypoints[:, PALM_KEYPOINTS]
+        misfit = misfit_of(keypoints, translation, pixels, focal)
+        return fit, pose, betas_change, shift, keypoints[:, PALM_KEYPOINTS], misfit
 
 
 def _camera_from_crop(observation: Observation) -> np.ndarray:

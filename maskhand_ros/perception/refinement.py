@@ -168,6 +168,21 @@ def refine(
     return local[:, 1:], rotation, translation + change[:, :3], betas, keypoints
 
 
+def misfit_of(
+    keypoints: np.ndarray, translation: np.ndarray, pixels: np.ndarray, focal: np.ndarray
+) -> np.ndarray:
+    """Misfit (N,) of fitted keypoints to their landmarks: root mean square distance in the image, over the
+    longer side of the landmarks' box. Arguments as in `refine`.
+
+    The landmark network and ours see the same crop, with independent errors: where they disagree by more than
+    either usually errs, the pose is wrong or the landmarks are.
+    """
+    points = keypoints + translation[:, None]
+    projected = focal[:, None, None] * points[..., :2] / points[..., 2:]
+    distance = np.sqrt(np.square(projected - pixels).sum(-1).mean(1))
+    return distance / np.maximum(np.ptp(pixels, axis=1).max(1), 1.0)
+
+
 def landmark_shift(
     keypoints: np.ndarray,
     translation: np.ndarray,

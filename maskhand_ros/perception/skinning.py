@@ -20,7 +20,7 @@ def skin(
     frame: Frame,
     camera: Camera,
 ) -> list[Hand]:
-    """Hands of the PlacedHands `placed`, with confidence and uncertainty from the HandPrediction and side and
+    """Hands of the PlacedHands `placed`, with uncertainty from the HandPrediction and side and
     presence from the Observations `observations`.
 
     `id`, `state` and `operator` are set later (Continuity.finish, Operator).
@@ -69,7 +69,7 @@ def _hand(
         state=TENTATIVE,
         operator=False,
         score=observation.presence,
-        confidence=float(prediction.confidence[index]),
+        confidence=placed.confidence,
         roi=_box(pixels, frame.rgb.shape),
         scale_source=placed.source,
         wrist_position=placed.position if metric else None,

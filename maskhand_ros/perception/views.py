@@ -42,10 +42,10 @@ class View:
         height, width = rgb.shape[:2]
         x0, x1 = (round(np.clip(x, 0, width)) for x in (self.left, self.left + self.size_px))
         y0, y1 = (round(np.clip(y, 0, height)) for y in (self.top, self.top + self.size_px))
-        left, right = (round((x - self.left) * scale) for x in (x0, x1))
-        top, bottom = (round((y - self.top) * scale) for y in (y0, y1))
+        left, right = (round(np.clip((x - self.left) * scale, 0, size)) for x in (x0, x1))
+        top, bottom = (round(np.clip((y - self.top) * scale, 0, size)) for y in (y0, y1))
         square = np.zeros((size, size, 3), np.uint8)
-        if right > left and bottom > top:
+        if right > left and bottom > top and x1 > x0 and y1 > y0:
             square[top:bottom, left:right] = cv2.resize(
                 rgb[y0:y1, x0:x1],
                 (right - left, bottom - top),

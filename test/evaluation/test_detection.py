@@ -10,17 +10,18 @@ import pytest
 
 from maskhand_ros import cli
 from maskhand_ros.clip import read_clip
+from maskhand_ros.errors import CommandError
 from maskhand_ros.evaluation.answers import Answer
 from maskhand_ros.evaluation.detection import detection_figures
 from maskhand_ros.evaluation.evaluate_scores import Score, with_misses
 from maskhand_ros.evaluation.finger_states import straight_fingers
+from maskhand_ros.evaluation.judged import judged_figures, read_judgements
 from maskhand_ros.evaluation.labels import label_from, read_index
 from maskhand_ros.evaluation.matching import match
 from maskhand_ros.evaluation.mean_hand import mean_hand
-from maskhand_ros.evaluation.metrics import tight_box
 from maskhand_ros.evaluation.peer import PeerHand
 from maskhand_ros.evaluation.shrunk import CANVAS, place_on_canvas
-from maskhand_ros.geometry import C_RIGHT, rotvec_to_matrix
+from maskhand_ros.geometry import C_RIGHT, rotvec_to_matrix, tight_box
 from maskhand_ros.hand_model.numpy_hand import HandModel
 from maskhand_ros.skeleton import LEFT, RIGHT
 from maskhand_ros.tools import images_without_hands
@@ -117,6 +118,27 @@ def test_figures_by_category_size_and_picture_without_a_hand():
         '160 to 320': (1, 1, 0),
     }
     assert list(report['by_size_share']) == ['0.03 to 0.05', '0.05 to 0.1', '0.2 to 0.4']
+
+
+def test_hands_judged_by_eye_rank_the_confidence(tmp_path):
+    hands = [found(200 * k, 0, 90, 90) for k in range(4)]
+    for hand, score in zip(hands, (0.2, 0.4, 0.6, 0.9), strict=True):
+        hand.score = score
+    judged = [
+        {'image': 'a.png', 'box': [200 * k + 3, 2, 90, 90], 'right': right}
+        for k, right in enumerate((False, True, False, True))
+    ]
+    judged += [{'image': 'a.png', 'box': [0, 500, 90, 90], 'right': True}]  # not found in this run
+    judged += [{'image': 'a.png', 'box': [0, 0, 90, 90], 'right': None}]  # nobody could say
+    path = tmp_path / 'judged.json'
+    path.write_text(json.dumps(judged))
+    figures = judged_figures([Answer('a.png', [], hands, 1000)], read_judgements(path))
+    assert (figures['right'], figures['wrong'], figures['not_found']) == (2, 2, 1)
+    assert figures['confidence_auc'] == 0.75
+    assert figures['by_threshold']['0.5'] == {'right_kept': 0.5, 'wrong_kept': 0.5}
+    path.write_text('[{"image": "a.png"}]')
+    with pytest.raises(CommandError, match='no list of judgements.*confidence.json'):
+        read_judgements(path)
 
 
 def test_a_missed_hand_is_scored_as_the_mean_hand():

@@ -68,10 +68,9 @@ def admitted(reason=None, jump=None, confidence=1.0):
     before, lengths = track.filter, []
     track.length = SimpleNamespace(add=lengths.append)
     continuity = Continuity(SimpleNamespace(tracks=[track]), lambda placed: [reason])
-    output = SimpleNamespace(confidence=np.array([confidence]), rows=lambda rows: output)
-    pairs, placed, _ = continuity.admit(
-        [(track, None)], [dataclasses.replace(PLACED, measured_length=0.2)], output, 0.0
-    )
+    output = SimpleNamespace(rows=lambda rows: output)
+    hand = dataclasses.replace(PLACED, measured_length=0.2, confidence=confidence)
+    pairs, placed, _ = continuity.admit([(track, None)], [hand], output, 0.0)
     assert len(pairs) == len(placed)
     return track, before, len(pairs), lengths, continuity.rejected
 

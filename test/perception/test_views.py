@@ -37,6 +37,16 @@ def test_what_lies_outside_the_image_is_black():
     assert wide[SIZE // 4 : -SIZE // 4, SIZE // 4 : -SIZE // 4].min() == 255 and wide.mean() < 255 / 3
 
 
+def test_every_view_of_every_image_can_be_cut():
+    rng = np.random.default_rng(0)
+    for width, height in [*SHAPES, (1, 1), (5, 3000), *rng.integers(1, 500, (300, 2))]:
+        image = np.full((height, width, 3), 255, np.uint8)
+        around = view_around(rng.uniform(-300, 800, 2), rng.uniform(1, 900))
+        views = *thorough_views(width, height), *steady_cycle(width, height), around
+        for view in views if width * height < 1e5 else rng.permutation(views)[:5]:
+            assert view.cut(image, SIZE).shape == (SIZE, SIZE, 3)
+
+
 @pytest.mark.parametrize('width, height', SHAPES)
 @pytest.mark.parametrize('views', (thorough_views, steady_cycle))
 def test_a_small_hand_anywhere_lies_wholly_in_a_tile_in_which_it_is_large_enough(views, width, height):
