@@ -173,7 +173,8 @@ def test_one_more_hand_waits_only_for_a_track_beside_it_that_was_hidden(own, oth
 
 def test_palms_that_meet_are_followed_both():
     tracker = ContactTracker()
-    tracker.visible = lambda rgb: [0.9] * len(tracker.hands)  # seen from the side, neither hides the other
+    observer = tracker._observer
+    observer.visible = lambda rgb: [0.9] * len(observer.hands)  # seen from the side, neither hides the other
     for k, half in enumerate((30, 25, 20, 15, 12, 9, 12, 15, 20)):
         views = tracker.show(k * DT, SceneHand(300 - half), SceneHand(300 + half, LEFT))
         assert views == {1: 300 - half, 2: 300 + half}
