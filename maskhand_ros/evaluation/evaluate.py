@@ -11,7 +11,8 @@ Detection: a hand is found if its square overlaps a tight label's by 0.3 (IoU), 
 label's box and 0.5 to 2 times its size. Hands without a label are `unlabelled`; `precision at least` takes
 all of them as false, --sheet shows them. A finger is straight if its last bone is less than 75 degrees from
 its metacarpal. --shrink scales the images until each hand has 16 to 112 px on a canvas of 1280x720, and
-gives the smallest size at which half of the hands are found that are found at the best.
+gives the smallest size at which half of the hands are found that are found at the best. --judged takes the
+confidence.json that --sheet writes, `right` filled in by eye, and tells how well the confidence ranks these.
 
 Errors: millimetre figures are over the hands that were found, PCK counts the keypoints of a missed hand as
 wrong, and `with_misses` scores a missed hand as the mean hand: flat, fingers up, back to the camera.

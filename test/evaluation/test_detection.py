@@ -203,6 +203,17 @@ def test_the_command_counts_false_hands_and_writes_sheets(tmp_path, capsys):
         assert cv2.imread(str(sheets / name)) is not None
     table = capsys.readouterr().out
     assert 'open' in table and '0 false hands in 0 of 1 images without one' in table
+    shown = json.loads((sheets / 'confidence.json').read_text())
+    assert len(shown) == 2 and shown[0]['confidence'] <= shown[1]['confidence']
+    for entry, right in zip(shown, (False, True), strict=True):
+        assert entry.pop('right') is None
+        entry['right'] = right
+    judged = tmp_path / 'judged.json'
+    judged.write_text(json.dumps(shown))
+    assert cli.main(['evaluate', str(index), '--judged', str(judged)]) == 0
+    assert 'judged by eye: 1 right, 1 wrong, 0 not found again; AUC of the confidence 1.00' in (
+        capsys.readouterr().out
+    )
 
 
 def test_pictures_without_hands_become_an_index(tmp_path, monkeypatch):

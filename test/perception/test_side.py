@@ -9,6 +9,7 @@ import pytest
 from maskhand_ros.geometry import Camera
 from maskhand_ros.perception.crop import roi_from_keypoints
 from maskhand_ros.perception.pipeline import HandPipeline, PipelineConfig
+from maskhand_ros.perception.placement import Placement
 from maskhand_ros.perception.side import SideComparison
 from maskhand_ros.perception.track import Track
 from maskhand_ros.perception.types import Frame
@@ -162,7 +163,8 @@ def test_confidences_weigh_against_the_prior_and_what_no_hand_can_be_loses(shots
     biased.said = unsure
     pixels = camera.project(truth[RIGHT])
     left, right = tracker._observer(rgb, camera, [roi_from_keypoints(pixels, side) for side in (LEFT, RIGHT)])
-    reconstructor, place = biased.pipeline._reconstruct, biased.pipeline._place
+    reconstructor, hand_model = biased.pipeline._reconstruct, biased.pipeline.hand_model
+    place = Placement(hand_model, hand_model)  # leaves the confidence as it is
 
     class Confident:
         def __init__(self, *confidence):
