@@ -25,7 +25,7 @@ _STROKE = 0.12
 _PALM = [0, 1, 5, 9, 13, 17]
 _MARGIN = 0.15
 """Border around the hand from which the paint is taken, as a share of its size."""
-_MAX_SIDE = 256
+_MAX_SIDE = 160
 """Longer edge, px, above which the region is painted at a reduced resolution."""
 _RADIUS = 3
 """Neighbourhood of the inpainting, px."""
