@@ -50,7 +50,7 @@ def contact_figures(touching: dict[str, list[Record]]) -> list[Figure]:
         Figure('touching: id switches', sum(map(id_switches, records)), 0, 0),
         Figure('touching: left and right told wrongly, frames', sum(map(flips, records)), 0, 0),
         Figure('touching: both given out, least of the sequences', 100 * min(given), 90, 100, '%'),
-        Figure('touching: keypoints about the wrist', 1e3 * np.median(np.concatenate(errors)), 0, 30, 'mm'),
+        Figure('touching: keypoints about the wrist', 1e3 * np.median(np.concatenate(errors)), 0, 20, 'mm'),
     ]
 
 
