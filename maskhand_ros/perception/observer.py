@@ -16,7 +16,7 @@ from maskhand_ros.perception.track import Observation
 from maskhand_ros.perception.types import HandRoi
 from maskhand_ros.skeleton import LEFT, RIGHT
 
-_NEW_PRESENCE = 0.8
+_NEW_PRESENCE = 0.85
 """Minimum mean presence of a new hand over three crops. On photographs knees, elbows and fingertips pass the
 threshold in one crop, but seldom in all."""
 _CHECK_ROLL = 0.35

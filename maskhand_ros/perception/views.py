@@ -7,7 +7,7 @@ in a rotated view.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import cv2
@@ -97,10 +97,12 @@ def _starts(length: int, size: float) -> list[float]:
 
 @lru_cache(maxsize=4)
 def thorough_views(width: int, height: int) -> tuple[View, ...]:
-    """All views of an image: the whole in four rotations at two scales, then the tiles, the largest first."""
+    """All views of an image: the whole in four rotations at two scales, the tiles, the largest first, and
+    the largest tiles turned to either side."""
     views = [whole_view(width, height, scale, turns) for scale in (1.0, _WIDE) for turns in _TURNS]
     for share in _TILES:
         views += [view for view in tile_views(width, height, share) if view not in views]
+    views += [replace(view, turns=turns) for turns in (1, 3) for view in tile_views(width, height, _TILES[0])]
     return tuple(views)
 
 
