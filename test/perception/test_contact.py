@@ -176,7 +176,9 @@ def test_palms_that_meet_are_followed_both():
     observer = tracker._observer
     observer.visible = lambda rgb: [0.9] * len(observer.hands)  # seen from the side, neither hides the other
     for k, half in enumerate((30, 25, 20, 15, 12, 9, 12, 15, 20)):
-        views = tracker.show(k * DT, SceneHand(300 - half, new=not k), SceneHand(300 + half, LEFT, new=not k))
+        views = tracker.show(
+            k * DT, SceneHand(300 - half, detected=not k), SceneHand(300 + half, LEFT, detected=not k)
+        )
         assert views == {1: 300 - half, 2: 300 + half}
 
 
