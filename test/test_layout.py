@@ -46,7 +46,8 @@ ALLOWED = {
     'hand_model.torch_hand': {'base', 'hand_model', 'torch'},
     'hand_model': {'base'},
     'perception': {'base', 'hand_model', 'onnxruntime'},
-    'nodes': LIBRARY | {'cli_arguments', 'camera_arguments', 'clip', 'ros'},
+    'teleoperation': {'base'},
+    'nodes': LIBRARY | {'teleoperation', 'cli_arguments', 'camera_arguments', 'clip', 'ros'},
     'commands': LIBRARY | {'cli_arguments', 'camera_arguments', 'clip', 'nodes'},
     # data, training, evaluation
     'model.config': {'base'},

@@ -161,7 +161,7 @@ def test_single_bad_frames_are_no_loss(rig):
         rig.bend = good
         rig.run(0.05)
         assert rig.state == 'engaged'
-    assert set(rig.refusals) == {'hand with numbers that are not finite'} and len(rig.refusals) == 20
+    assert len(rig.refusals) == 20 and all('not finite' in refusal for refusal in rig.refusals)
 
 
 def test_re_engaging_far_away_moves_the_arm_by_nothing_and_the_fingers_slowly(rig):
@@ -226,11 +226,7 @@ def test_impossible_motion_is_refused_and_lasting_one_is_a_loss(rig, motion):
     before = rig.joints, rig.arm
     move(rig, far)
     rig.run(0.03)
-    assert (
-        rig.refusals == ['impossible motion']
-        and rig.session.hand._refusal == f'impossible motion: {says}'
-        or (says in rig.session.hand._refusal)
-    )
+    assert len(rig.refusals) == 1 and 'impossible motion' in rig.refusals[0] and says in rig.refusals[0]
     move(rig, 0.0)
     rig.run(0.3)
     assert rig.state == 'engaged' and len(rig.refusals) == 1
