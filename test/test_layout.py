@@ -46,9 +46,12 @@ ALLOWED = {
     'hand_model.torch_hand': {'base', 'hand_model', 'torch'},
     'hand_model': {'base'},
     'perception': {'base', 'hand_model', 'onnxruntime'},
+    'retargeting': {'base'},
+    'simulation': {'base', 'retargeting'},
     'teleoperation': {'base'},
-    'nodes': LIBRARY | {'teleoperation', 'cli_arguments', 'camera_arguments', 'clip', 'ros'},
-    'commands': LIBRARY | {'cli_arguments', 'camera_arguments', 'clip', 'nodes'},
+    'nodes': LIBRARY
+    | {'cli_arguments', 'camera_arguments', 'clip', 'ros', 'retargeting', 'simulation', 'teleoperation'},
+    'commands': LIBRARY | {'cli_arguments', 'camera_arguments', 'clip', 'nodes', 'retargeting', 'simulation'},
     # data, training, evaluation
     'model.config': {'base'},
     'model': {'base', 'perception', 'hand_model.torch_hand', 'model.config', 'torch'},
@@ -107,7 +110,7 @@ RCLPY_OF_HUMBLE = {
 KEYS = {'cv2': 'python3-opencv', 'numpy': 'python3-numpy', 'yaml': 'python3-yaml'}
 """rosdep keys of packages that are imported by another name."""
 
-WITHOUT_KEY = {'av', 'mcap', 'onnxruntime', 'rosbags'}
+WITHOUT_KEY = {'av', 'mcap', 'mink', 'mujoco', 'onnxruntime', 'qpsolvers', 'rosbags'}
 """A choice that is the user's, and what nobody needs who neither records nor replays: the README has them."""
 
 
