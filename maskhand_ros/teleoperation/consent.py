@@ -21,8 +21,8 @@ class Consent:
         self._released_at: float | None = None
 
     def engage(self, wanted: bool) -> None:
-        """The request of the service engage."""
-        self._engaged, self._why_not = wanted, NOT_ENGAGED
+        """The request of the service engage. The switch must be heard after it."""
+        self._engaged, self._why_not, self._heard_at = wanted, NOT_ENGAGED, None
 
     def put(self, pressed: bool, now: float) -> None:
         """A message of the dead-man switch at monotonic `now`."""
@@ -35,7 +35,7 @@ class Consent:
         if not self._engaged or not self._dead_man:
             return '' if self._engaged else self._why_not
         if self._heard_at is None:
-            return 'the dead-man switch has not been heard'
+            return 'the dead-man switch is not heard'
         if now - self._heard_at > self._timeout:
             was_pressed = self._released_at is None or self._heard_at - self._released_at > self._timeout
             if was_pressed:

@@ -14,6 +14,8 @@ FUTURE = 0.05
 """Seconds that a stamp may be ahead of this clock: two synchronised machines."""
 STEADY = 0.2
 """Seconds of uninterrupted samples of one hand before it is followed."""
+LEAP = 2.0
+"""Multiple of `max_age` between two stamps that is no dropout: that is lost before."""
 _CLOCKS = 'Synchronise the clocks (chrony), or set use_sim_time for a recording'
 
 
@@ -82,7 +84,17 @@ class HandInput:
             raise BadInput('hand with numbers that are not finite', f'hand {sample.id}', 'Report this')
         if sample.wrist_fault:
             raise BadInput('no place of the wrist', sample.wrist_fault, 'The arm cannot follow without it')
+        self._check_time(sample)
         self._motion.check(sample)
+
+    def _check_time(self, sample: HandSample) -> None:
+        """BadInput, and a loss, where the stamps leap although messages kept coming: the hand may be
+        anywhere."""
+        gap = 0.0 if self.newest is None else (sample.stamp_ns - self.newest.stamp_ns) * 1e-9
+        if gap > LEAP * self._max_age:
+            refusal = BadInput('time leapt', f'{gap:.1f} s between two images', _CLOCKS)
+            self.forget(str(refusal.reason))
+            raise refusal
 
 
 def _is_finite(sample: HandSample) -> bool:

@@ -50,9 +50,7 @@ class AxisLimiter:
         wanted = np.zeros_like(self.velocity)
         if target is not None:
             error = np.clip(target, self._lower, self._upper) - self.position
-            most = np.minimum(
-                self._speed * scale, braking_speed(np.abs(error), self._acceleration, self._longest_step)
-            )
+            most = np.minimum(self._speed * scale, braking_speed(np.abs(error), self._acceleration, step))
             wanted = np.sign(error) * np.minimum(most, np.abs(error) / step)
         change = self._acceleration * step
         velocity = self.velocity + np.clip(wanted - self.velocity, -change, change)
@@ -86,9 +84,7 @@ class RotationLimiter:
         if target is not None:
             error = matrix_to_rotvec(target @ self.rotation.T)
             angle = float(np.linalg.norm(error))
-            most = min(
-                self._speed * scale, float(braking_speed(angle, self._acceleration, self._longest_step))
-            )
+            most = min(self._speed * scale, float(braking_speed(angle, self._acceleration, step)))
             wanted = error * min(1 / step, most / max(angle, 1e-12))
         change = wanted - self.velocity
         change *= min(1.0, self._acceleration * step / max(float(np.linalg.norm(change)), 1e-12))
@@ -128,10 +124,10 @@ class ArmLimiter:
 
 
 def braking_speed(distance: np.ndarray | float, acceleration: float, step: float) -> np.ndarray:
-    """Highest speed (n,) of a step of `step` seconds after which steps that brake with `acceleration` end
-    before `distance` (n,): solves v^2 / 2a + v step / 2 = distance."""
-    half = acceleration * step / 2
-    speed: np.ndarray = np.sqrt(half * half + 2 * acceleration * np.asarray(distance)) - half
+    """Highest speed (n,) of a step of `step` seconds after which braking with `acceleration`, in steps of
+    any duration, ends before `distance` (n,): solves v^2 / 2a + v step = distance."""
+    change = acceleration * step
+    speed: np.ndarray = np.sqrt(change * change + 2 * acceleration * np.asarray(distance)) - change
     return speed
 
 

@@ -24,6 +24,10 @@ WRIST_TURN = math.radians(1000.0)
 SHORTEST = 1 / 60
 """Seconds: images that are nearer to each other have the allowance of this time, or noise would be motion."""
 
+LONGEST = 0.1
+"""Seconds: after a longer gap the allowance is no larger. A hand that is further away by then is lost, and
+followed from a new reference."""
+
 _REMEDY = 'Faster than a hand moves: another hand, a low image rate, or intermittent depth'
 
 
@@ -46,7 +50,7 @@ class MotionGate:
         if since <= 0:
             remedy = 'Two publishers on one topic, or a recording that was started again'
             raise BadInput('hands out of order', f'{-since:.3f} s older than the last', remedy)
-        seconds = max(since, SHORTEST)
+        seconds = min(max(since, SHORTEST), LONGEST)
         tips = list(TIP_KEYPOINTS)
         moved = np.linalg.norm(sample.keypoints_wrist[tips] - last.keypoints_wrist[tips], axis=1) / seconds
         fastest = int(moved.argmax())

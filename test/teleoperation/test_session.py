@@ -24,7 +24,7 @@ def rig():
 
 MISSING = {
     'engage': (lambda rig: None, 'not engaged'),
-    'switch never heard': (lambda rig: setattr(rig, 'pressed', None), 'has not been heard'),
+    'switch never heard': (lambda rig: setattr(rig, 'pressed', None), 'switch is not heard'),
     'switch released': (lambda rig: setattr(rig, 'pressed', False), 'is released'),
     'robot state': (lambda rig: setattr(rig, 'measured', None), 'joint_states lack a, b, c'),
     'one joint': (lambda rig: setattr(rig, 'joint_names', ('a', 'x', 'c')), 'joint_states lack b'),
@@ -234,6 +234,15 @@ def test_impossible_motion_is_refused_and_lasting_one_is_a_loss(rig, motion):
     assert np.allclose(rig.arm.position, before[1].position, atol=1e-3)
 
 
+def test_a_hand_that_stays_where_it_cannot_be_is_lost_and_followed_from_there(rig):
+    """As it would be after a false detection: in time any place could be reached, but not by this hand."""
+    rig.wrist, before = rig.wrist + [0.35, 0.0, 0.0], rig.arm
+    rig.run(0.25)
+    assert rig.state == 'holding' and 'impossible motion' in str(rig.told)
+    rig.run(2.0)
+    assert rig.state == 'engaged' and np.allclose(rig.arm.position, before.position, atol=1e-3)
+
+
 def test_motion_at_the_speed_of_real_hands_is_followed(rig):
     """A closing hand: tips at 3 m/s, as fast as any in the videos."""
     for bend in (1.7, 0.7) * 10:
@@ -312,12 +321,20 @@ def test_a_stall_of_seconds_loses_the_hand(rig):
 
 @pytest.mark.parametrize('shift', [-100.0, -1.0, 1.0, 100.0])
 def test_stamps_that_leap_lose_the_hand_and_it_is_followed_again(rig, shift):
+    """Forwards nobody tells; backwards the clock's owner does."""
     rig.ros_offset += shift
-    rig.session.clock_was_set()
-    rig.run(0.03)
+    rig.wrist = rig.wrist + [0.4, 0.0, 0.0]
+    before = rig.arm
+    if shift < 0:
+        rig.session.clock_was_set()
+    rig.run(0.06)
     assert rig.state == 'holding'
+    assert ('holding', 'the clock was set') in rig.told or f'time leapt: {shift + 0.03:.1f} s' in str(
+        rig.told
+    )
     rig.run(2.0)
     assert rig.state == 'engaged', rig.reason
+    assert np.allclose(rig.arm.position, before.position, atol=1e-3)
 
 
 def test_irregular_time_keeps_the_limits(rig):
