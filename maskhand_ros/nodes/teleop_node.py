@@ -12,6 +12,7 @@ import time
 import traceback
 from typing import Any
 
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
@@ -64,7 +65,9 @@ class TeleopNode(CheckedParameters):
             post_callback=self._clock_was_set,
         )
         self.create_service(SetBool, '~/engage', self._engage)
-        self.create_service(Trigger, '~/calibrate', self._calibrate)
+        # A group of its own: a callback that waits keeps those of its group from running.
+        own = MutuallyExclusiveCallbackGroup()
+        self.create_service(Trigger, '~/calibrate', self._calibrate, callback_group=own)
         # Last: a refused value raises, and destroy_node needs all of the above.
         self.declare_options()
 
