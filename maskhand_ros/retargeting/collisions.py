@@ -12,31 +12,41 @@ from maskhand_ros.retargeting.robot_hand import RobotHand
 
 PRESS = 0.003
 """Depth by which geoms may run into each other, m: fingers that hold something press."""
+LINKS = 3
+"""Links of a finger, from the tip, that are kept apart from other fingers; those nearer to the palm overlap in
+many models."""
 SEEN_FROM = 0.015
 """Distance, m, below which two geoms take part in the solution."""
 
 
 def collision_limit(robot: RobotHand, wrist: int, tips: Mapping[int, int]) -> list[mink.Limit]:
-    """The limit on the distances of the geoms of different fingers, and of the palm and the last two links of
-    each; empty where the model has no geoms. `tips`: {finger: body}."""
-    chains = {finger: _chain(robot, tip, wrist) for finger, tip in tips.items()}
-    groups = {finger: _geoms(robot.model, bodies) for finger, bodies in chains.items()}
-    ends = [geom for bodies in chains.values() for geom in _geoms(robot.model, bodies[:2])]
-    shared = set.intersection(*map(set, chains.values())) if len(chains) > 1 else set()
-    palm = _geoms(robot.model, [0, wrist, *shared])
-    pairs = [(groups[a], groups[b]) for a in groups for b in groups if a < b]
-    pairs = [pair for pair in [*pairs, (palm, ends)] if pair[0] and pair[1]]
+    """The limit on the distances of each tip from the last links of other fingers and from the palm; empty
+    where the model has no such geoms. `tips`: {finger: body}.
+
+    Links beside tips are not kept from each other: their geoms are often boxes that reach beyond the link.
+    """
+    model = robot.model
+    ends = {finger: _geoms(model, _chain(robot, tip, wrist)[:LINKS]) for finger, tip in tips.items()}
+    palm = _geoms(model, _palm(robot, wrist, list(tips.values())))
+    pairs = [(_geoms(model, [tip]), palm) for tip in tips.values()]
+    pairs += [(_geoms(model, [tips[a]]), ends[b]) for a in ends for b in ends if a != b]
+    pairs = [pair for pair in pairs if pair[0] and pair[1]]
     if not pairs:
         return []
-    return [
-        mink.CollisionAvoidanceLimit(
-            robot.model,
-            pairs,
-            gain=1.0,
-            minimum_distance_from_collisions=-PRESS,
-            collision_detection_distance=SEEN_FROM,
-        )
-    ]
+    limit = mink.CollisionAvoidanceLimit(
+        model,
+        pairs,
+        gain=1.0,
+        minimum_distance_from_collisions=-PRESS,
+        collision_detection_distance=SEEN_FROM,
+    )
+    return [limit]
+
+
+def _palm(robot: RobotHand, wrist: int, tips: list[int]) -> list[int]:
+    """The bodies below all fingers: the wrist, and what is between it and the first joints."""
+    chains = [set(_chain(robot, tip, wrist)) for tip in tips]
+    return [0, wrist, *(set.intersection(*chains) if len(chains) > 1 else ())]
 
 
 def contact_distances(model: mujoco.MjModel, thumb: int, tips: Sequence[int]) -> np.ndarray:

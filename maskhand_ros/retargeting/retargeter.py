@@ -20,15 +20,17 @@ from maskhand_ros.retargeting.calibration import flat_hand
 from maskhand_ros.retargeting.collisions import collision_limit, contact_distances
 from maskhand_ros.retargeting.config import RetargetingConfig
 from maskhand_ros.retargeting.robot_hand import RobotHand
+from maskhand_ros.retargeting.target_filter import TargetFilter
 from maskhand_ros.retargeting.tasks import PinchTask, VectorTask
 from maskhand_ros.skeleton import FINGERS, TIP_KEYPOINTS
 
-ITERATIONS = 2
+ITERATIONS = 3
 """Linearizations of one frame; the limits of the frame hold for their sum."""
-DAMPING = 2e-3
-"""Weight of the squared step, m^2/rad^2 against the squared errors in m^2."""
+DAMPING = 0.05
+"""Weight of the squared step of a joint, as a share of its own curvature of the squared errors (Marquardt
+1963): all joints converge alike."""
 POSTURE = 1e-5
-"""Weight of the squared angles from rest, in the same unit."""
+"""Weight of the squared angles from rest, m^2/rad^2 against the squared errors in m^2."""
 PINCH_WEIGHT = 20.0
 """Weight of a closed pinch; vectors have 1."""
 UNSURE = 0.012
@@ -87,7 +89,7 @@ class Retargeter:
         self._own = {f: self._own_joints(tips[f], [tips[g] for g in self._fingers if g != f]) for f in tips}
         self._collisions = collision_limit(robot, self._wrist, tips)
         self._held: set[int] = set()
-        self._stay = mink.PostureTask(robot.model, cost=np.sqrt(DAMPING))
+        self._filter = TargetFilter(self._of_finger)
         self._posture = mink.PostureTask(robot.model, cost=np.sqrt(POSTURE))
         self._posture.set_target(robot.rest)
         self.reset()
@@ -113,6 +115,7 @@ class Retargeter:
             )
         self._joints = start
         self._held.clear()
+        self._filter.reset()
         self._configuration.update(self._robot.expand(start))
 
     def calibrate(self, keypoints_wrist_frames: np.ndarray) -> np.ndarray:
@@ -135,9 +138,10 @@ class Retargeter:
             raise FieldError(f'keypoints have shape {keypoints.shape} or hold NaN', 'give finite (21, 3)')
         if stddev.shape != (21,) or not np.isfinite(stddev).all() or not np.isfinite(dt):
             raise FieldError(f'stddev has shape {stddev.shape}, or NaN, or dt is NaN', 'give finite (21,)')
+        dt = min(max(dt, SHORTEST_STEP), LONGEST_STEP)
         self._hold(stddev)
-        closeness = self._aim(keypoints, stddev)
-        solved = self._solve(min(max(dt, SHORTEST_STEP), LONGEST_STEP))
+        closeness = self._aim(keypoints, stddev, dt)
+        solved = self._solve(dt)
         return self._result(closeness, solved)
 
     def _hold(self, stddev: np.ndarray) -> None:
@@ -148,19 +152,22 @@ class Retargeter:
             elif sigma < RELEASE_BELOW:
                 self._held.discard(finger)
 
-    def _aim(self, keypoints: np.ndarray, stddev: np.ndarray) -> np.ndarray:
+    def _aim(self, keypoints: np.ndarray, stddev: np.ndarray, dt: float) -> np.ndarray:
         """Set targets and weights of the tasks; returns the closeness (P,) of each pair of tips, 0 to 1."""
         world = self._configuration.data.xmat[self._wrist].reshape(3, 3) @ self._axes
         vectors = keypoints[self._human[:, 1]] - keypoints[self._human[:, 0]]
-        self._vectors.targets = self.scaling[:, None] * vectors @ world.T
         trust = 1 / (1 + (stddev / UNSURE) ** 2)
+        of_vectors = trust[self._human].min(1)
+        sigma = self.scaling * stddev[self._human].max(1)
+        vectors = self._filter(self.scaling[:, None] * vectors, sigma, of_vectors, dt)
+        self._vectors.targets = vectors @ world.T
         tips = np.array(TIP_KEYPOINTS)[self._pinched]
         distance = np.linalg.norm(keypoints[tips] - keypoints[TIP_KEYPOINTS[0]], axis=1)
         near, far = self._config.pinch_near, self._config.pinch_far
         away = np.clip((distance - near) / (far - near), 0, 1)
         closeness = (1 - away) ** 2 * (1 + 2 * away)
         free = np.array([f not in self._held for f in range(len(FINGERS))])
-        weights = self._weights * trust[self._human].min(1) * free[self._of_finger]
+        weights = self._weights * of_vectors * free[self._of_finger]
         self._vectors.weigh(np.maximum(weights, 1e-9))
         scale = float(np.mean(self.scaling[self._tip_vector[self._pinched]])) if self._pinched else 1.0
         self._pinch.targets = self._contact + away * np.maximum(scale * far - self._contact, 0)
@@ -178,9 +185,8 @@ class Retargeter:
         for finger in self._held:
             low[self._own[finger]] = high[self._own[finger]] = 0.0
         step = np.zeros_like(start)
-        self._stay.set_target(self._robot.expand(start))
         for _ in range(ITERATIONS):
-            more = self._quadratic_program(low - step, high - step)
+            more = self._quadratic_program(step, low, high)
             if more is None:
                 break
             step = np.clip(step + more, low, high)
@@ -188,8 +194,9 @@ class Retargeter:
         self._joints = start + step
         return more is not None
 
-    def _quadratic_program(self, low: np.ndarray, high: np.ndarray) -> np.ndarray | None:
-        tasks = [self._vectors, self._stay, self._posture]
+    def _quadratic_program(self, step: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray | None:
+        """The change of this frame's `step` (N,), which stays between `low` and `high`; None if there is none."""
+        tasks = [self._vectors, self._posture]
         if self._pinched:
             tasks.append(self._pinch)
         # dt 1: mink divides the distance that is left to a collision by it, but the unknown is the step.
@@ -200,8 +207,10 @@ class Retargeter:
             finite = np.isfinite(whole.h)
             if finite.any():
                 near, bounds = whole.G[finite] @ expand, whole.h[finite]
+        curvature, slope = expand.T @ whole.P @ expand, expand.T @ whole.q
+        damping = DAMPING * np.diag(curvature)
         problem = qpsolvers.Problem(
-            expand.T @ whole.P @ expand, expand.T @ whole.q, near, bounds, lb=low, ub=high
+            curvature + np.diag(damping), slope + damping * step, near, bounds, lb=low - step, ub=high - step
         )
         return qpsolvers.solve_problem(problem, solver='daqp').x
 
@@ -224,9 +233,10 @@ class Retargeter:
     def _tip_vectors(self) -> np.ndarray:
         """(5,) the vector that ends at the tip of each finger, the longest; 0 where there is none."""
         found = np.zeros(len(FINGERS), int)
-        for number, end in enumerate(self._human[:, 1]):
-            if end in TIP_KEYPOINTS:
-                found[TIP_KEYPOINTS.index(end)] = number
+        # The last in this order stays: the one that starts nearest to the wrist.
+        for number in sorted(range(len(self._human)), key=lambda n: -self._human[n, 0]):
+            if self._human[number, 1] in TIP_KEYPOINTS:
+                found[self._of_finger[number]] = number
         return found
 
     def _own_joints(self, tip: int, others: list[int]) -> list[int]:

@@ -51,26 +51,31 @@ class VectorTask(LinkTask):
 
 
 class PinchTask(LinkTask):
-    """Difference of the distances of P pairs of tips and `targets` (P,), m."""
+    """Difference of the distances of P pairs of tips and `targets` (P,), m.
+
+    Three rows for each pair: the difference along the line between the tips, and their motion across it.
+    Without the latter the linearization of a short distance is good for small steps only, and the solution
+    swings to and fro.
+    """
 
     def __init__(self, model: mujoco.MjModel, pairs: Sequence[tuple[int, int]]) -> None:
-        super().__init__(model, pairs, rows=1)
+        super().__init__(model, pairs, rows=3)
         self.targets = np.zeros(len(pairs))
 
     def weigh(self, weights: np.ndarray) -> None:
         """Set the weights (P,) of the squared errors."""
-        self.cost = np.sqrt(weights)
+        self.cost = np.repeat(np.sqrt(weights), 3)
 
     def distances(self, configuration: mink.Configuration) -> np.ndarray:
         """(P,) m."""
         return np.linalg.norm(self.vectors(configuration), axis=1)
 
     def compute_error(self, configuration: mink.Configuration) -> np.ndarray:
-        """(P,) m."""
-        return self.distances(configuration) - self.targets
+        """(3P,) m."""
+        vectors = self.vectors(configuration)
+        lengths = np.maximum(np.linalg.norm(vectors, axis=1), 1e-6)
+        return ((1 - self.targets / lengths)[:, None] * vectors).ravel()
 
     def compute_jacobian(self, configuration: mink.Configuration) -> np.ndarray:
-        """(P, V)."""
-        vectors = self.vectors(configuration)
-        directions = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-6)
-        return np.einsum('pi,piv->pv', directions, self.vector_jacobians(configuration))
+        """(3P, V)."""
+        return self.vector_jacobians(configuration).reshape(3 * len(self.targets), -1)

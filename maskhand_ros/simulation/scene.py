@@ -82,12 +82,12 @@ def _add_hand(spec: mujoco.MjSpec, urdf: Path) -> None:
     except (OSError, ValueError) as error:
         raise ModelError(f'{urdf} cannot be read: {" ".join(str(error).split())[:200]}', URDF_FIX) from error
     for geom in hand.geoms:
+        # The boxes of the URDF reach into the fingertips: the hulls of the meshes touch in their place.
+        is_mesh = geom.type == mujoco.mjtGeom.mjGEOM_MESH
+        touches = is_mesh != (geom.type == mujoco.mjtGeom.mjGEOM_SPHERE or geom.parent == hand.bodies[1])
+        geom.group = 1 if is_mesh else 3
         geom.friction[0], geom.condim = FRICTION, 4
-        if geom.type == mujoco.mjtGeom.mjGEOM_MESH:
-            geom.contype = geom.conaffinity = 0
-            geom.group = 1
-        else:
-            geom.group = 3
+        geom.contype = geom.conaffinity = int(touches)
     spec.worldbody.add_body(name='target', mocap=True)
     base = spec.worldbody.add_body(name='base')
     base.add_freejoint(name='base')
