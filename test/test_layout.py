@@ -23,6 +23,8 @@ RESTRICTED = {
             'visualization_msgs',
             'diagnostic_msgs',
             'lifecycle_msgs',
+            'trajectory_msgs',
+            'std_srvs',
             'builtin_interfaces',
             'ament_index_python',
             f'{NAME}.msg',

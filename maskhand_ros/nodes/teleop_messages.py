@@ -81,8 +81,8 @@ def joint_state_msg(command: Command, names: Sequence[str], stamp: Time) -> Join
     return JointState(
         header=Header(stamp=stamp),
         name=list(names),
-        position=_doubles(command.joints),
-        velocity=_doubles(command.velocities),
+        position=doubles(command.joints),
+        velocity=doubles(command.velocities),
     )
 
 
@@ -92,13 +92,13 @@ def trajectory_msg(joints: np.ndarray, names: Sequence[str], seconds: float) -> 
     The stamp is zero, "now": joint_trajectory_controller refuses a trajectory that lies in the past. The
     point has no velocity: the controller refuses one whose last velocity is not zero.
     """
-    point = JointTrajectoryPoint(positions=_doubles(joints), time_from_start=to_duration(seconds))
+    point = JointTrajectoryPoint(positions=doubles(joints), time_from_start=to_duration(seconds))
     return JointTrajectory(joint_names=list(names), points=[point])
 
 
 def commands_msg(joints: np.ndarray) -> Float64MultiArray:
     """std_msgs/Float64MultiArray for forward_command_controller."""
-    return Float64MultiArray(data=_doubles(joints))
+    return Float64MultiArray(data=doubles(joints))
 
 
 def arm_target_msg(arm: ArmCommand, frame: str, stamp: Time) -> PoseStamped:
@@ -113,7 +113,7 @@ def arm_twist_msg(arm: ArmCommand, frame: str, stamp: Time) -> TwistStamped:
     return TwistStamped(header=Header(stamp=stamp, frame_id=frame), twist=twist)
 
 
-def _doubles(values: np.ndarray) -> array.array:
+def doubles(values: np.ndarray) -> array.array:
     """Values (n,) as rclpy takes them without a check of each."""
     return array.array('d', values.tolist())
 

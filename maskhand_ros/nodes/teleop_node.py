@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
@@ -31,11 +31,13 @@ from maskhand_ros.nodes.teleop_diagnostics import TeleopDiagnostics, teleop_stat
 from maskhand_ros.nodes.teleop_outputs import TeleopOutputs
 from maskhand_ros.nodes.teleop_state import StateTopic
 from maskhand_ros.nodes.teleop_worker import TeleopWorker
-from maskhand_ros.retargeting import Retargeter, RetargetingConfig, RobotHand
 from maskhand_ros.teleoperation.config import TeleopConfig
 from maskhand_ros.teleoperation.operator_calibration import OperatorCalibration
 from maskhand_ros.teleoperation.options import TELEOP_OPTIONS
 from maskhand_ros.teleoperation.records import DISENGAGED, State
+
+if TYPE_CHECKING:
+    from maskhand_ros.retargeting import Retargeter
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
@@ -162,6 +164,8 @@ class TeleopNode(CheckedParameters):
 
     def _load(self, source: str) -> None:
         """Reads the robot's model, from a file or as text. ModelError if it does not fit the retargeting."""
+        from maskhand_ros.retargeting import Retargeter, RetargetingConfig, RobotHand  # the extra teleop
+
         values = self.values()
         given, side = values['retargeting'], values['side']
         config = RetargetingConfig.load(given) if given else RetargetingConfig.shipped(f'allegro_{side}')
@@ -177,6 +181,8 @@ class TeleopNode(CheckedParameters):
         """FAILURE of a transition; the error goes to the log and to diagnostics."""
         if isinstance(error, ModelError):
             what, fix = error.what, error.fix
+        elif isinstance(error, ModuleNotFoundError):
+            what, fix = f'the Python package {error.name!r} is missing', "pip install 'maskhand_ros[teleop]'"
         else:
             self.get_logger().error(traceback.format_exc())
             what, fix = f'{type(error).__name__}: {error}', 'see the log above'
