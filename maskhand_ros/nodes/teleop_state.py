@@ -21,6 +21,7 @@ class StateTopic:
     lifecycle."""
 
     def __init__(self, node: Node) -> None:
+        self._context = node.context
         self._name = f'{node.get_name()}: state'
         self._publisher = node.create_publisher(DiagnosticStatus, '~/state', LATCHED)
         self._told: tuple[State, str] | None = None
@@ -29,7 +30,8 @@ class StateTopic:
     def tell(self, state: State, reason: str) -> None:
         """Publishes a state and its reason. `message` is both; HOLDING is a WARN."""
         now = time.monotonic()
-        if (state, reason) == self._told and now - self._told_at < REPEAT:
+        repeated = (state, reason) == self._told and now - self._told_at < REPEAT
+        if repeated or not self._context.ok():  # not ok: a signal ends the process
             return
         self._told, self._told_at = (state, reason), now
         values = [KeyValue(key='state', value=str(state)), KeyValue(key='reason', value=reason)]

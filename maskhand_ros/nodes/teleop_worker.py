@@ -97,7 +97,7 @@ class TeleopWorker:
             return
         if self.calibration is not None:
             self.calibration.put(sample, now)
-        self._diagnostics.took('hand', time.perf_counter() - arrival)
+        self._diagnostics.took('hand to targets', time.perf_counter() - arrival)
         self._step(sample)
         self._timer.reset()
 
