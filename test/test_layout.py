@@ -23,6 +23,8 @@ RESTRICTED = {
             'visualization_msgs',
             'diagnostic_msgs',
             'lifecycle_msgs',
+            'trajectory_msgs',
+            'std_srvs',
             'builtin_interfaces',
             'ament_index_python',
             f'{NAME}.msg',
@@ -48,7 +50,9 @@ ALLOWED = {
     'perception': {'base', 'hand_model', 'onnxruntime'},
     'retargeting': {'base'},
     'simulation': {'base', 'retargeting'},
-    'nodes': LIBRARY | {'cli_arguments', 'camera_arguments', 'clip', 'ros', 'retargeting', 'simulation'},
+    'teleoperation': {'base'},
+    'nodes': LIBRARY
+    | {'cli_arguments', 'camera_arguments', 'clip', 'ros', 'retargeting', 'simulation', 'teleoperation'},
     'commands': LIBRARY | {'cli_arguments', 'camera_arguments', 'clip', 'nodes', 'retargeting', 'simulation'},
     # data, training, evaluation
     'model.config': {'base'},

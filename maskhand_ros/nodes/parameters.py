@@ -3,13 +3,14 @@ from maskhand_ros.options."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
 from rclpy.lifecycle import LifecycleNode
 from rclpy.parameter import Parameter
 
-from maskhand_ros.option import Option, OptionError, ReadAt, Value
+from maskhand_ros.option import Option, OptionError, ReadAt
 from maskhand_ros.options import OPTIONS
 
 _MAY_BE_SET = {
@@ -39,24 +40,25 @@ def descriptor(option: Option) -> ParameterDescriptor:
     return made
 
 
-def read(node: LifecycleNode) -> dict[str, Value]:
-    """The present values as {name: value}."""
-    return {name: node.get_parameter(name).value for name in OPTIONS}
-
-
 class CheckedParameters(LifecycleNode):
-    """A lifecycle node whose parameters are OPTIONS: a value is checked by Option.check, whoever sets it, and
-    by the state that the node is in."""
+    """A lifecycle node whose parameters are `options`: a value is checked by Option.check, whoever sets it,
+    and by the state that the node is in."""
+
+    options: ClassVar[Mapping[str, Option]] = OPTIONS
 
     def declare_options(self) -> None:
         """Declares every option. OptionError for a value, of a parameter file or `-p`, that is refused."""
-        for option in OPTIONS.values():
+        for option in self.options.values():
             # With a type of its own first: rclpy's error for another type tells neither range nor unit.
             given = self.declare_parameter(
                 option.name, option.default, ParameterDescriptor(dynamic_typing=True)
             ).value
             value = Parameter(option.name, value=option.check(given)).get_parameter_value()
             self.set_descriptor(option.name, descriptor(option), value)
+
+    def values(self) -> dict[str, Any]:
+        """The present values as {name: value}."""
+        return {name: option.check(self.get_parameter(name).value) for name, option in self.options.items()}
 
     def set_parameters(self, parameter_list: list[Parameter]) -> list[SetParametersResult]:
         """One after the other; a result each."""
@@ -77,8 +79,8 @@ class CheckedParameters(LifecycleNode):
         return result
 
     def _checked(self, parameter: Parameter) -> Parameter:
-        """The Parameter with its value in the option's type; as it is where it is none of OPTIONS."""
-        option = OPTIONS.get(parameter.name)
+        """The Parameter with its value in the option's type; as it is where it is none of `options`."""
+        option = self.options.get(parameter.name)
         if option is None:
             return parameter
         value = option.check(parameter.value)
@@ -103,7 +105,7 @@ class CheckedParameters(LifecycleNode):
 
     def _pending(self, parameter: Parameter) -> str:
         """What is to be done until a Parameter takes effect that is about to be set; empty: nothing."""
-        option = OPTIONS.get(parameter.name)
+        option = self.options.get(parameter.name)
         if option is None or option.read_at is not ReadAt.CONFIGURE or not self._changes(parameter):
             return ''
         if self._state() == 'unconfigured':

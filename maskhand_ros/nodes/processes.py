@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -61,20 +61,28 @@ def graph() -> Iterator[Processes]:
         signal.signal(signal.SIGTERM, previous)
 
 
-def start(name: str, parameters: dict[str, Any], *environment: tuple[str, str]) -> subprocess.Popen[bytes]:
-    """Starts maskhand_ros.nodes.`name` as a process, with parameters {name: value} on the command line.
-    `environment`: additional pairs (variable, value)."""
+def start(
+    name: str,
+    parameters: dict[str, Any],
+    *environment: tuple[str, str],
+    remappings: Mapping[str, str] | None = None,
+) -> subprocess.Popen[bytes]:
+    """Starts maskhand_ros.nodes.`name` as a process, with parameters {name: value} and remappings {from: to}
+    on the command line. `environment`: additional pairs (variable, value)."""
     command = [sys.executable, '-m', f'maskhand_ros.nodes.{name}', '--ros-args', '--log-level', 'warn']
     for key, value in parameters.items():
         command += ['-p', f'{key}:={_as_yaml(value)}']
+    for key, value in (remappings or {}).items():
+        command += ['-r', f'{key}:={value}']
     # A new session: Ctrl-C reaches this process only, which then stops the others in order.
     return subprocess.Popen(command, start_new_session=True, env={**os.environ, **dict(environment)})
 
 
-def bring_up(process: subprocess.Popen[bytes]) -> None:
-    """Configures and activates hand_node through its lifecycle services. Raises ModelError if it cannot."""
+def bring_up(process: subprocess.Popen[bytes], name: str = 'hand_node') -> None:
+    """Configures and activates the lifecycle node `name` through its services. Raises ModelError if it
+    cannot."""
     node = Node('bring_up')
-    client = node.create_client(ChangeState, '/hand_node/change_state')
+    client = node.create_client(ChangeState, f'/{name}/change_state')
     try:
         for transition, label in (
             (Transition.TRANSITION_CONFIGURE, 'configure'),
@@ -82,12 +90,12 @@ def bring_up(process: subprocess.Popen[bytes]) -> None:
         ):
             deadline = time.monotonic() + CONFIGURE_SECONDS
             while not client.wait_for_service(timeout_sec=0.2):
-                expect(_in_time(process, deadline), 'hand_node did not start', 'see its message above')
+                expect(_in_time(process, deadline), f'{name} did not start', 'see its message above')
             future = client.call_async(ChangeState.Request(transition=Transition(id=transition)))
             while not future.done():
-                expect(_in_time(process, deadline), f'hand_node did not {label}', 'see its message above')
+                expect(_in_time(process, deadline), f'{name} did not {label}', 'see its message above')
                 rclpy.spin_once(node, timeout_sec=0.2)
-            expect(future.result().success, f'hand_node could not {label}', 'see its message above')
+            expect(future.result().success, f'{name} could not {label}', 'see its message above')
     finally:
         node.destroy_node()
 

@@ -71,6 +71,10 @@ class HandSimulation:
         count = max(1, round(seconds / self.model.opt.timestep))
         mujoco.mj_step(self.model, self._data, count)
 
+    def copy_state(self, other: HandSimulation) -> None:
+        """Take the state of another simulation of the same hand, such as to render it in another thread."""
+        mujoco.mj_copyData(self._data, self.model, other._data)
+
     @property
     def time(self) -> float:
         """Simulated seconds since `reset`."""
