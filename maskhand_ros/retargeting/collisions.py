@@ -13,8 +13,7 @@ from maskhand_ros.retargeting.robot_hand import RobotHand
 PRESS = 0.003
 """Depth by which geoms may run into each other, m: fingers that hold something press."""
 LINKS = 5
-"""Links of a finger, from the tip, that are kept apart from other fingers; those nearer to the palm overlap in
-many models."""
+"""Links of a finger, from the tip, that the tips of other fingers are kept away from."""
 SEEN_FROM = 0.015
 """Distance, m, below which two geoms take part in the solution."""
 

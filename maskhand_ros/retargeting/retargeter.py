@@ -24,7 +24,7 @@ from maskhand_ros.retargeting.target_filter import TargetFilter
 from maskhand_ros.retargeting.tasks import PinchTask, VectorTask
 from maskhand_ros.skeleton import FINGERS, TIP_KEYPOINTS
 
-ITERATIONS = 3
+ITERATIONS = 2
 """Linearizations of one frame; the limits of the frame hold for their sum."""
 DAMPING = 0.05
 """Weight of the squared step of a joint, as a share of its own curvature of the squared errors (Marquardt
@@ -195,7 +195,7 @@ class Retargeter:
         return more is not None
 
     def _quadratic_program(self, step: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray | None:
-        """The change of this frame's `step` (N,), which stays between `low` and `high`; None if there is none."""
+        """The change of this frame's `step` (N,) that keeps it from `low` to `high`; None if none does."""
         tasks = [self._vectors, self._posture]
         if self._pinched:
             tasks.append(self._pinch)
