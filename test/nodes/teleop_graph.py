@@ -34,7 +34,7 @@ class Operator:
         self.age, self.spoil, self.lost_ids = 0.03, None, []
         self.robot_speaks, self.tool = True, np.array([0.3, 0.0, 0.4])
         self.clock = clock or Clock(clock_type=ClockType.SYSTEM_TIME)
-        parameters = {'rate': RATE, 'ramp': 0.3, 'enable_timeout': 1.0, **values}
+        parameters = {'rate': RATE, 'ramp': 0.3, 'enable_timeout': 1.0, 'max_age': 0.5, **values}
         self.node = graph.add(
             TeleopNode(
                 namespace=name,
