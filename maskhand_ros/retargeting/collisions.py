@@ -12,7 +12,7 @@ from maskhand_ros.retargeting.robot_hand import RobotHand
 
 PRESS = 0.003
 """Depth by which geoms may run into each other, m: fingers that hold something press."""
-LINKS = 3
+LINKS = 5
 """Links of a finger, from the tip, that are kept apart from other fingers; those nearer to the palm overlap in
 many models."""
 SEEN_FROM = 0.015

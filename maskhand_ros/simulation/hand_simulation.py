@@ -15,8 +15,8 @@ from maskhand_ros.simulation.offscreen import Offscreen
 from maskhand_ros.simulation.scene import CUBE_SIDE, PREFIX, build_scene
 
 URDF = ROBOTS / 'allegro/allegro_hand_right.urdf'
-HOME = Pose(np.array([0.0, 0.0, 0.28]), np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, -1.0]]))
-"""Base pose after `reset`: fingers (z of the Allegro's palm) down, palm (its x) to the world's +y."""
+HOME = Pose(np.array([0.0, 0.1, 0.27]), np.array([[0.0, 1.0, 0.0], [0.0, 0.0, -1.0], [-1.0, 0.0, 0.0]]))
+"""Base pose after `reset`: fingers (z of the Allegro's palm) to the world's -y, palm (its x) down."""
 SPREAD, TURN = 0.008, np.deg2rad(10)
 """Largest displacement along x and y, m, and turn about z, rad, of the cube at `reset(seed)`."""
 
@@ -124,7 +124,7 @@ class HandSimulation:
         self._data.qpos[start : start + 7] = [*pose.position, *_wxyz(pose.rotation)]
 
 
-CUBE_PLACE = np.array([0.0, 0.06, CUBE_SIDE / 2])
+CUBE_PLACE = np.array([-0.02, 0.097, CUBE_SIDE / 2])
 """Centre of the cube on the table before it is displaced, m."""
 
 

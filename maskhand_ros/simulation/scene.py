@@ -11,7 +11,7 @@ from maskhand_ros.errors import ModelError
 from maskhand_ros.retargeting.urdf import URDF_FIX, mujoco_urdf
 
 TIMESTEP = 0.002
-CUBE_SIDE = 0.055
+CUBE_SIDE = 0.045
 CUBE_MASS = 0.06
 """Edge of the cube, m, and its mass, kg."""
 STIFFNESS, DAMPING, TORQUE = 3.0, 0.12, 0.7
@@ -20,7 +20,7 @@ PREFIX = 'hand/'
 """Of the names of bodies and joints of the hand."""
 FRICTION = 1.2
 """Coefficient of sliding friction: rubber fingertips."""
-_CAMERA_FROM, _CAMERA_AT = np.array([0.42, -0.34, 0.30]), np.array([0.0, 0.0, 0.10])
+_CAMERA_FROM, _CAMERA_AT = np.array([0.50, 0.0, 0.24]), np.array([0.0, 0.07, 0.13])
 
 
 def build_scene(urdf: Path) -> mujoco.MjModel:
@@ -51,6 +51,15 @@ def _add_surroundings(spec: mujoco.MjSpec) -> None:
         pos=[0, 0, -0.02],
         rgba=[0.55, 0.45, 0.36, 1],
         friction=[FRICTION, 0.01, 0.001],
+    )
+    spec.add_texture(
+        name='sky',
+        type=mujoco.mjtTexture.mjTEXTURE_SKYBOX,
+        builtin=mujoco.mjtBuiltin.mjBUILTIN_GRADIENT,
+        rgb1=[0.75, 0.78, 0.80],
+        rgb2=[0.45, 0.50, 0.55],
+        width=64,
+        height=384,
     )
     world.add_light(pos=[0.3, -0.4, 1.2], dir=[-0.25, 0.3, -1], type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL)
     forward = _CAMERA_AT - _CAMERA_FROM
@@ -86,6 +95,8 @@ def _add_hand(spec: mujoco.MjSpec, urdf: Path) -> None:
         is_mesh = geom.type == mujoco.mjtGeom.mjGEOM_MESH
         touches = is_mesh != (geom.type == mujoco.mjtGeom.mjGEOM_SPHERE or geom.parent == hand.bodies[1])
         geom.group = 1 if is_mesh else 3
+        if is_mesh and geom.rgba[0] < 0.5:
+            geom.rgba = [0.22, 0.24, 0.27, 1]
         geom.friction[0], geom.condim = FRICTION, 4
         geom.contype = geom.conaffinity = int(touches)
     spec.worldbody.add_body(name='target', mocap=True)
@@ -104,6 +115,7 @@ def _add_hand(spec: mujoco.MjSpec, urdf: Path) -> None:
         type=mujoco.mjtEq.mjEQ_WELD, name1='target', name2='base', objtype=mujoco.mjtObj.mjOBJ_BODY
     )
     weld.solref = [0.02, 1]
+    weld.data[:10] = 0.0
     weld.data[10] = 1.0
 
 
