@@ -31,9 +31,10 @@ from maskhand_ros.nodes.messages import to_quaternion
 from maskhand_ros.nodes.outputs import LATCHED
 from maskhand_ros.nodes.running import run_node
 from maskhand_ros.nodes.teleop_messages import doubles
-from maskhand_ros.retargeting.config import RetargetingConfig
+from maskhand_ros.retargeting.config import ROBOTS
 from maskhand_ros.retargeting.wrist_follower import CAMERA_TO_WORLD, Pose
 from maskhand_ros.simulation import HandSimulation
+from maskhand_ros.teleoperation.options import TELEOP_OPTIONS
 
 WORLD, TOOL = 'world', 'palm_link'
 """Frames: the table's, and the hand's base."""
@@ -55,10 +56,10 @@ class SimNode(Node):
         self._size = [
             self.declare_parameter(name, at).value for name, at in (('width', 480), ('height', 360))
         ]
-        side = self.declare_parameter('side', 'right').value
+        side = TELEOP_OPTIONS['side'].check(self.declare_parameter('side', 'right').value)
         seed = self.declare_parameter('seed', 0).value
         self.callback_faults = Faults()
-        self._urdf = RetargetingConfig.shipped(f'allegro_{side}').robot_path
+        self._urdf = ROBOTS / f'allegro/allegro_hand_{side}.urdf'
         self.simulation, self._shown = HandSimulation(self._urdf), HandSimulation(self._urdf)
         self.simulation.reset(seed)
         self._names = list(self.simulation.joint_names)
