@@ -3,6 +3,8 @@
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseStamped, Transform, TransformStamped, TwistStamped, Vector3
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
@@ -60,6 +62,7 @@ class Operator:
         self._topics(values)
         self._services = {
             'engage': graph.node.create_client(SetBool, f'{own}/engage'),
+            'change': graph.node.create_client(ChangeState, f'{own}/change_state'),
             'calibrate': graph.node.create_client(Trigger, f'{own}/calibrate'),
         }
         graph.wait(lambda: all(service.service_is_ready() for service in self._services.values()))
@@ -126,6 +129,11 @@ class Operator:
     def engage(self, wanted=True):
         """The answer of ~/engage."""
         return self.graph.ask(self._services['engage'], SetBool.Request(data=wanted))
+
+    def change(self, transition):
+        """Goes through a transition of the lifecycle, in the executor's thread."""
+        request = ChangeState.Request(transition=Transition(id=transition))
+        assert self.graph.ask(self._services['change'], request).success
 
     def calibrate(self):
         """The answer of ~/calibrate."""

@@ -13,6 +13,7 @@ pytest.importorskip('mink', reason="needs pip install 'maskhand_ros[teleop]'")
 
 from environment import ROOT  # noqa: E402
 from graph import Graph  # noqa: E402
+from lifecycle_msgs.msg import Transition  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 from rosgraph_msgs.msg import Clock as ClockMsg  # noqa: E402
 from teleop_graph import ARM, URDF, Operator  # noqa: E402
@@ -309,14 +310,17 @@ def test_a_clock_that_is_set_loses_the_hand(graph, operate):
     operator.assert_within_limits()
 
 
-def test_deactivated_it_sends_nothing(operate):
+def test_deactivated_it_brakes_and_sends_nothing(operate):
     operator = operate().engaged()
-    operator.node.trigger_deactivate()
+    operator.moves()
+    operator.change(Transition.TRANSITION_DEACTIVATE)
     operator.wait('disengaged', 'the node is inactive')
     operator.graph.wait(lambda: quiet(operator))
-    operator.node.trigger_activate()
+    assert np.allclose(operator.commands[-1].velocity, 0, atol=1e-6)
+    operator.change(Transition.TRANSITION_ACTIVATE)
     operator.wait('disengaged', 'not engaged')
     operator.engaged()
+    operator.assert_within_limits()
 
 
 # parameters, services and diagnostics

@@ -208,7 +208,7 @@ def test_another_track_is_not_followed_on(rig):
     rig.id, rig.wrist, rig.bend = 2, rig.wrist + [0.3, 0.0, 0.0], 1.9
     number = len(rig.commands)
     rig.run(0.05)
-    assert rig.state == 'holding' and ('holding', 'hand 1 became hand 2') in rig.told
+    assert rig.state == 'holding' and rig.reason == 'hand 1 became hand 2; hand 2 is watched for 0.2 s'
     rig.run(0.1)
     assert np.allclose(rig.joints, 0.7, atol=1e-3)
     rig.run(2.0)
