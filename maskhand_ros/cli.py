@@ -21,6 +21,7 @@ COMMANDS: Table = {
     'demo': ('a ROS 2 graph on the bundled clip, a video or a webcam', 'maskhand_ros.nodes.demo_graph'),
     'image': ('images to overlay PNG, JSON and PLY meshes', 'maskhand_ros.commands.image'),
     'video': ('a video to an overlay video and JSON lines', 'maskhand_ros.commands.video'),
+    'teleop': ('a video to a simulated robot hand', 'maskhand_ros.commands.teleop'),
     'replay': ('a recorded bag through hand_node, no image dropped', 'maskhand_ros.nodes.replay'),
     'bench': ('time of every stage on this machine', 'maskhand_ros.commands.bench'),
     'evaluate': ('errors on labelled images', 'maskhand_ros.evaluation.evaluate'),

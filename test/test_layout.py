@@ -53,7 +53,8 @@ ALLOWED = {
     'teleoperation': {'base'},
     'nodes': LIBRARY
     | {'cli_arguments', 'camera_arguments', 'clip', 'ros', 'retargeting', 'simulation', 'teleoperation'},
-    'commands': LIBRARY | {'cli_arguments', 'camera_arguments', 'clip', 'nodes', 'retargeting', 'simulation'},
+    'commands': LIBRARY
+    | {'cli_arguments', 'camera_arguments', 'clip', 'nodes', 'retargeting', 'simulation', 'teleoperation'},
     # data, training, evaluation
     'model.config': {'base'},
     'model': {'base', 'perception', 'hand_model.torch_hand', 'model.config', 'torch'},

@@ -101,10 +101,12 @@ class HandSimulation:
         return self._free('cube')
 
     @property
-    def cube_touches_table(self) -> bool:
-        """Whether the cube is in contact with the table."""
-        both = {self.model.geom('cube').id, self.model.geom('table').id}
-        return any({int(c.geom1), int(c.geom2)} == both for c in self._data.contact[: self._data.ncon])
+    def cube_contacts(self) -> set[str]:
+        """What the cube touches: 'table', 'hand', both or nothing."""
+        cube, table = self.model.geom('cube').id, self.model.geom('table').id
+        pairs = [(int(c.geom1), int(c.geom2)) for c in self._data.contact[: self._data.ncon]]
+        others = {a + b - cube for a, b in pairs if cube in (a, b)}
+        return {'table' if other == table else 'hand' for other in others}
 
     def render(self, width: int = 480, height: int = 360) -> np.ndarray:
         """Image (height, width, 3) uint8 RGB of the scene. ModelError where no EGL or OSMesa is installed."""

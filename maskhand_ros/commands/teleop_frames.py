@@ -1,0 +1,90 @@
+"""Hands of a video, frame by frame, and the calibration from the first second of a flat hand."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import pathlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from maskhand_ros import camera_arguments, cli_arguments
+from maskhand_ros.errors import FieldError
+from maskhand_ros.geometry import Camera
+from maskhand_ros.perception.types import TRACKED, Frame, Hand
+from maskhand_ros.progress import progress
+from maskhand_ros.retargeting import Retargeter
+from maskhand_ros.skeleton import RIGHT, Handedness
+from maskhand_ros.video_reader import VideoReader
+
+CALIBRATION_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class WatchedFrame:
+    """The hands of one frame; `operator`: the one that is followed."""
+
+    stamp_ns: int
+    hands: list[Hand]
+    operator: Hand | None
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A video that was watched."""
+
+    frames: list[WatchedFrame]
+    camera: Camera | None
+    faces: np.ndarray
+    width: int
+    height: int
+    rate: float
+    mirrored: bool
+
+
+def watch(args: argparse.Namespace, path: str | pathlib.Path, camera: Camera | None) -> Watched:
+    """Runs the pipeline over a video. `camera`: of the bundled clip; None: what `args` name."""
+    pipeline = cli_arguments.build_pipeline(args, mirrored_input=args.mirrored)
+    frames = []
+    with VideoReader(path) as video:
+        camera = camera or camera_arguments.camera_from(args, video.width, video.height)
+        total = min(filter(None, (video.frame_count, args.max_frames)), default=None)
+        for rgb, stamp_ns in progress(itertools.islice(video, args.max_frames or None), total, 'frames'):
+            # Without a calibration the arm follows by that of an ordinary webcam.
+            known = camera or Camera.default(video.width, video.height)
+            hands = pipeline.process(Frame(rgb=rgb, stamp_ns=stamp_ns, camera=known))
+            frames.append(WatchedFrame(stamp_ns, hands, operator_of(hands, RIGHT)))
+        return Watched(
+            frames, camera, pipeline.hand_model.faces, video.width, video.height, video.rate, args.mirrored
+        )
+
+
+def operator_of(hands: Sequence[Hand], side: Handedness) -> Hand | None:
+    """The operator's hand of this side; None if there is none."""
+    return next((hand for hand in hands if hand.operator and hand.side == side), None)
+
+
+def calibrate(retargeter: Retargeter, watched: Watched) -> str:
+    """Calibrates with the first second of a flat, still hand; returns what was done."""
+    good = [(f.stamp_ns, f.operator) for f in watched.frames if f.operator and f.operator.state == TRACKED]
+    reason = 'no hand'
+    for first, (start, hand) in enumerate(good):
+        window = list(
+            itertools.takewhile(
+                lambda entry, start=start, id=hand.id: (
+                    entry[0] - start <= CALIBRATION_SECONDS * 1e9 and entry[1].id == id
+                ),
+                good[first:],
+            )
+        )
+        if (window[-1][0] - start) * 1e-9 < CALIBRATION_SECONDS * 0.9:
+            continue
+        try:
+            retargeter.calibrate(np.stack([entry.keypoints_wrist for _, entry in window]))
+        except FieldError as error:
+            reason = str(error)
+        else:
+            return f'calibrated with the flat hand at {start * 1e-9:.1f} s, {len(window)} frames'
+    return f'not calibrated, scaling of a mean hand: {reason}'
