@@ -34,7 +34,7 @@ class TeleopVideo:
         self._writer.close()
 
     def add(self, frame: WatchedFrame, robot: np.ndarray, label: str) -> None:
-        """One frame: the next image of the source with the operator's hand drawn, and the `robot` (H, W, 3)."""
+        """One frame: the next image of the source with the operator's hand, and the `robot` (H, W, 3)."""
         rgb, _ = next(self._images)
         watched = self._watched
         hands = [hand for hand in frame.hands if hand is frame.operator]

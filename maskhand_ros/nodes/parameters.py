@@ -31,7 +31,7 @@ def descriptor(option: Option) -> ParameterDescriptor:
         additional_constraints=f'{option.range_text}; {_MAY_BE_SET[option.read_at]}',
         read_only=option.read_at is ReadAt.START,
     )
-    if option.limits is not None:
+    if option.limits is not None and not isinstance(option.default, tuple):
         low, high = option.limits
         if isinstance(option.default, float):
             made.floating_point_range = [FloatingPointRange(from_value=low, to_value=high, step=0.0)]

@@ -31,9 +31,10 @@ from maskhand_ros.nodes.messages import to_quaternion
 from maskhand_ros.nodes.outputs import LATCHED
 from maskhand_ros.nodes.running import run_node
 from maskhand_ros.nodes.teleop_messages import doubles
+from maskhand_ros.retargeting.config import ROBOTS
 from maskhand_ros.retargeting.frames import CAMERA_TO_WORLD
 from maskhand_ros.simulation import HandSimulation
-from maskhand_ros.simulation.hand_simulation import URDF
+from maskhand_ros.teleoperation.options import TELEOP_OPTIONS
 from maskhand_ros.teleoperation.records import Pose
 
 WORLD, TOOL = 'world', 'palm_link'
@@ -45,8 +46,9 @@ LONGEST_STEP = 0.1
 
 
 class SimNode(Node):
-    """Parameters: `camera_frame` (optical frame of the camera that the operator faces; empty: no transform to
-    it), `width` and `height` of ~/view (px), `seed` (place of the cube)."""
+    """Parameters: `side` of the hand (right or left), `camera_frame` (optical frame of the camera that the
+    operator faces; empty: no transform to it), `width` and `height` of ~/view (px), `seed` (place of the
+    cube)."""
 
     def __init__(self, **options: Any) -> None:
         """`options`: those of rclpy's Node."""
@@ -55,9 +57,11 @@ class SimNode(Node):
         self._size = [
             self.declare_parameter(name, at).value for name, at in (('width', 480), ('height', 360))
         ]
+        side = TELEOP_OPTIONS['side'].check(self.declare_parameter('side', 'right').value)
         seed = self.declare_parameter('seed', 0).value
         self.callback_faults = Faults()
-        self.simulation, self._shown = HandSimulation(), HandSimulation()
+        self._urdf = ROBOTS / f'allegro/allegro_hand_{side}.urdf'
+        self.simulation, self._shown = HandSimulation(self._urdf), HandSimulation(self._urdf)
         self.simulation.reset(seed)
         self._names = list(self.simulation.joint_names)
         self._targets = self.simulation.joints
@@ -86,8 +90,8 @@ class SimNode(Node):
 
     def _describe(self) -> None:
         """Publishes the robot's model and the camera's place, latched."""
-        meshes = f'filename="file://{URDF.parent}/meshes/'
-        text = URDF.read_text().replace('filename="meshes/', meshes)
+        meshes = f'filename="file://{self._urdf.parent}/meshes/'
+        text = self._urdf.read_text().replace('filename="meshes/', meshes)
         self._description = self.create_publisher(String, 'robot_description', LATCHED)
         self._description.publish(String(data=text))
         if self._frame:

@@ -8,7 +8,6 @@ executor's thread: a hand takes a few milliseconds.
 
 from __future__ import annotations
 
-import time
 import traceback
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,6 @@ from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.subscription import Subscription
-from rclpy.task import Future
 from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
 
@@ -25,6 +23,7 @@ from maskhand_ros.errors import ModelError
 from maskhand_ros.nodes.faults import Faults
 from maskhand_ros.nodes.outputs import LATCHED, diagnostics_publisher
 from maskhand_ros.nodes.parameters import CheckedParameters
+from maskhand_ros.nodes.robot_model import failure, load_retargeter
 from maskhand_ros.nodes.running import run_node
 from maskhand_ros.nodes.statuses import diagnostic_array
 from maskhand_ros.nodes.teleop_diagnostics import TeleopDiagnostics, teleop_statuses
@@ -32,7 +31,6 @@ from maskhand_ros.nodes.teleop_outputs import TeleopOutputs
 from maskhand_ros.nodes.teleop_state import StateTopic
 from maskhand_ros.nodes.teleop_worker import TeleopWorker
 from maskhand_ros.teleoperation.config import TeleopConfig
-from maskhand_ros.teleoperation.operator_calibration import OperatorCalibration
 from maskhand_ros.teleoperation.options import TELEOP_OPTIONS
 from maskhand_ros.teleoperation.records import DISENGAGED, State
 
@@ -163,29 +161,22 @@ class TeleopNode(CheckedParameters):
         self._outputs = self._description = self.retargeter = None
 
     def _load(self, source: str) -> None:
-        """Reads the robot's model, from a file or as text. ModelError if it does not fit the retargeting."""
-        from maskhand_ros.retargeting import Retargeter, RetargetingConfig, RobotHand  # the extra teleop
-
+        """Reads the robot's model, from a file or as text. ModelError if it does not fit the parameters."""
         values = self.values()
-        given, side = values['retargeting'], values['side']
-        config = RetargetingConfig.load(given) if given else RetargetingConfig.shipped(f'allegro_{side}')
-        retargeter = Retargeter(RobotHand.load(source, config.joint_names), config)
+        retargeter, warnings = load_retargeter(source, values['retargeting'], values['side'])
         assert self._outputs is not None  # made before
         self._outputs.name_joints(retargeter.joint_names, values['joints'])
         self.retargeter = retargeter
-        for warning in config.warnings:
+        for warning in warnings:
             self.get_logger().warning(warning)
         self.get_logger().info(f'robot hand with {len(retargeter.joint_names)} joints is ready')
 
     def _failed(self, step: str, error: Exception) -> TransitionCallbackReturn:
         """FAILURE of a transition; the error goes to the log and to diagnostics."""
-        if isinstance(error, ModelError):
-            what, fix = error.what, error.fix
-        elif isinstance(error, ModuleNotFoundError):
-            what, fix = f'the Python package {error.name!r} is missing', "pip install 'maskhand_ros[teleop]'"
-        else:
+        known = failure(error)
+        if known is None:
             self.get_logger().error(traceback.format_exc())
-            what, fix = f'{type(error).__name__}: {error}', 'see the log above'
+        what, fix = known or (f'{type(error).__name__}: {error}', 'see the log above')
         self.diagnostics.failure = what, fix
         self.get_logger().error(f'cannot {step}: {what}. Fix: {fix}')
         return FAILURE
@@ -219,26 +210,17 @@ class TeleopNode(CheckedParameters):
             response.message = self._state_and_reason()[1]
             return response
         self._worker.session.consent.engage(request.data)
-        self._worker.session.step(time.monotonic())
-        self.tell_state()
+        self._worker.step()
         response.success, response.message = True, ': '.join(map(str, self._state_and_reason()))
         return response
 
     async def _calibrate(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         """Watches the operator's flat hand for a second; answers then."""
-        worker, state = self._worker, self._state_and_reason()[0]
-        if worker is None or self.retargeter is None or state != DISENGAGED or worker.calibration is not None:
-            busy = 'is calibrating' if worker is not None and worker.calibration else f'is {state}'
-            reason = f'teleop_node {busy}' if worker is not None else self._state_and_reason()[1]
-            response.message = f'{reason}: calibrate while it is active and disengaged'
+        state, reason = self._state_and_reason()
+        if self._worker is None or self.retargeter is None or state != DISENGAGED:
+            response.message = f'calibrate while it is active and disengaged; it is {state}: {reason}'
             return response
-        done: Future = Future()
-
-        def tell(success: bool, message: str) -> None:
-            done.set_result((success, message))
-
-        worker.calibration = OperatorCalibration(self.retargeter.calibrate, tell, time.monotonic())
-        response.success, response.message = await done
+        response.success, response.message = await self._worker.calibrate(self.retargeter.calibrate)
         self.get_logger().info(response.message)
         return response
 

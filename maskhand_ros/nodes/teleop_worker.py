@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from rclpy.clock import Clock, ClockType
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.task import Future
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool
 
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
 
 SHORTEST_STEP = 0.002
 """Seconds between two commands, at least: the timer may follow a hand at once."""
+LONGEST_BRAKING = 1.0
+"""Seconds for which deactivate waits for the motion to end."""
 CLOCK_STEP = 0.05
 """Seconds by which ROS time may change against the machine's steady time between two steps."""
 NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
@@ -54,7 +59,8 @@ class TeleopWorker:
             self._frames = ToolFrames(node, *names, config.state_timeout)
         tool_pose = None if self._frames is None else self._frames.tool_pose
         self.session = TeleopSession(config, retarget, tool_pose)
-        self.calibration: OperatorCalibration | None = None
+        self._calibration: OperatorCalibration | None = None
+        self._rate = config.rate
         self._stepped_at, self._clock_offset = 0.0, self._ros_time() - time.monotonic()
         self._subscriptions = [
             node.create_subscription(HandArray, 'hands', self._on_hands, NEWEST),
@@ -66,18 +72,55 @@ class TeleopWorker:
         self._timer = node.create_timer(1 / config.rate, self._on_timer, clock=steady)
 
     def close(self) -> None:
-        """Ends commands at once, and unsubscribes."""
+        """Brakes, ends commands, and unsubscribes."""
+        self._brake()
         self._node.destroy_timer(self._timer)
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
         if self._frames is not None:
             self._frames.close()
-        if self.calibration is not None:
-            self.calibration.fail('teleop_node was deactivated')
+        if self._calibration is not None:
+            self._calibration.fail('teleop_node was deactivated')
+
+    def step(self, sample: HandSample | None = None) -> bool:
+        """Steps the session and publishes its command; with the `sample` that caused it, the time since its
+        image is noted. False where no command is to be sent."""
+        now, stamp = time.monotonic(), self._node.get_clock().now()
+        self._stepped_at = now
+        command = self.session.step(now)
+        if command is not None:
+            self._outputs.publish(command, stamp.to_msg())
+            self._diagnostics.commands += 1
+            if sample is not None and self.session.engagement.follows:
+                self._diagnostics.took('image to command', self._ros_time() - sample.stamp_ns * 1e-9)
+        if self._calibration is not None and self._calibration.is_over(now):
+            self._calibration.finish()
+            self._calibration = None
+        self._node.tell_state()
+        return command is not None
+
+    def calibrate(self, calibrate: Callable[[np.ndarray], object]) -> Future:
+        """A Future of (success, what happened) of a calibration by `calibrate`, which takes frames (T, 21, 3)
+        of the operator's flat hand."""
+        done = Future()
+        if self._calibration is not None:
+            done.set_result((False, 'it is calibrating already'))
+            return done
+        self._calibration = OperatorCalibration(
+            calibrate, lambda success, message: done.set_result((success, message)), time.monotonic()
+        )
+        return done
 
     def clock_was_set(self) -> None:
         """The ROS clock has jumped."""
         self.session.clock_was_set()
+
+    def _brake(self) -> None:
+        """Sends the commands that brake what still moves. After a signal nothing can be published."""
+        self.session.consent.engage(False)
+        until = time.monotonic() + LONGEST_BRAKING
+        while self._node.context.ok() and time.monotonic() < until and self.step():
+            time.sleep(1 / self._rate)
 
     def _on_hands(self, msg: HandArray) -> None:
         arrival, now = time.perf_counter(), time.monotonic()
@@ -95,10 +138,10 @@ class TeleopWorker:
         except BadInput as refusal:
             self._diagnostics.refused(refusal)
             return
-        if self.calibration is not None:
-            self.calibration.put(sample, now)
+        if self._calibration is not None:
+            self._calibration.put(sample, now)
         self._diagnostics.took('hand to targets', time.perf_counter() - arrival)
-        self._step(sample)
+        self.step(sample)
         self._timer.reset()
 
     def _on_joint_states(self, msg: JointState) -> None:
@@ -112,24 +155,8 @@ class TeleopWorker:
 
     def _on_timer(self) -> None:
         self._watch_clock()
-        self._step()
-
-    def _step(self, sample: HandSample | None = None) -> None:
-        """Steps the session; with the `sample` that caused it, the time since its image is noted."""
-        now, stamp = time.monotonic(), self._node.get_clock().now()
-        if now - self._stepped_at < SHORTEST_STEP:
-            return
-        self._stepped_at = now
-        command = self.session.step(now)
-        if command is not None:
-            self._outputs.publish(command, stamp.to_msg())
-            self._diagnostics.commands += 1
-            if sample is not None and self.session.engagement.follows:
-                self._diagnostics.took('image to command', self._ros_time() - sample.stamp_ns * 1e-9)
-        if self.calibration is not None and self.calibration.is_over(now):
-            self.calibration.finish()
-            self.calibration = None
-        self._node.tell_state()
+        if time.monotonic() - self._stepped_at > SHORTEST_STEP:
+            self.step()
 
     def _watch_clock(self) -> None:
         """Notices a system clock that was set, of which rclpy does not tell; a simulated one may run at any

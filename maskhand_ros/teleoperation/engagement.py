@@ -52,7 +52,7 @@ class Engagement:
             self._hand_id = None
             self._become(DISENGAGED, seen.consent)
             return False
-        lost = seen.robot or self._another(seen) or seen.hand
+        lost = seen.robot or seen.hand
         if lost:
             self._lose(lost)
             return False
@@ -69,12 +69,6 @@ class Engagement:
         self._hand_id, self._began = seen.hand_id, now
         self._become(ENGAGING, f'beginning to follow hand {seen.hand_id}')
         return True
-
-    def _another(self, seen: Seen) -> str:
-        """What is wrong where a hand is seen that is not the followed one."""
-        if self.follows and seen.hand_id not in (None, self._hand_id):
-            return f'hand {self._hand_id} became hand {seen.hand_id}'
-        return ''
 
     def _lose(self, reason: str) -> None:
         if self.follows and not self._hold:

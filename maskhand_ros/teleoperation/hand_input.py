@@ -36,7 +36,7 @@ class HandInput:
         """When the image of `newest` was taken, and since when there are samples of this hand; monotonic
         s."""
         self._refusal, self._refused_at = '', 0.0
-        self._lost_because = 'no hands have been received'
+        self._lost_because = ''
 
     def put(self, sample: HandSample, age: float, now: float, use: Callable[[HandSample], None]) -> None:
         """Uses a sample, or BadInput. `age`: seconds since its stamp by the ROS clock; `use`: what is done
@@ -47,7 +47,9 @@ class HandInput:
         except BadInput as refusal:
             self.refuse(refusal, now)
             raise
-        if self.newest is None or self.newest.id != sample.id:
+        if self.newest is not None and self.newest.id != sample.id:
+            self.forget(f'hand {self.newest.id} became hand {sample.id}')
+        if self.newest is None:
             self._steady_since = now
         self._motion.passed(sample)
         self.newest, self._seen_at, self._refusal = sample, now - age, ''
@@ -62,14 +64,17 @@ class HandInput:
         self._motion.reset()
 
     def missing(self, now: float) -> str:
-        """Why there is no hand to follow at this time; '' where there is one."""
+        """Why there is no hand to follow at this time; '' where there is one. The cause of a loss is named
+        until the hand is followed again."""
+        refusal = self._refusal if now - self._refused_at <= self._max_age else ''
         if self.newest is not None and now - self._seen_at > self._max_age:
-            self.forget(f'no new hands for {self._max_age:g} s')
+            self.forget(refusal or f'no new hands for {self._max_age:g} s')
         if self.newest is None:
-            is_refused = self._refusal and now - self._refused_at <= self._max_age
-            return self._refusal if is_refused else self._lost_because
+            return refusal or self._lost_because or 'no hands have been received'
         if now - self._steady_since < STEADY:
-            return f'hand {self.newest.id} is watched for {STEADY:g} s before it is followed'
+            watched = f'hand {self.newest.id} is watched for {STEADY:g} s'
+            return f'{self._lost_because}; {watched}' if self._lost_because else watched
+        self._lost_because = ''
         return ''
 
     def _check(self, sample: HandSample, age: float) -> None:
@@ -93,7 +98,7 @@ class HandInput:
         gap = 0.0 if self.newest is None else (sample.stamp_ns - self.newest.stamp_ns) * 1e-9
         if gap > LEAP * self._max_age:
             refusal = BadInput('time leapt', f'{gap:.1f} s between two images', _CLOCKS)
-            self.forget(str(refusal.reason))
+            self.forget(f'{refusal.reason}: {refusal.seen}')
             raise refusal
 
 

@@ -49,7 +49,7 @@ class MotionGate:
         since = (sample.stamp_ns - last.stamp_ns) * 1e-9
         if since <= 0:
             remedy = 'Two publishers on one topic, or a recording that was started again'
-            raise BadInput('hands out of order', f'{-since:.3f} s older than the last', remedy)
+            raise BadInput('hands out of order', f'{abs(since):.3f} s older than the last', remedy)
         seconds = min(max(since, SHORTEST), LONGEST)
         tips = list(TIP_KEYPOINTS)
         moved = np.linalg.norm(sample.keypoints_wrist[tips] - last.keypoints_wrist[tips], axis=1) / seconds

@@ -3,6 +3,8 @@
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseStamped, Transform, TransformStamped, TwistStamped, Vector3
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
@@ -20,6 +22,8 @@ from maskhand_ros.retargeting.config import ROBOTS
 
 URDF = ROBOTS / 'allegro/allegro_hand_right.urdf'
 RATE, LONGEST = 100.0, 0.02
+SLACK = 0.005
+"""Seconds by which a stamp may be off: a loaded machine may interrupt the node between its two clocks."""
 ARM = {'base_frame': 'base', 'tool_frame': 'tool'}
 
 
@@ -34,7 +38,7 @@ class Operator:
         self.age, self.spoil, self.lost_ids = 0.03, None, []
         self.robot_speaks, self.tool = True, np.array([0.3, 0.0, 0.4])
         self.clock = clock or Clock(clock_type=ClockType.SYSTEM_TIME)
-        parameters = {'rate': RATE, 'ramp': 0.3, 'enable_timeout': 1.0, **values}
+        parameters = {'rate': RATE, 'ramp': 0.3, 'enable_timeout': 1.0, 'max_age': 0.5, **values}
         self.node = graph.add(
             TeleopNode(
                 namespace=name,
@@ -60,6 +64,7 @@ class Operator:
         self._topics(values)
         self._services = {
             'engage': graph.node.create_client(SetBool, f'{own}/engage'),
+            'change': graph.node.create_client(ChangeState, f'{own}/change_state'),
             'calibrate': graph.node.create_client(Trigger, f'{own}/calibrate'),
         }
         graph.wait(lambda: all(service.service_is_ready() for service in self._services.values()))
@@ -127,6 +132,11 @@ class Operator:
         """The answer of ~/engage."""
         return self.graph.ask(self._services['engage'], SetBool.Request(data=wanted))
 
+    def change(self, transition):
+        """Goes through a transition of the lifecycle, in the executor's thread."""
+        request = ChangeState.Request(transition=Transition(id=transition))
+        assert self.graph.ask(self._services['change'], request).success
+
     def calibrate(self):
         """The answer of ~/calibrate."""
         return self.graph.ask(self._services['calibrate'], Trigger.Request())
@@ -174,10 +184,11 @@ class Operator:
         times = np.array([messages.stamp_to_ns(c.header.stamp) * 1e-9 for c in commands])
         velocities = np.array([command.velocity for command in commands])
         gaps = np.diff(times)
-        if (gaps > 0).all():
-            assert (steps - speed * (gaps + 0.001)).max() <= 0
-            excess = np.abs(np.diff(velocities, axis=0)).max(1) - acceleration * (gaps + 0.001)
-            assert excess[gaps < LONGEST].max() <= 0
+        if (gaps > 0).all():  # else the clock was set
+            gaps += SLACK
+            assert (steps - speed * gaps).max() <= 0
+            excess = np.abs(np.diff(velocities, axis=0)).max(1) - acceleration * gaps
+            assert excess[gaps < LONGEST + SLACK].max() <= 0
         faster = np.abs(velocities[1:]) - np.abs(velocities[:-1])
         assert faster.max() <= acceleration * LONGEST + 1e-9
         if targets:

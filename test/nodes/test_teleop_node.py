@@ -2,18 +2,27 @@
 ~/state says why."""
 
 import dataclasses
+import re
+import sys
 
 import numpy as np
 import pytest
+import yaml
 
 pytest.importorskip('mink', reason="needs pip install 'maskhand_ros[teleop]'")
 
+from environment import ROOT  # noqa: E402
 from graph import Graph  # noqa: E402
+from lifecycle_msgs.msg import Transition  # noqa: E402
+from rclpy.parameter import Parameter  # noqa: E402
 from rosgraph_msgs.msg import Clock as ClockMsg  # noqa: E402
-from teleop_graph import ARM, Operator  # noqa: E402
+from teleop_graph import ARM, URDF, Operator  # noqa: E402
 
 from maskhand_ros.geometry import C_RIGHT, rotvec_to_matrix  # noqa: E402
 from maskhand_ros.nodes.messages import ns_to_stamp, stamp_to_ns  # noqa: E402
+from maskhand_ros.nodes.teleop_node import FAILURE, TeleopNode  # noqa: E402
+from maskhand_ros.option import OptionError, ReadAt  # noqa: E402
+from maskhand_ros.teleoperation.options import TELEOP_OPTIONS  # noqa: E402
 
 
 @pytest.fixture(scope='module')
@@ -263,8 +272,6 @@ def test_without_robot_state_it_does_not_engage(operate):
 
 
 def test_a_robot_description_may_come_late_and_may_be_wrong(operate):
-    from teleop_graph import URDF
-
     operator = operate(describe=False)
     assert not operator.engage().success
     operator.wait('disengaged', 'no robot description on')
@@ -303,17 +310,67 @@ def test_a_clock_that_is_set_loses_the_hand(graph, operate):
     operator.assert_within_limits()
 
 
-def test_deactivated_it_sends_nothing(operate):
+def test_deactivated_it_brakes_and_sends_nothing(operate):
     operator = operate().engaged()
-    operator.node.trigger_deactivate()
+    operator.moves()
+    operator.change(Transition.TRANSITION_DEACTIVATE)
     operator.wait('disengaged', 'the node is inactive')
     operator.graph.wait(lambda: quiet(operator))
-    operator.node.trigger_activate()
+    assert np.allclose(operator.commands[-1].velocity, 0, atol=1e-6)
+    operator.change(Transition.TRANSITION_ACTIVATE)
     operator.wait('disengaged', 'not engaged')
     operator.engaged()
+    operator.assert_within_limits()
 
 
-# services and diagnostics
+# parameters, services and diagnostics
+
+
+def test_config_lists_every_parameter_with_its_default(operate):
+    text = (ROOT / 'config/teleop.yaml').read_text()
+    config = yaml.safe_load(text)['/**']['ros__parameters']
+    assert {name: tuple(value) if isinstance(value, list) else value for name, value in config.items()} == {
+        name: option.default for name, option in TELEOP_OPTIONS.items()
+    }
+    node = operate().node
+    for name, option in TELEOP_OPTIONS.items():
+        descriptor = node.describe_parameter(name)
+        assert descriptor.description and descriptor.type == node.get_parameter(name).type_.value
+        assert option.range_text in descriptor.additional_constraints
+        (line,) = re.findall(rf'^    {name}: .*# (.*)', text, re.M)
+        assert line.startswith('(activate)') == (option.read_at is ReadAt.ACTIVATE)
+
+
+@pytest.mark.parametrize(
+    'name, value, says',
+    [
+        ('workspace', [0.0, 1.0], '6 numbers, each -10 to 10 m'),
+        ('workspace', [0.0, 0.0, 0.0, 1.0, 1.0, 50.0], '6 numbers, each -10 to 10 m'),
+        ('joints', 'joint_0.0', 'a list of texts'),
+        ('joint_speed', 900.0, 'rad/s'),
+        ('max_age', 200.0, 'Did you mean 0.2'),
+    ],
+)
+def test_values_out_of_range_are_refused_at_the_start(ros, name, value, says):
+    with pytest.raises(OptionError, match=name) as error:
+        TeleopNode(namespace='refused', parameter_overrides=[Parameter(name, value=value)])
+    assert says in str(error.value)
+
+
+def test_a_workspace_inside_out_fails_configure(graph):
+    node = graph.add(
+        TeleopNode(
+            namespace='inside_out',
+            parameter_overrides=[Parameter('workspace', value=[0.0, 0.0, 1.0, 1.0, 1.0, 0.0])],
+        )
+    )
+    assert node.trigger_configure() == FAILURE and 'workspace' in node.diagnostics.failure[0]
+
+
+def test_a_missing_package_fails_configure_with_the_command(graph, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'maskhand_ros.retargeting', None)
+    node = graph.add(TeleopNode(namespace='bare', parameter_overrides=[Parameter('robot', value=str(URDF))]))
+    assert node.trigger_configure() == FAILURE and 'maskhand_ros[teleop]' in node.diagnostics.failure[1]
 
 
 def test_calibration_watches_a_flat_hand(operate):
@@ -347,7 +404,6 @@ def test_diagnostics_count_what_was_refused(operate):
 
 def test_a_robot_without_the_named_joints_fails_configure_with_the_remedy(graph):
     from rclpy.parameter import Parameter
-    from teleop_graph import URDF
 
     from maskhand_ros.nodes.teleop_node import FAILURE, TeleopNode
 
