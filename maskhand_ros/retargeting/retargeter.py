@@ -29,6 +29,8 @@ ITERATIONS = 2
 DAMPING = 0.05
 """Weight of the squared step of a joint, as a share of its own curvature of the squared errors (Marquardt
 1963): all joints converge alike."""
+SHARES = 1.0, 0.5, 0.25, 0.0
+"""Shares of a linearized step that are tried, until the errors do not rise."""
 POSTURE = 1e-6
 """Weight of the squared angles from rest, m^2/rad^2 against the squared errors in m^2."""
 PINCH_WEIGHT = 20.0
@@ -185,15 +187,32 @@ class Retargeter:
         low, high = (np.clip(end - start, -reach, reach) for end in (lower, upper))
         for finger in self._held:
             low[self._own[finger]] = high[self._own[finger]] = 0.0
-        step = np.zeros_like(start)
+        step, cost = np.clip(0.0, low, high), self._cost()
         for _ in range(ITERATIONS):
             more = self._quadratic_program(step, low, high)
             if more is None:
                 break
-            step = np.clip(step + more, low, high)
-            self._configuration.update(self._robot.expand(start + step))
+            step, cost = self._descend(step, np.clip(step + more, low, high), cost)
         self._joints = start + step
         return more is not None
+
+    def _descend(self, old: np.ndarray, new: np.ndarray, cost: float) -> tuple[np.ndarray, float]:
+        """The step (N,) from `old` towards `new` that does not raise the squared errors above `cost`, and its
+        errors. Where errors stay large the linearization goes too far, and would swing to and fro."""
+        for share in SHARES:
+            step = old + share * (new - old)
+            self._configuration.update(self._robot.expand(self._joints + step))
+            reached = self._cost()
+            if reached <= cost:
+                break
+        return step, reached
+
+    def _cost(self) -> float:
+        """Weighted sum of the squared errors at the configuration, m^2."""
+        tasks = [self._vectors, self._pinch] if self._pinched else [self._vectors]
+        errors = [task.cost * task.compute_error(self._configuration) for task in tasks]
+        away = self._configuration.q - self._robot.rest
+        return float(sum(error @ error for error in errors) + POSTURE * away @ away)
 
     def _quadratic_program(self, step: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray | None:
         """The change of this frame's `step` (N,) that keeps it from `low` to `high`; None if none does."""
