@@ -50,8 +50,8 @@ class RobotHand:
     @classmethod
     def load(cls, source: str | Path, joint_names: Sequence[str] | None = None) -> RobotHand:
         """The hand in a URDF or MJCF file, or in such a text (a `robot_description`). Visuals of a URDF are
-        not read, and meshes that cannot be found are left out. `joint_names`: the commanded joints, in this order;
-        None: all. ModelError if the model cannot be read."""
+        not read, and meshes that cannot be found are left out. `joint_names`: the commanded joints, in this
+        order; None: all. ModelError if the model cannot be read."""
         text, folder = _read(source)
         velocities: dict[str, float] = {}
         root = 'world'
