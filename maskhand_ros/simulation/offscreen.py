@@ -3,7 +3,6 @@ OSMesa."""
 
 from __future__ import annotations
 
-import importlib
 import weakref
 from typing import Any
 
@@ -11,8 +10,6 @@ import mujoco
 import numpy as np
 
 from maskhand_ros.errors import ModelError
-
-_BACKENDS = 'egl', 'osmesa'
 
 
 class Offscreen:
@@ -54,13 +51,25 @@ class Offscreen:
         self._free()
 
 
+def _egl(width: int, height: int) -> Any:
+    from mujoco.egl import GLContext
+
+    return GLContext(width, height)
+
+
+def _osmesa(width: int, height: int) -> Any:
+    from mujoco.osmesa import GLContext
+
+    return GLContext(width, height)
+
+
 def _context(width: int, height: int) -> Any:
     problems = []
-    for name in _BACKENDS:
+    for backend in (_egl, _osmesa):
         try:
-            return importlib.import_module(f'mujoco.{name}').GLContext(width, height)
+            return backend(width, height)
         except (ImportError, AttributeError, RuntimeError, OSError) as error:
-            problems.append(f'{name}: {" ".join(str(error).split())[:100]}')
+            problems.append(f'{backend.__name__[1:]}: {" ".join(str(error).split())[:100]}')
     raise ModelError(
         f'nothing to render the simulation with ({"; ".join(problems)})',
         'apt install libegl1 libgl1-mesa-dri (renders in software where there is no GPU), or libosmesa6',
