@@ -81,7 +81,7 @@ class TeleopSession:
         speed = np.minimum(velocity, config.joint_speed)
         self._joints = AxisLimiter(lower, upper, speed, config.joint_acceleration, longest)
         lowest, highest = np.array(config.workspace[:3]), np.array(config.workspace[3:])
-        self._clutch = Clutch(config.arm_scale, lowest, highest)
+        self._clutch = Clutch(config.arm_scale)
         position = AxisLimiter(
             lowest, highest, np.full(3, config.arm_speed), config.arm_acceleration, longest
         )
@@ -130,7 +130,7 @@ class TeleopSession:
             tool = self._tool_pose()
             if tool is None:
                 return 'the pose of tool_frame in base_frame is unknown'
-            if not self._clutch.contains(tool):
+            if not self._arm.contains(tool):
                 where = np.array2string(tool.position, precision=2)
                 return f'the tool is outside of the workspace: {where} m in base_frame'
         return self.robot.outside()
