@@ -33,7 +33,7 @@ _DECLARED = (
     Option('rate', 100.0, 'commands per second', (20.0, 500.0), 'Hz', read_at=ACTIVATE),
     Option(
         'joint_speed',
-        6.0,
+        8.0,
         "highest speed of a joint; a lower limit of the robot's model holds too",
         (0.05, 20.0),
         'rad/s',
@@ -41,9 +41,9 @@ _DECLARED = (
     ),
     Option(
         'joint_acceleration',
-        60.0,
+        200.0,
         'highest acceleration of a joint',
-        (0.5, 500.0),
+        (0.5, 1000.0),
         'rad/s^2',
         read_at=ACTIVATE,
     ),

@@ -38,7 +38,7 @@ class Rig:
     def __init__(self, arm=True, **options):
         self.retarget = Bend()
         self.tool = Pose(np.array([0.3, 0.0, 0.4]), np.eye(3)) if arm else None
-        self.config = TeleopConfig(**options)
+        self.config = TeleopConfig(**{'joint_speed': 6.0, 'joint_acceleration': 60.0, **options})
         self.session = TeleopSession(self.config, self.retarget, (lambda: self.tool) if arm else None)
         self.now, self.ros_offset = 100.0, 1e9
         self.pressed, self.measured = True, [0.5, 0.5, 0.5]
