@@ -19,15 +19,21 @@ _DECLARED = (
     Option('retargeting', '', 'retargeting configuration (YAML); empty: the one shipped for Allegro'),
     Option('joints', ('',), 'joints in the order of ~/commands; empty: the order of the robot model'),
     # the arm
-    Option('base_frame', '', 'TF frame of ~/arm_target and of the workspace; empty: no arm is moved'),
-    Option('tool_frame', '', 'TF frame that ~/arm_target moves: its pose is the start'),
-    Option('arm_scale', 1.0, 'motion of the arm per motion of the hand', (0.05, 5.0)),
+    Option(
+        'base_frame',
+        '',
+        'TF frame of ~/arm_target and of the workspace; empty: no arm',
+        read_at=ACTIVATE,
+    ),
+    Option('tool_frame', '', 'TF frame that ~/arm_target moves: its pose is the start', read_at=ACTIVATE),
+    Option('arm_scale', 1.0, 'motion of the arm per motion of the hand', (0.05, 5.0), read_at=ACTIVATE),
     Option(
         'workspace',
         (-1.0, -1.0, 0.0, 1.0, 1.0, 1.5),
         'box in base_frame that ~/arm_target does not leave: lowest x, y, z, highest x, y, z',
         (-10.0, 10.0),
         'm',
+        read_at=ACTIVATE,
     ),
     # limits of commands
     Option('rate', 100.0, 'commands per second', (20.0, 500.0), 'Hz', read_at=ACTIVATE),

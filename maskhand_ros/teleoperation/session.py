@@ -93,6 +93,14 @@ class TeleopSession:
         self.retargeted: Retargeted | None = None
         """The last hand that was retargeted."""
 
+    @property
+    def arm_pose(self) -> Pose | None:
+        """Pose of the tool in the base frame: the last commanded, before any the present one; None where it
+        is unknown, or no arm is moved."""
+        if self._tool_pose is None:
+            return None
+        return self._arm.pose if self._emitting else self._tool_pose()
+
     def put_hand(self, sample: HandSample, age: float, now: float) -> None:
         """A hand of the operator, `age` seconds after the stamp of its image. BadInput if it is not used."""
         self.hand.put(sample, age, now, self._follow)
