@@ -33,6 +33,10 @@ COMMANDS: Table = {
         'the two views of a calibrated pair of videos against each other',
         'maskhand_ros.evaluation.evaluate_stereo',
     ),
+    'evaluate-teleop': (
+        'retargeting on a real video against its limits',
+        'maskhand_ros.evaluation.evaluate_teleop',
+    ),
     'benchmark': ('a public benchmark with its own metrics', 'maskhand_ros.evaluation.benchmark'),
     'train': ('make data, train, measure: `maskhand train --help`', ''),
     'export': ('trained checkpoints to ONNX', 'maskhand_ros.model.export'),

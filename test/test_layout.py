@@ -49,7 +49,7 @@ ALLOWED = {
     'hand_model': {'base'},
     'perception': {'base', 'hand_model', 'onnxruntime'},
     'retargeting': {'base'},
-    'simulation': {'base', 'retargeting'},
+    'simulation': {'base', 'retargeting', 'teleoperation'},
     'teleoperation': {'base'},
     'nodes': LIBRARY
     | {'cli_arguments', 'camera_arguments', 'clip', 'ros', 'retargeting', 'simulation', 'teleoperation'},
@@ -61,7 +61,9 @@ ALLOWED = {
     'evaluation.metrics': {'base'},
     'evaluation.datasets': {'base', 'hand_model', 'cli_arguments', 'evaluation.metrics'},
     'data_engine': LIBRARY | {'cli_arguments', 'evaluation.datasets', 'model.config', 'torch'},
-    'evaluation': LIBRARY | {'cli_arguments', 'evaluation.datasets', 'evaluation.metrics', 'data_engine'},
+    'evaluation': LIBRARY
+    | {'cli_arguments', 'evaluation.datasets', 'evaluation.metrics', 'data_engine'}
+    | {'retargeting', 'teleoperation'},
     'training': LIBRARY
     | {'cli_arguments', 'hand_model.torch_hand', 'model', 'model.config', 'torch'}
     | {'data_engine', 'evaluation'},

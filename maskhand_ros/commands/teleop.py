@@ -1,9 +1,9 @@
 """A video to a simulated robot hand: an operator's hand moves an Allegro hand above a table with a cube.
 
 Writes teleop.mp4, operator beside robot, and teleop.json with the figures that are printed. Hands are found,
-retargeted and bounded as by hand_node and teleop_node, without ROS, on the clock of the video. Without --video
-the bundled clip is used, in which the hand grasps, lifts and releases; it is then replayed with the cube
-displaced, and how often the hand lifted it and put it down is printed.
+retargeted and bounded as by hand_node and teleop_node, without ROS, on the clock of the video. Without
+--video the bundled clip is used, in which the hand grasps, lifts and releases; it is then replayed with the
+cube displaced, and how often the hand lifted it and put it down is printed.
 """
 
 from __future__ import annotations

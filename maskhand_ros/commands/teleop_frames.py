@@ -68,23 +68,29 @@ def operator_of(hands: Sequence[Hand], side: Handedness) -> Hand | None:
 
 def calibrate(retargeter: Retargeter, watched: Watched) -> str:
     """Calibrates with the first second of a flat, still hand; returns what was done."""
-    good = [(f.stamp_ns, f.operator) for f in watched.frames if f.operator and f.operator.state == TRACKED]
+    good = [frame for frame in watched.frames if frame.operator and frame.operator.state == TRACKED]
     reason = 'no hand'
-    for first, (start, hand) in enumerate(good):
-        window = list(
-            itertools.takewhile(
-                lambda entry, start=start, id=hand.id: (
-                    entry[0] - start <= CALIBRATION_SECONDS * 1e9 and entry[1].id == id
-                ),
-                good[first:],
-            )
-        )
-        if (window[-1][0] - start) * 1e-9 < CALIBRATION_SECONDS * 0.9:
+    for first, frame in enumerate(good):
+        keypoints = _second_of_one_hand(good[first:])
+        if keypoints is None:
             continue
         try:
-            retargeter.calibrate(np.stack([entry.keypoints_wrist for _, entry in window]))
+            retargeter.calibrate(keypoints)
         except FieldError as error:
             reason = str(error)
         else:
-            return f'calibrated with the flat hand at {start * 1e-9:.1f} s, {len(window)} frames'
+            return f'calibrated with the flat hand at {frame.stamp_ns * 1e-9:.1f} s, {len(keypoints)} frames'
     return f'not calibrated, scaling of a mean hand: {reason}'
+
+
+def _second_of_one_hand(frames: list[WatchedFrame]) -> np.ndarray | None:
+    """Keypoints (T, 21, 3) of the operator's hand in the first second of `frames`; None if that is shorter or
+    the hand changes."""
+    keypoints, hand = [], frames[0].operator
+    for frame in frames:
+        if hand is None or frame.operator is None or frame.operator.id != hand.id:
+            return None
+        keypoints.append(frame.operator.keypoints_wrist)
+        if frame.stamp_ns - frames[0].stamp_ns >= CALIBRATION_SECONDS * 1e9:
+            return np.stack(keypoints)
+    return None

@@ -11,7 +11,7 @@ from maskhand_ros.commands.teleop_frames import WatchedFrame
 from maskhand_ros.errors import BadInput
 from maskhand_ros.perception.types import TRACKED, Hand
 from maskhand_ros.retargeting import Retargeter
-from maskhand_ros.retargeting.wrist_follower import CAMERA_TO_WORLD
+from maskhand_ros.retargeting.frames import CAMERA_TO_WORLD
 from maskhand_ros.simulation import HandSimulation
 from maskhand_ros.simulation.grasp import GraspWatch
 from maskhand_ros.teleoperation import measures
@@ -67,7 +67,7 @@ class OfflineRun:
 
     def _tick(self, now: float) -> None:
         joints = self._simulation.joints[self._order]
-        self._session.robot.put(self._log.joint_names, joints, now)
+        self._session.robot.put(self._log.joint_names, joints.tolist(), now)
         command = self._session.step(now)
         if command is not None:
             target = self._simulation.joints

@@ -34,7 +34,7 @@ class TeleopVideo:
         self._writer.close()
 
     def add(self, frame: WatchedFrame, robot: np.ndarray, label: str) -> None:
-        """One frame: the next image of the source with the hands drawn, and the image (H, W, 3) of the robot."""
+        """One frame: the next image of the source with the operator's hand, and the `robot` (H, W, 3)."""
         rgb, _ = next(self._images)
         watched = self._watched
         hands = [hand for hand in frame.hands if hand is frame.operator]

@@ -119,8 +119,8 @@ def ask_mediapipe(
 ) -> tuple[dict[Picture, list[PeerHand]], str]:
     """{path: [PeerHand, ...]} for the `pictures` (paths), and MediaPipe's version, in one subprocess.
 
-    `video`: the pictures are the frames of a video in their order. `threshold` is its palm detector's. `python` is the interpreter of an environment that has mediapipe; by
-    default the one in the cache folder.
+    `video`: the pictures are the frames of a video in their order. `threshold` is its palm detector's.
+    `python` is the interpreter of an environment that has mediapipe; by default the one in the cache folder.
     """
     python = python or environment_python()
     names = [str(path) for path in pictures]

@@ -32,9 +32,10 @@ from maskhand_ros.nodes.outputs import LATCHED
 from maskhand_ros.nodes.running import run_node
 from maskhand_ros.nodes.teleop_messages import doubles
 from maskhand_ros.retargeting.config import ROBOTS
-from maskhand_ros.retargeting.wrist_follower import CAMERA_TO_WORLD, Pose
+from maskhand_ros.retargeting.frames import CAMERA_TO_WORLD
 from maskhand_ros.simulation import HandSimulation
 from maskhand_ros.teleoperation.options import TELEOP_OPTIONS
+from maskhand_ros.teleoperation.records import Pose
 
 WORLD, TOOL = 'world', 'palm_link'
 """Frames: the table's, and the hand's base."""

@@ -3,6 +3,5 @@
 from maskhand_ros.retargeting.config import RetargetingConfig
 from maskhand_ros.retargeting.retargeter import RetargetedHand, Retargeter
 from maskhand_ros.retargeting.robot_hand import RobotHand
-from maskhand_ros.retargeting.wrist_follower import Pose, WristFollower
 
-__all__ = ['Pose', 'RetargetedHand', 'Retargeter', 'RetargetingConfig', 'RobotHand', 'WristFollower']
+__all__ = ['RetargetedHand', 'Retargeter', 'RetargetingConfig', 'RobotHand']

@@ -13,8 +13,7 @@ from maskhand_ros.retargeting.robot_hand import RobotHand
 PRESS = 0.003
 """Depth by which geoms may run into each other, m: fingers that hold something press."""
 LINKS = 5
-"""Links of a finger, from the tip, that are kept apart from other fingers; those nearer to the palm overlap in
-many models."""
+"""Links of a finger, from the tip, that the tips of other fingers are kept away from."""
 SEEN_FROM = 0.015
 """Distance, m, below which two geoms take part in the solution."""
 
@@ -49,10 +48,10 @@ def _palm(robot: RobotHand, wrist: int, tips: list[int]) -> list[int]:
     return [0, wrist, *(set.intersection(*chains) if len(chains) > 1 else ())]
 
 
-def contact_distances(model: mujoco.MjModel, thumb: int, tips: Sequence[int]) -> np.ndarray:
-    """Distance (P,) between the origins of two tip bodies whose surfaces touch, m: the sum of the radii of
-    their spheres or capsules; 0 for tips without."""
-    return np.array([_radius(model, thumb) + _radius(model, tip) for tip in tips])
+def contact_distances(model: mujoco.MjModel, pairs: Sequence[tuple[int, int]]) -> np.ndarray:
+    """Distance (P,) between the origins of each pair of tip bodies where their surfaces touch, m: the sum of
+    the radii of their spheres or capsules; 0 for tips without."""
+    return np.array([_radius(model, one) + _radius(model, other) for one, other in pairs])
 
 
 def _radius(model: mujoco.MjModel, body: int) -> float:

@@ -24,12 +24,12 @@ from maskhand_ros.retargeting.target_filter import TargetFilter
 from maskhand_ros.retargeting.tasks import PinchTask, VectorTask
 from maskhand_ros.skeleton import FINGERS, TIP_KEYPOINTS
 
-ITERATIONS = 3
+ITERATIONS = 2
 """Linearizations of one frame; the limits of the frame hold for their sum."""
 DAMPING = 0.05
 """Weight of the squared step of a joint, as a share of its own curvature of the squared errors (Marquardt
 1963): all joints converge alike."""
-POSTURE = 1e-5
+POSTURE = 1e-6
 """Weight of the squared angles from rest, m^2/rad^2 against the squared errors in m^2."""
 PINCH_WEIGHT = 20.0
 """Weight of a closed pinch; vectors have 1."""
@@ -84,8 +84,9 @@ class Retargeter:
         if self._axes is None:
             self._axes = wrist_axes(robot, self._wrist, [tips[f] for f in self._fingers if f])
         self._pinched = [f for f in self._fingers if f] if 0 in tips else []
-        self._pinch = PinchTask(robot.model, [(tips[0], tips[f]) for f in self._pinched])
-        self._contact = contact_distances(robot.model, tips[0], [tips[f] for f in self._pinched])
+        pairs = [(tips[0], tips[f]) for f in self._pinched]
+        self._pinch = PinchTask(robot.model, pairs)
+        self._contact = contact_distances(robot.model, pairs)
         self._own = {f: self._own_joints(tips[f], [tips[g] for g in self._fingers if g != f]) for f in tips}
         self._collisions = collision_limit(robot, self._wrist, tips)
         self._held: set[int] = set()
@@ -195,7 +196,7 @@ class Retargeter:
         return more is not None
 
     def _quadratic_program(self, step: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray | None:
-        """The change of this frame's `step` (N,), which stays between `low` and `high`; None if there is none."""
+        """The change of this frame's `step` (N,) that keeps it from `low` to `high`; None if none does."""
         tasks = [self._vectors, self._posture]
         if self._pinched:
             tasks.append(self._pinch)

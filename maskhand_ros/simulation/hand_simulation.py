@@ -10,9 +10,9 @@ import numpy as np
 from maskhand_ros.errors import FieldError
 from maskhand_ros.geometry import matrix_to_quaternion, quaternion_to_matrix
 from maskhand_ros.retargeting.config import ROBOTS
-from maskhand_ros.retargeting.wrist_follower import Pose
 from maskhand_ros.simulation.offscreen import Offscreen
 from maskhand_ros.simulation.scene import CUBE_SIDE, PREFIX, build_scene
+from maskhand_ros.teleoperation.records import Pose
 
 URDF = ROBOTS / 'allegro/allegro_hand_right.urdf'
 HOME = Pose(np.array([0.0, 0.1, 0.27]), np.array([[0.0, 1.0, 0.0], [0.0, 0.0, -1.0], [-1.0, 0.0, 0.0]]))
@@ -126,7 +126,7 @@ class HandSimulation:
         self._data.qpos[start : start + 7] = [*pose.position, *_wxyz(pose.rotation)]
 
 
-CUBE_PLACE = np.array([-0.02, 0.097, CUBE_SIDE / 2])
+CUBE_PLACE = np.array([0.0, 0.097, CUBE_SIDE / 2])
 """Centre of the cube on the table before it is displaced, m."""
 
 

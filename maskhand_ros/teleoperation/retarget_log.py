@@ -16,18 +16,37 @@ from maskhand_ros.teleoperation import measures
 class Result(Protocol):
     """What a RetargetLog needs of a maskhand_ros.retargeting.RetargetedHand."""
 
-    joints: np.ndarray
-    tip_error: np.ndarray
-    pinch_distance: np.ndarray
-    held_fingers: tuple[str, ...]
+    @property
+    def joints(self) -> np.ndarray:
+        """(n,) rad."""
+
+    @property
+    def tip_error(self) -> np.ndarray:
+        """(F,) m."""
+
+    @property
+    def pinch_distance(self) -> np.ndarray:
+        """(F,) m, NaN for the thumb."""
+
+    @property
+    def held_fingers(self) -> tuple[str, ...]:
+        """Names."""
 
 
 class Retargeting(Protocol):
     """What a RetargetLog needs of a maskhand_ros.retargeting.Retargeter."""
 
-    joint_names: Sequence[str]
-    fingers: Sequence[str]
-    limits: tuple[np.ndarray, np.ndarray, np.ndarray]
+    @property
+    def joint_names(self) -> Sequence[str]:
+        """The n joints."""
+
+    @property
+    def fingers(self) -> Sequence[str]:
+        """The F fingers."""
+
+    @property
+    def limits(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Lower, upper, velocity (n,)."""
 
     def reset(self, joints: np.ndarray) -> None:
         """Begins at joints (n,)."""
@@ -66,7 +85,7 @@ class RetargetLog:
         return result
 
     def figures(self, stretches: list[slice] | None = None) -> dict[str, Any]:
-        """Figures of all frames. `stretches`: those in which the hand rests; None: told from the keypoints."""
+        """Figures of all frames. `stretches`: those in which the hand rests; None: by its keypoints."""
         if not self.calls:
             return {'frames': 0}
         joints = np.array([call.result.joints for call in self.calls])
