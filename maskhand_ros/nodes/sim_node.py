@@ -53,6 +53,9 @@ class SimNode(Node):
     def __init__(self, **options: Any) -> None:
         """`options`: those of rclpy's Node."""
         super().__init__('sim_node', **options)
+        # First: destroy_node needs them where a parameter is refused.
+        self._lock, self._ended = threading.Lock(), threading.Event()
+        self._thread = threading.Thread(target=self._show, daemon=True)
         self._frame = self.declare_parameter('camera_frame', 'camera_optical_frame').value
         self._size = [
             self.declare_parameter(name, at).value for name, at in (('width', 480), ('height', 360))
@@ -78,14 +81,13 @@ class SimNode(Node):
         self._stepped_at = time.monotonic()
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(1 / RATE, self._step, clock=steady)
-        self._lock, self._ended = threading.Lock(), threading.Event()
-        self._thread = threading.Thread(target=self._show, daemon=True)
         self._thread.start()
 
     def destroy_node(self) -> None:
         """Ends the view, then destroys the node."""
         self._ended.set()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
         super().destroy_node()
 
     def _describe(self) -> None:

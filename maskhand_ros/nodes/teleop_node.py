@@ -161,10 +161,14 @@ class TeleopNode(CheckedParameters):
 
     def _stop(self) -> None:
         """Ends commands and unsubscribes."""
+        self._close_worker()
+        self._is_active = False
+        self.tell_state()
+
+    def _close_worker(self) -> None:
         if self._worker is not None:
             self._worker.close()
-        self._worker, self._is_active = None, False
-        self.tell_state()
+        self._worker = None
 
     def _release(self) -> None:
         """Releases the robot's model and publishers."""
@@ -198,9 +202,8 @@ class TeleopNode(CheckedParameters):
 
     def _on_description(self, msg: String) -> None:
         """Another robot: commands end, and the model is read again."""
-        active = self._is_active
-        self._stop()
-        self._is_active, self.retargeter, self.diagnostics.failure = active, None, None
+        self._close_worker()
+        self.retargeter = self.diagnostics.failure = None
         try:
             self._load(msg.data)
         except Exception as error:
