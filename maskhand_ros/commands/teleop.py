@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 from typing import Any
 
 import numpy as np
@@ -80,7 +79,7 @@ def run(args: argparse.Namespace) -> None:
     if args.video is None and args.seeds and not args.max_frames:
         report['grasp'] = _grasps(simulation, retargeter, watched, args.seeds)
     files.write_json(folder / 'teleop.json', report)
-    print(teleop_report.table(json.loads((folder / 'teleop.json').read_text())))
+    print(teleop_report.table(report))
     say(f'{folder / "teleop.mp4"}, {folder / "teleop.json"}')
 
 

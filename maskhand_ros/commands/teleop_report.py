@@ -28,14 +28,18 @@ def rows(report: dict[str, Any]) -> list[tuple[str, str]]:
         (
             'gap of thumb and finger at pinches',
             f'mean {pinch["mean"]:.1f}, p50 {pinch["p50"]:.1f}, p90 {pinch["p90"]:.1f} mm '
-            f'({pinch["frames"]} frames x fingers)',
+            f'({pinch["frames"]} frames x fingers)'
+            if pinch['frames']
+            else 'no pinch seen',
         ),
         ('fastest joint', f'{report["joint_speed_rad_s"]:.2f} rad/s (limit {JOINT_SPEED:g})'),
         ('joint jerk, RMS', f'{report["joint_jerk_rad_s3"]:.0f} rad/s^3'),
         (
             'joint noise at rest',
             f'{rest["between_frames_mean"]:.2f} degrees between frames, '
-            f'{rest["beside_line_median"]:.2f} beside a line ({report["rest_stretches"]} stretches)',
+            f'{rest["beside_line_median"]:.2f} beside a line ({report["rest_stretches"]} stretches)'
+            if report['rest_stretches']
+            else 'no rest seen',
         ),
         ('fingers held', f'{report["held_finger_frames"]} frames x fingers'),
     ]

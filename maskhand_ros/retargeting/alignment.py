@@ -25,12 +25,11 @@ def wrist_axes(robot: RobotHand, wrist: int, tips: Sequence[int]) -> np.ndarray:
     at_rest = np.clip(0.0, lower, upper)
     closed = np.where(_sideways(lower, upper), at_rest, 0.5 * np.where(upper > -lower, upper, lower))
     knuckles = [_knuckle(robot, wrist, tip) for tip in tips]
-    data, rotation = _forward(robot, at_rest, wrist)
-    open_tips = data.xpos[list(tips)].mean(0)
-    x = _unit(open_tips - data.xpos[knuckles].mean(0))
-    closing = _forward(robot, closed, wrist)[0].xpos[list(tips)].mean(0) - open_tips
+    open_tips = _in_wrist(robot, at_rest, wrist, tips)
+    x = _unit(open_tips - _in_wrist(robot, at_rest, wrist, knuckles))
+    closing = _in_wrist(robot, closed, wrist, tips) - open_tips
     z = _unit(-(closing - (closing @ x) * x))
-    return rotation.T @ np.stack([x, np.cross(z, x), z], 1)
+    return np.stack([x, np.cross(z, x), z], 1)
 
 
 def _sideways(lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
@@ -45,11 +44,12 @@ def _knuckle(robot: RobotHand, wrist: int, tip: int) -> int:
     return int(robot.model.jnt_bodyid[min(joints)])
 
 
-def _forward(robot: RobotHand, joints: np.ndarray, wrist: int) -> tuple[mujoco.MjData, np.ndarray]:
+def _in_wrist(robot: RobotHand, joints: np.ndarray, wrist: int, bodies: Sequence[int]) -> np.ndarray:
+    """Mean position (3,) of bodies in the axes of body `wrist`, for commanded joints (N,)."""
     data = mujoco.MjData(robot.model)
     data.qpos = robot.expand(joints)
     mujoco.mj_kinematics(robot.model, data)
-    return data, data.xmat[wrist].reshape(3, 3)
+    return (data.xpos[list(bodies)].mean(0) - data.xpos[wrist]) @ data.xmat[wrist].reshape(3, 3)
 
 
 def _unit(vector: np.ndarray) -> np.ndarray:

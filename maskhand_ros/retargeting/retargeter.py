@@ -10,9 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import mink
 import numpy as np
-import qpsolvers
 
 from maskhand_ros.errors import FieldError
 from maskhand_ros.retargeting.alignment import wrist_axes
@@ -20,17 +18,11 @@ from maskhand_ros.retargeting.calibration import flat_hand
 from maskhand_ros.retargeting.collisions import collision_limit, contact_distances
 from maskhand_ros.retargeting.config import RetargetingConfig
 from maskhand_ros.retargeting.robot_hand import RobotHand
+from maskhand_ros.retargeting.step_solver import StepSolver
 from maskhand_ros.retargeting.target_filter import TargetFilter
 from maskhand_ros.retargeting.tasks import PinchTask, VectorTask
 from maskhand_ros.skeleton import FINGERS, TIP_KEYPOINTS
 
-ITERATIONS = 2
-"""Linearizations of one frame; the limits of the frame hold for their sum."""
-DAMPING = 0.05
-"""Weight of the squared step of a joint, as a share of its own curvature of the squared errors (Marquardt
-1963): all joints converge alike."""
-POSTURE = 1e-6
-"""Weight of the squared angles from rest, m^2/rad^2 against the squared errors in m^2."""
 PINCH_WEIGHT = 20.0
 """Weight of a closed pinch; vectors have 1."""
 UNSURE = 0.012
@@ -68,7 +60,6 @@ class Retargeter:
         self.joint_names = robot.joint_names
         lower, upper, velocity = robot.limits
         self.limits = lower, upper, np.minimum(velocity, config.joint_velocity)
-        self._configuration = mink.Configuration(robot.model)
         self._wrist = robot.body(config.wrist_link) if config.wrist_link else 0
         tips = {finger: robot.body(link) for finger, link in sorted(config.tips.items())}
         self._fingers = sorted(tips)
@@ -88,11 +79,11 @@ class Retargeter:
         self._pinch = PinchTask(robot.model, pairs)
         self._contact = contact_distances(robot.model, pairs)
         self._own = {f: self._own_joints(tips[f], [tips[g] for g in self._fingers if g != f]) for f in tips}
-        self._collisions = collision_limit(robot, self._wrist, tips)
         self._held: set[int] = set()
         self._filter = TargetFilter(self._of_finger)
-        self._posture = mink.PostureTask(robot.model, cost=np.sqrt(POSTURE))
-        self._posture.set_target(robot.rest)
+        tasks = [self._vectors, self._pinch] if self._pinched else [self._vectors]
+        self._solver = StepSolver(robot, tasks, collision_limit(robot, self._wrist, tips))
+        self._configuration = self._solver.configuration
         self.reset()
 
     @classmethod
@@ -117,7 +108,7 @@ class Retargeter:
         self._joints = start
         self._held.clear()
         self._filter.reset()
-        self._configuration.update(self._robot.expand(start))
+        self._solver.move(start)
 
     def calibrate(self, keypoints_wrist_frames: np.ndarray) -> np.ndarray:
         """Set the scaling from frames (T, 21, 3) of the operator's flat hand, wrist frame, metres; returns it
@@ -185,35 +176,11 @@ class Retargeter:
         low, high = (np.clip(end - start, -reach, reach) for end in (lower, upper))
         for finger in self._held:
             low[self._own[finger]] = high[self._own[finger]] = 0.0
-        step = np.zeros_like(start)
-        for _ in range(ITERATIONS):
-            more = self._quadratic_program(step, low, high)
-            if more is None:
-                break
-            step = np.clip(step + more, low, high)
-            self._configuration.update(self._robot.expand(start + step))
+        step = self._solver.step(start, low, high)
+        if step is None:
+            return False
         self._joints = start + step
-        return more is not None
-
-    def _quadratic_program(self, step: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray | None:
-        """The change of this frame's `step` (N,) that keeps it from `low` to `high`; None if none does."""
-        tasks = [self._vectors, self._posture]
-        if self._pinched:
-            tasks.append(self._pinch)
-        # dt 1: mink divides the distance that is left to a collision by it, but the unknown is the step.
-        whole = mink.build_ik(self._configuration, tasks, 1.0, 1e-9, limits=self._collisions)
-        expand = self._robot.expansion
-        near, bounds = None, None
-        if whole.G is not None:
-            finite = np.isfinite(whole.h)
-            if finite.any():
-                near, bounds = whole.G[finite] @ expand, whole.h[finite]
-        curvature, slope = expand.T @ whole.P @ expand, expand.T @ whole.q
-        damping = DAMPING * np.diag(curvature)
-        problem = qpsolvers.Problem(
-            curvature + np.diag(damping), slope + damping * step, near, bounds, lb=low - step, ub=high - step
-        )
-        return qpsolvers.solve_problem(problem, solver='daqp').x
+        return True
 
     def _result(self, closeness: np.ndarray, solved: bool) -> RetargetedHand:
         errors = self._vectors.vectors(self._configuration) - self._vectors.targets

@@ -24,6 +24,8 @@ def mujoco_urdf(text: str, folder: Path | None, visuals: bool = False) -> str:
     options = ElementTree.SubElement(ElementTree.SubElement(robot, 'mujoco'), 'compiler')
     options.attrib.update(
         balanceinertia='true',
+        boundmass='1e-6',
+        boundinertia='1e-9',
         discardvisual='false' if visuals else 'true',
         fusestatic='false',
         strippath='false',

@@ -10,6 +10,7 @@ from hands import FINGER_CONFIG, SURE, finger, finger_tip, posed  # noqa: E402
 from maskhand_ros.errors import FieldError  # noqa: E402
 from maskhand_ros.retargeting import Retargeter, RetargetingConfig, RobotHand  # noqa: E402
 from maskhand_ros.retargeting.collisions import PRESS  # noqa: E402
+from maskhand_ros.retargeting.step_solver import POSTURE  # noqa: E402
 from maskhand_ros.skeleton import TIP_KEYPOINTS  # noqa: E402
 
 DT = 1 / 30
@@ -53,7 +54,9 @@ def test_joints_are_those_of_an_independent_solver():
         keypoints[8, [0, 2]], keypoints[7, [0, 2]] = tip, middle
         wanted = np.array([middle, tip])
         best = scipy.least_squares(
-            lambda q, wanted=wanted: (finger_tip(q) - wanted).ravel(), [0.2, 0.5], bounds=(lower, upper)
+            lambda q, wanted=wanted: np.append(finger_tip(q) - wanted, np.sqrt(POSTURE) * q),
+            [0.2, 0.5],
+            bounds=(lower, upper),
         )
         retargeter.reset()
         found = follow(retargeter, keypoints, 100, stddev=np.zeros(21))
@@ -119,7 +122,7 @@ def test_a_jump_moves_no_joint_faster_than_its_limit(allegro):
 def test_fingertips_stay_out_of_the_palm_and_of_other_fingers(allegro):
     follow(allegro, posed(FIST, thumb=(0, 30, -40)))
     model, data = allegro._robot.model, allegro._configuration.data
-    pairs = allegro._collisions[0].geom_id_pairs
+    pairs = allegro._solver._collisions[0].geom_id_pairs
     depth = min(mujoco.mj_geomDistance(model, data, a, b, 0.05, None) for a, b in pairs)
     assert depth > -PRESS - 1e-3
 
