@@ -10,13 +10,23 @@ from typing import Any
 
 from maskhand_ros.option import Option, ReadAt
 
-ACTIVATE = ReadAt.ACTIVATE
+START, ACTIVATE = ReadAt.START, ReadAt.ACTIVATE
 
 _DECLARED = (
     # the hands
     Option('side', 'right', "side of the operator's hand that is followed", choices=('right', 'left')),
-    Option('robot', '', "URDF or MJCF file of the robot's hand; empty: the topic robot_description"),
-    Option('retargeting', '', 'retargeting configuration (YAML); empty: the one shipped for Allegro'),
+    Option(
+        'robot',
+        '',
+        "URDF or MJCF file of the robot's hand; empty: the topic robot_description",
+        read_at=START,
+    ),
+    Option(
+        'retargeting',
+        '',
+        'retargeting configuration (YAML); empty: the one shipped for Allegro',
+        read_at=START,
+    ),
     Option('joints', ('',), 'joints in the order of ~/commands; empty: the order of the robot model'),
     # the arm
     Option(
@@ -88,7 +98,7 @@ _DECLARED = (
         'dead_man',
         True,
         'commands need `true` on the topic enable; false: engaged from the start (simulation only)',
-        read_at=ACTIVATE,
+        read_at=START,
     ),
     Option(
         'enable_timeout', 0.3, 'longest silence of the dead-man switch', (0.05, 2.0), 's', read_at=ACTIVATE

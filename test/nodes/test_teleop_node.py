@@ -350,6 +350,15 @@ def test_config_lists_every_parameter_with_its_default(operate):
         assert option.range_text in descriptor.additional_constraints
         (line,) = re.findall(rf'^    {name}: .*# (.*)', text, re.M)
         assert line.startswith('(activate)') == (option.read_at is ReadAt.ACTIVATE)
+        assert line.startswith('(start)') == (option.read_at is ReadAt.START) == descriptor.read_only
+
+
+def test_nobody_names_a_file_or_turns_the_switch_off_while_it_runs(operate):
+    node = operate().node
+    node.trigger_deactivate()
+    for name, value in {'robot': '/etc/hostname', 'retargeting': 'mine.yaml', 'dead_man': False}.items():
+        result = node.set_parameters([Parameter(name, value=value)])[0]
+        assert not result.successful and 'read only' in result.reason
 
 
 @pytest.mark.parametrize(
