@@ -3,7 +3,6 @@ OSMesa."""
 
 from __future__ import annotations
 
-import importlib
 import weakref
 from typing import Any
 
@@ -54,11 +53,22 @@ class Offscreen:
         self._free()
 
 
+def _module(name: str) -> Any:
+    """MuJoCo's module of a backend; it loads the library when it is imported."""
+    if name == 'egl':
+        from mujoco import egl
+
+        return egl
+    from mujoco import osmesa
+
+    return osmesa
+
+
 def _context(width: int, height: int) -> Any:
     problems = []
     for name in _BACKENDS:
         try:
-            return importlib.import_module(f'mujoco.{name}').GLContext(width, height)
+            return _module(name).GLContext(width, height)
         except (ImportError, AttributeError, RuntimeError, OSError) as error:
             problems.append(f'{name}: {" ".join(str(error).split())[:100]}')
     raise ModelError(
