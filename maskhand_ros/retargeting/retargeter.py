@@ -23,7 +23,7 @@ from maskhand_ros.retargeting.target_filter import TargetFilter
 from maskhand_ros.retargeting.tasks import PinchTask, VectorTask
 from maskhand_ros.skeleton import FINGERS, TIP_KEYPOINTS
 
-PINCH_WEIGHT = 20.0
+PINCH_WEIGHT = 40.0
 """Weight of a closed pinch; vectors have 1."""
 UNSURE = 0.012
 """Standard deviation of a keypoint, m, that halves the weight of its finger."""
