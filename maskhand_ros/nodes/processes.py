@@ -127,7 +127,7 @@ def expect(condition: bool, what: str, fix: str) -> None:
 
 
 def _as_yaml(value: Any) -> str:
-    """A parameter value (bool, number or text) as YAML."""
+    """A parameter value (bool, number, text, or a list of numbers) as YAML."""
     if isinstance(value, bool):
         return str(value).lower()
     return f"'{value}'" if isinstance(value, str) else str(value)

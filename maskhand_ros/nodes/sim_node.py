@@ -37,8 +37,8 @@ from maskhand_ros.simulation import HandSimulation
 from maskhand_ros.teleoperation.options import TELEOP_OPTIONS
 from maskhand_ros.teleoperation.records import Pose
 
-WORLD, TOOL = 'world', 'palm_link'
-"""Frames: the table's, and the hand's base."""
+WORLD, TOOL, CUBE = 'world', 'palm_link', 'cube'
+"""Frames: the table's, the hand's base, and the cube's centre."""
 RATE, VIEW_RATE = 100.0, 10.0
 """Hz of physics, joint states and TF, and of the view."""
 LONGEST_STEP = 0.1
@@ -108,18 +108,15 @@ class SimNode(Node):
         with self._lock:
             self.simulation.step(min(now - self._stepped_at, LONGEST_STEP))
             self._stepped_at = now
-            base, joints, velocities = (
-                self.simulation.base_pose,
-                self.simulation.joints,
-                self.simulation.velocities,
-            )
+            base, cube = self.simulation.base_pose, self.simulation.cube_pose
+            joints, velocities = self.simulation.joints, self.simulation.velocities
         header = Header(stamp=self.get_clock().now().to_msg())
         self._joint_states.publish(
             JointState(
                 header=header, name=self._names, position=doubles(joints), velocity=doubles(velocities)
             )
         )
-        self._tf.publish(TFMessage(transforms=[self._transform(base, TOOL)]))
+        self._tf.publish(TFMessage(transforms=[self._transform(base, TOOL), self._transform(cube, CUBE)]))
 
     def _transform(self, pose: Pose, child: str) -> TransformStamped:
         x, y, z = pose.position.tolist()
