@@ -1,4 +1,4 @@
-"""Hands of a video, frame by frame, and the calibration from the first second of a flat hand."""
+"""Hands of a video, frame by frame, and the calibration from a flat hand."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from maskhand_ros.retargeting import Retargeter
 from maskhand_ros.skeleton import RIGHT, Handedness
 from maskhand_ros.video_reader import VideoReader
 
-CALIBRATION_SECONDS = 1.0
+CALIBRATION_SECONDS = 0.5
+"""Of a flat, still hand; shorter than for an operator who is asked for it, since a video was made before."""
 
 
 @dataclass(frozen=True)
@@ -67,11 +68,11 @@ def operator_of(hands: Sequence[Hand], side: Handedness) -> Hand | None:
 
 
 def calibrate(retargeter: Retargeter, watched: Watched) -> str:
-    """Calibrates with the first second of a flat, still hand; returns what was done."""
+    """Calibrates with the first CALIBRATION_SECONDS of a flat hand; returns what was done."""
     good = [frame for frame in watched.frames if frame.operator and frame.operator.state == TRACKED]
     reason = 'no hand'
     for first, frame in enumerate(good):
-        keypoints = _second_of_one_hand(good[first:])
+        keypoints = _start_of_one_hand(good[first:])
         if keypoints is None:
             continue
         try:
@@ -83,9 +84,9 @@ def calibrate(retargeter: Retargeter, watched: Watched) -> str:
     return f'not calibrated, scaling of a mean hand: {reason}'
 
 
-def _second_of_one_hand(frames: list[WatchedFrame]) -> np.ndarray | None:
-    """Keypoints (T, 21, 3) of the operator's hand in the first second of `frames`; None if that is shorter or
-    the hand changes."""
+def _start_of_one_hand(frames: list[WatchedFrame]) -> np.ndarray | None:
+    """Keypoints (T, 21, 3) of the operator's hand in the first CALIBRATION_SECONDS of `frames`; None if they
+    are shorter or the hand changes."""
     keypoints, hand = [], frames[0].operator
     for frame in frames:
         if hand is None or frame.operator is None or frame.operator.id != hand.id:

@@ -3,7 +3,7 @@
     maskhand evaluate-teleop --video me.mp4 [--peer mediapipe] [--json FILE]
 
 Prints the figures beside each other and exits 1 where ours miss a limit. Both are calibrated with their own
-keypoints of the first second of a flat hand. The hand is at rest where the optical flow on it is under a
+keypoints of the first half second of a flat hand. The hand is at rest where the optical flow on it is under a
 pixel a frame; a pinch is where the tips are within 30 mm. MediaPipe names no wrist frame and no uncertainty:
 it gets the axes by a rigid fit of the palm to the mean hand, and 8 mm, the median of ours.
 """
@@ -30,6 +30,7 @@ from maskhand_ros.video_reader import VideoReader
 
 PALM = [0, 5, 9, 13, 17]
 """Keypoints that keep their distances."""
+CALIBRATION_SECONDS = 0.5
 PEER_STDDEV = 0.008
 """Metres, of MediaPipe's landmarks."""
 LIMITS = {
@@ -99,9 +100,9 @@ def retarget(track: Track, still: np.ndarray, rate: float) -> dict[str, Any]:
 
 
 def calibrate(retargeter: Retargeter, keypoints: np.ndarray, known: np.ndarray, rate: float) -> int | None:
-    """Calibrates with the first flat second of `keypoints` (T, 21, 3); returns its first frame, None if there
-    is none."""
-    length = round(rate)
+    """Calibrates with the first flat half second of `keypoints` (T, 21, 3); returns its first frame, None if
+    there is none."""
+    length = round(CALIBRATION_SECONDS * rate)
     for start in range(len(keypoints) - length + 1):
         if not known[start : start + length].all():
             continue
@@ -150,6 +151,9 @@ def _figures(found: dict[str, Any]) -> dict[str, float]:
     rest, pinch = found['rest_noise_degrees'], found['pinch_gap_mm']
     return {
         'frames': found['frames'],
+        'calibrated at frame': np.nan
+        if found['calibrated at frame'] is None
+        else found['calibrated at frame'],
         'retargeting p50, ms': found['retargeting_ms']['p50'],
         'retargeting p99, ms': found['retargeting_ms']['p99'],
         'tip error, mm': found['tip_error_mm']['mean'],

@@ -35,6 +35,14 @@ def flat_hand(frames: np.ndarray) -> np.ndarray:
     return mean
 
 
+def length_along(keypoints: np.ndarray, start: int, end: int) -> float:
+    """Length from keypoint `start` to `end`, m, along the bones of the finger of `end`, from the wrist too:
+    what it is on a straight finger. Between two fingers the distance."""
+    finger = [0, *range(4 * ((end - 1) // 4) + 1, end + 1)]
+    way = finger[finger.index(start) :] if start in finger else [start, end]
+    return float(np.linalg.norm(np.diff(keypoints[way], axis=0), axis=1).sum())
+
+
 def _straightness(keypoints: np.ndarray, finger: int) -> float:
     chain = keypoints[4 * finger + 1 : 4 * finger + 5]
     return float(np.linalg.norm(chain[-1] - chain[0]) / np.linalg.norm(np.diff(chain, axis=0), axis=1).sum())

@@ -14,7 +14,7 @@ import numpy as np
 
 from maskhand_ros.errors import FieldError
 from maskhand_ros.retargeting.alignment import wrist_axes
-from maskhand_ros.retargeting.calibration import flat_hand
+from maskhand_ros.retargeting.calibration import flat_hand, length_along
 from maskhand_ros.retargeting.collisions import collision_limit, contact_distances
 from maskhand_ros.retargeting.config import RetargetingConfig
 from maskhand_ros.retargeting.robot_hand import RobotHand
@@ -23,7 +23,7 @@ from maskhand_ros.retargeting.target_filter import TargetFilter
 from maskhand_ros.retargeting.tasks import PinchTask, VectorTask
 from maskhand_ros.skeleton import FINGERS, TIP_KEYPOINTS
 
-PINCH_WEIGHT = 40.0
+PINCH_WEIGHT = 80.0
 """Weight of a closed pinch; vectors have 1."""
 UNSURE = 0.012
 """Standard deviation of a keypoint, m, that halves the weight of its finger."""
@@ -118,7 +118,7 @@ class Retargeter:
         self._configuration.update(self._robot.rest)
         robot = np.linalg.norm(self._vectors.vectors(self._configuration), axis=1)
         self._configuration.update(start)
-        human = np.linalg.norm(hand[self._human[:, 1]] - hand[self._human[:, 0]], axis=1)
+        human = np.array([length_along(hand, *pair) for pair in self._human])
         self.scaling = robot / human
         return self.scaling.copy()
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from maskhand_ros.errors import ModelError
 from maskhand_ros.retargeting.couplings import couplings
+from maskhand_ros.retargeting.mjcf import remove_missing_meshes
 from maskhand_ros.retargeting.urdf import URDF_FIX, mujoco_urdf, root_link, urdf_velocities
 
 JOINT_VELOCITY = 8.0
@@ -48,9 +49,9 @@ class RobotHand:
 
     @classmethod
     def load(cls, source: str | Path, joint_names: Sequence[str] | None = None) -> RobotHand:
-        """The hand in a URDF or MJCF file, or in such a text (a `robot_description`). Visuals are not read,
-        and meshes that cannot be found are left out. `joint_names`: the commanded joints, in this order;
-        None: all. ModelError if the model cannot be read."""
+        """The hand in a URDF or MJCF file, or in such a text (a `robot_description`). Visuals of a URDF are
+        not read, and meshes that cannot be found are left out. `joint_names`: the commanded joints, in this
+        order; None: all. ModelError if the model cannot be read."""
         text, folder = _read(source)
         velocities: dict[str, float] = {}
         root = 'world'
@@ -60,6 +61,7 @@ class RobotHand:
                 spec = mujoco.MjSpec.from_string(mujoco_urdf(text, folder))
             else:
                 spec = mujoco.MjSpec.from_file(str(source)) if folder else mujoco.MjSpec.from_string(text)
+                remove_missing_meshes(spec, folder)
             model = spec.compile()
         except (ValueError, ElementTree.ParseError) as error:
             name = source if folder else 'the robot description'

@@ -79,6 +79,16 @@ def test_missing_meshes_are_left_out_and_what_cannot_be_read_is_an_error(tmp_pat
         RobotHand.load(path, ['three'])
 
 
+def test_an_mjcf_without_its_meshes_can_be_retargeted_to(tmp_path):
+    look = '<texture name="t" type="2d" file="t.png"/><material name="m" texture="t"/>'
+    asset = f'<asset>{look}<mesh file="a.stl"/></asset>'
+    mesh = '<geom type="mesh" mesh="a" material="m"/>'
+    text = TENDON.replace('<worldbody>', asset + '<worldbody>').replace('<geom size="0.01"/>', mesh)
+    path = tmp_path / 'hand.xml'
+    path.write_text(text)
+    assert RobotHand.load(path).joint_names == RobotHand.load(text).joint_names == ['one']
+
+
 @pytest.mark.parametrize('kind', ['vector', 'DexPilot'])
 def test_a_configuration_of_dex_retargeting_works(tmp_path, kind):
     path = tmp_path / 'allegro.yml'
