@@ -123,7 +123,7 @@ _DECLARED = (
     Option(
         'on_lost',
         'hold',
-        'when hand or robot state is lost: hold (repeat the last position) or stop (no commands); both brake',
+        'when the hand is lost: hold (repeat the last position) or stop (no commands); both brake first',
         choices=('hold', 'stop'),
         read_at=ACTIVATE,
     ),
