@@ -4,6 +4,7 @@
 #   make demo CAMERA=0            ... on /dev/video0
 #   make teleop                   a hand on the bundled clip moves a simulated robot hand; results in teleop_out/
 #   make teleop VIDEO=file.mp4    ... on your own clip of a right hand
+#   make teleop CAMERA=0          ... from /dev/video0, live, by real ROS 2 nodes; Ctrl-C ends it
 #   make test                     all tests, against the installed package; ARGS='-k name' goes to pytest
 #   make colcon                   colcon build and colcon test in a workspace, against the same wheels; without torch
 #   make soak MINUTES=30          hand_node at 30 Hz through random faults: memory, latency, recovery; SEED=n again
@@ -71,7 +72,7 @@ demo: $(DEMO_VENV)/.installed-$(ROS_DISTRO)
 # In an environment of its own: MuJoCo and what mink needs are 240 MB that the demo does without.
 teleop: $(TELEOP_VENV)/.installed-$(ROS_DISTRO)
 	@AMENT_PREFIX_PATH="$(abspath $(TELEOP_VENV))" $(TELEOP_VENV)/bin/maskhand teleop --out teleop_out \
-	  $(if $(VIDEO),--video '$(VIDEO)') $(TELEOP_ARGS)
+	  $(if $(VIDEO),--video '$(VIDEO)') $(if $(CAMERA),--ros --camera $(CAMERA)) $(TELEOP_ARGS)
 
 # From another folder: here the sources would hide the installed package.
 test: $(TEST_VENV)/.installed-$(ROS_DISTRO)

@@ -4,6 +4,10 @@ Writes teleop.mp4, operator beside robot, and teleop.json with the figures that 
 retargeted and bounded as by hand_node and teleop_node, without ROS, on the clock of the video. Without
 --video the bundled clip is used, in which the hand grasps, lifts and releases; it is then replayed with the
 cube displaced, and how often the hand lifted it and put it down is printed.
+
+With --ros the video, or a webcam, goes through a ROS 2 graph in real time: clip_player, hand_node,
+teleop_node, sim_node, and this process, which writes the same files; the figures are then the delay from the
+image's stamp to the joint command, the states of teleop_node and the height of the cube. Needs Linux.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ from maskhand_ros.commands import teleop_report
 from maskhand_ros.commands.teleop_frames import Watched, calibrate, watch
 from maskhand_ros.commands.teleop_run import OfflineRun
 from maskhand_ros.commands.teleop_video import TeleopVideo
+from maskhand_ros.errors import CommandError
 from maskhand_ros.geometry import Camera
 from maskhand_ros.progress import progress, say
 from maskhand_ros.retargeting import Retargeter
@@ -49,6 +54,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='N',
         help='stop after N frames (default 0: all)',
     )
+    parser.add_argument('--ros', action='store_true', help='through a ROS 2 graph, in real time')
+    parser.add_argument(
+        '--camera', type=cli_arguments.whole(0), metavar='N', help='number of a webcam, such as 0; with --ros'
+    )
     camera_arguments.add_camera_arguments(parser)
     camera_arguments.add_mirror_argument(parser)
     cli_arguments.add_pipeline_arguments(parser)
@@ -56,6 +65,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Watches the video, replays it in the simulation, reports."""
+    if args.camera is not None and not args.ros:
+        raise CommandError('--camera is live', 'give --ros too')
+    if args.ros:
+        from maskhand_ros.nodes import teleop_live
+
+        return teleop_live.run(args)
     path = args.video or TELEOP_CLIP
     simulation = HandSimulation()
     simulation.render()  # what is missing for it is said before minutes of work

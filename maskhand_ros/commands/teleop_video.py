@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from maskhand_ros.commands.teleop_frames import Watched, WatchedFrame
 from maskhand_ros.perception.overlay import draw_hands
+from maskhand_ros.side_by_side import PANE, fit, write
 from maskhand_ros.video_reader import VideoReader
 from maskhand_ros.video_writer import VideoWriter
-
-PANE = 480, 360
-"""Width and height of each half, pixels."""
 
 
 class TeleopVideo:
@@ -39,24 +36,8 @@ class TeleopVideo:
         watched = self._watched
         hands = [hand for hand in frame.hands if hand is frame.operator]
         operator = draw_hands(rgb, hands, watched.camera, watched.faces, mirrored=watched.mirrored)
-        both = np.hstack([_fit(operator), _fit(robot)])
-        _write(both, f'operator {frame.stamp_ns * 1e-9:6.2f} s', (8, 20))
-        _write(both, f'robot {frame.stamp_ns * 1e-9:6.2f} s', (PANE[0] + 8, 20))
-        _write(both, label[:70], (8, PANE[1] - 10))
+        both = np.hstack([fit(operator), fit(robot)])
+        write(both, f'operator {frame.stamp_ns * 1e-9:6.2f} s', (8, 20))
+        write(both, f'robot {frame.stamp_ns * 1e-9:6.2f} s', (PANE[0] + 8, 20))
+        write(both, label[:70], (8, PANE[1] - 10))
         self._writer.write(both, frame.stamp_ns)
-
-
-def _fit(rgb: np.ndarray) -> np.ndarray:
-    """The image in a pane, with black bars."""
-    scale = min(PANE[0] / rgb.shape[1], PANE[1] / rgb.shape[0])
-    size = round(rgb.shape[1] * scale), round(rgb.shape[0] * scale)
-    small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
-    pane = np.zeros((PANE[1], PANE[0], 3), np.uint8)
-    top, left = (PANE[1] - size[1]) // 2, (PANE[0] - size[0]) // 2
-    pane[top : top + size[1], left : left + size[0]] = small
-    return pane
-
-
-def _write(image: np.ndarray, text: str, place: tuple[int, int]) -> None:
-    for colour, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-        cv2.putText(image, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.45, colour, thickness, cv2.LINE_AA)

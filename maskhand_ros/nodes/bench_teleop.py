@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import time
 from typing import Any
 
@@ -24,7 +23,7 @@ SHARES = 'p50', 'p95', 'p99'
 REPORT_SECONDS = 0.02
 
 
-def start_teleop() -> subprocess.Popen[bytes]:
+def start_teleop() -> processes.Process:
     """Starts teleop_node with the shipped hand, engaged as soon as it can, and brings it up."""
     robot = RetargetingConfig.shipped(f'allegro_{SIDE}').robot_path
     parameters = {'robot': str(robot), 'side': SIDE, 'dead_man': False}

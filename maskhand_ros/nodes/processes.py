@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 import rclpy
 from lifecycle_msgs.msg import Transition
@@ -22,7 +22,8 @@ from maskhand_ros.nodes.shared_files import profile_variable, share_path
 CONFIGURE_SECONDS = 120
 """Seconds in which a lifecycle transition must be done."""
 
-Processes = dict[str, 'subprocess.Popen[bytes]']
+Process: TypeAlias = 'subprocess.Popen[bytes]'
+Processes = dict[str, Process]
 """{name: process}"""
 
 
@@ -66,7 +67,7 @@ def start(
     parameters: dict[str, Any],
     *environment: tuple[str, str],
     remappings: Mapping[str, str] | None = None,
-) -> subprocess.Popen[bytes]:
+) -> Process:
     """Starts maskhand_ros.nodes.`name` as a process, with parameters {name: value} and remappings {from: to}
     on the command line. `environment`: additional pairs (variable, value)."""
     command = [sys.executable, '-m', f'maskhand_ros.nodes.{name}', '--ros-args', '--log-level', 'warn']
@@ -78,7 +79,7 @@ def start(
     return subprocess.Popen(command, start_new_session=True, env={**os.environ, **dict(environment)})
 
 
-def bring_up(process: subprocess.Popen[bytes], name: str = 'hand_node') -> None:
+def bring_up(process: Process, name: str = 'hand_node') -> None:
     """Configures and activates the lifecycle node `name` through its services. Raises ModelError if it
     cannot."""
     node = Node('bring_up')
@@ -106,7 +107,7 @@ def expect_running(children: Processes, *names: str) -> None:
         expect(children[name].poll() is None, f'{name} ended while the clip played', 'see its message above')
 
 
-def stop(name: str, process: subprocess.Popen[bytes]) -> None:
+def stop(name: str, process: Process) -> None:
     """Sends SIGINT, and SIGKILL if the process does not end."""
     if process.poll() is None:
         process.send_signal(signal.SIGINT)
@@ -126,11 +127,11 @@ def expect(condition: bool, what: str, fix: str) -> None:
 
 
 def _as_yaml(value: Any) -> str:
-    """A parameter value (bool, number or text) as YAML."""
+    """A parameter value (bool, number, text, or a list of numbers) as YAML."""
     if isinstance(value, bool):
         return str(value).lower()
     return f"'{value}'" if isinstance(value, str) else str(value)
 
 
-def _in_time(process: subprocess.Popen[bytes], deadline: float) -> bool:
+def _in_time(process: Process, deadline: float) -> bool:
     return process.poll() is None and time.monotonic() < deadline

@@ -37,8 +37,8 @@ from maskhand_ros.simulation import HandSimulation
 from maskhand_ros.teleoperation.options import TELEOP_OPTIONS
 from maskhand_ros.teleoperation.records import Pose
 
-WORLD, TOOL = 'world', 'palm_link'
-"""Frames: the table's, and the hand's base."""
+WORLD, TOOL, CUBE = 'world', 'palm_link', 'cube'
+"""Frames: the table's, the hand's base, and the cube's centre."""
 RATE, VIEW_RATE = 100.0, 10.0
 """Hz of physics, joint states and TF, and of the view."""
 LONGEST_STEP = 0.1
@@ -53,6 +53,9 @@ class SimNode(Node):
     def __init__(self, **options: Any) -> None:
         """`options`: those of rclpy's Node."""
         super().__init__('sim_node', **options)
+        # First: destroy_node needs them where a parameter is refused.
+        self._lock, self._ended = threading.Lock(), threading.Event()
+        self._thread = threading.Thread(target=self._show, daemon=True)
         self._frame = self.declare_parameter('camera_frame', 'camera_optical_frame').value
         self._size = [
             self.declare_parameter(name, at).value for name, at in (('width', 480), ('height', 360))
@@ -78,14 +81,13 @@ class SimNode(Node):
         self._stepped_at = time.monotonic()
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(1 / RATE, self._step, clock=steady)
-        self._lock, self._ended = threading.Lock(), threading.Event()
-        self._thread = threading.Thread(target=self._show, daemon=True)
         self._thread.start()
 
     def destroy_node(self) -> None:
         """Ends the view, then destroys the node."""
         self._ended.set()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
         super().destroy_node()
 
     def _describe(self) -> None:
@@ -106,18 +108,15 @@ class SimNode(Node):
         with self._lock:
             self.simulation.step(min(now - self._stepped_at, LONGEST_STEP))
             self._stepped_at = now
-            base, joints, velocities = (
-                self.simulation.base_pose,
-                self.simulation.joints,
-                self.simulation.velocities,
-            )
+            base, cube = self.simulation.base_pose, self.simulation.cube_pose
+            joints, velocities = self.simulation.joints, self.simulation.velocities
         header = Header(stamp=self.get_clock().now().to_msg())
         self._joint_states.publish(
             JointState(
                 header=header, name=self._names, position=doubles(joints), velocity=doubles(velocities)
             )
         )
-        self._tf.publish(TFMessage(transforms=[self._transform(base, TOOL)]))
+        self._tf.publish(TFMessage(transforms=[self._transform(base, TOOL), self._transform(cube, CUBE)]))
 
     def _transform(self, pose: Pose, child: str) -> TransformStamped:
         x, y, z = pose.position.tolist()

@@ -19,7 +19,6 @@ from rclpy.subscription import Subscription
 from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
 
-from maskhand_ros.errors import ModelError
 from maskhand_ros.nodes.faults import Faults
 from maskhand_ros.nodes.outputs import LATCHED, diagnostics_publisher
 from maskhand_ros.nodes.parameters import CheckedParameters
@@ -30,6 +29,8 @@ from maskhand_ros.nodes.teleop_diagnostics import TeleopDiagnostics, teleop_stat
 from maskhand_ros.nodes.teleop_outputs import TeleopOutputs
 from maskhand_ros.nodes.teleop_state import StateTopic
 from maskhand_ros.nodes.teleop_worker import TeleopWorker
+from maskhand_ros.nodes.tool_frames import ToolFrames, frame_names
+from maskhand_ros.skeleton import Handedness
 from maskhand_ros.teleoperation.config import TeleopConfig
 from maskhand_ros.teleoperation.options import TELEOP_OPTIONS
 from maskhand_ros.teleoperation.records import DISENGAGED, State
@@ -56,6 +57,8 @@ class TeleopNode(CheckedParameters):
         self._outputs: TeleopOutputs | None = None
         self._description: Subscription | None = None
         self._is_active = False
+        self._side, self._retargeting, self._ordered = 'right', '', ('',)
+        self._config, self._frame_names = TeleopConfig(), ('', '')
         self._state_topic = StateTopic(self)
         self._diagnostics_publisher = diagnostics_publisher(self)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -83,9 +86,11 @@ class TeleopNode(CheckedParameters):
         values = self.values()
         try:
             TeleopConfig.of(values)
-            if (values['base_frame'] == '') != (values['tool_frame'] == ''):
-                raise ModelError('base_frame and tool_frame belong together', 'set both, or none (no arm)')
-            self._outputs = TeleopOutputs(self, values['rate'], values['base_frame'])
+            frame_names(values)
+            self._side, self._retargeting, self._ordered = (
+                values[name] for name in ('side', 'retargeting', 'joints')
+            )
+            self._outputs = TeleopOutputs(self)
             if values['robot']:
                 self._load(values['robot'])
             else:
@@ -100,8 +105,12 @@ class TeleopNode(CheckedParameters):
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribes; commands begin with the service engage."""
+        try:
+            self._config, self._frame_names = TeleopConfig.of(self.values()), frame_names(self.values())
+        except Exception as error:
+            return self._failed('activate', error)
         result = super().on_activate(state)
-        self._is_active = True
+        self._is_active, self.diagnostics.failure = True, None
         self._start()
         return result
 
@@ -141,16 +150,25 @@ class TeleopNode(CheckedParameters):
         """Makes the worker of an active node that knows its robot."""
         if self._is_active and self.retargeter is not None:
             assert self._outputs is not None  # a configured node has them
-            config = TeleopConfig.of(self.values())
-            self._worker = TeleopWorker(self, config, self.retargeter, self._outputs, self.diagnostics)
+            config, (base, tool) = self._config, self._frame_names
+            self._outputs.begin(config, base)
+            frames = ToolFrames(self, base, tool, config.state_timeout) if base else None
+            side = Handedness[self._side.upper()]
+            self._worker = TeleopWorker(
+                self, config, side, frames, self.retargeter, self._outputs, self.diagnostics
+            )
         self.tell_state()
 
     def _stop(self) -> None:
         """Ends commands and unsubscribes."""
+        self._close_worker()
+        self._is_active = False
+        self.tell_state()
+
+    def _close_worker(self) -> None:
         if self._worker is not None:
             self._worker.close()
-        self._worker, self._is_active = None, False
-        self.tell_state()
+        self._worker = None
 
     def _release(self) -> None:
         """Releases the robot's model and publishers."""
@@ -162,10 +180,9 @@ class TeleopNode(CheckedParameters):
 
     def _load(self, source: str) -> None:
         """Reads the robot's model, from a file or as text. ModelError if it does not fit the parameters."""
-        values = self.values()
-        retargeter, warnings = load_retargeter(source, values['retargeting'], values['side'])
+        retargeter, warnings = load_retargeter(source, self._retargeting, self._side)
         assert self._outputs is not None  # made before
-        self._outputs.name_joints(retargeter.joint_names, values['joints'])
+        self._outputs.name_joints(retargeter.joint_names, self._ordered)
         self.retargeter = retargeter
         for warning in warnings:
             self.get_logger().warning(warning)
@@ -185,9 +202,8 @@ class TeleopNode(CheckedParameters):
 
     def _on_description(self, msg: String) -> None:
         """Another robot: commands end, and the model is read again."""
-        active = self._is_active
-        self._stop()
-        self._is_active, self.retargeter, self.diagnostics.failure = active, None, None
+        self._close_worker()
+        self.retargeter = self.diagnostics.failure = None
         try:
             self._load(msg.data)
         except Exception as error:

@@ -32,6 +32,8 @@ SHORTEST_STEP = 0.002
 """Seconds between two commands, at least: the timer may follow a hand at once."""
 LONGEST_BRAKING = 1.0
 """Seconds for which deactivate waits for the motion to end."""
+MARKER_PERIOD = 0.1
+"""Seconds."""
 CLOCK_STEP = 0.05
 """Seconds by which ROS time may change against the machine's steady time between two steps."""
 NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
@@ -46,21 +48,20 @@ class TeleopWorker:
         self,
         node: TeleopNode,
         config: TeleopConfig,
+        side: Handedness,
+        frames: ToolFrames | None,
         retarget: Retargeting,
         outputs: TeleopOutputs,
         diagnostics: TeleopDiagnostics,
     ) -> None:
+        """`frames`: None where no arm is moved."""
         self._node, self._outputs, self._diagnostics = node, outputs, diagnostics
-        values = node.values()
-        self._side = Handedness.named(values['side'])
-        self._frames: ToolFrames | None = None
-        if values['base_frame']:
-            names = values['base_frame'], values['tool_frame']
-            self._frames = ToolFrames(node, *names, config.state_timeout)
+        self._side, self._frames = side, frames
         tool_pose = None if self._frames is None else self._frames.tool_pose
         self.session = TeleopSession(config, retarget, tool_pose)
         self._calibration: OperatorCalibration | None = None
         self._rate = config.rate
+        self._shown_at = 0.0
         self._stepped_at, self._clock_offset = 0.0, self._ros_time() - time.monotonic()
         self._subscriptions = [
             node.create_subscription(HandArray, 'hands', self._on_hands, NEWEST),
@@ -97,6 +98,7 @@ class TeleopWorker:
             self._calibration.finish()
             self._calibration = None
         self._node.tell_state()
+        self._show(now)
         return command is not None
 
     def calibrate(self, calibrate: Callable[[np.ndarray], object]) -> Future:
@@ -115,6 +117,13 @@ class TeleopWorker:
         """The ROS clock has jumped."""
         self.session.clock_was_set()
 
+    def _show(self, now: float) -> None:
+        """Publishes markers at MARKER_PERIOD."""
+        target, engagement = self.session.arm_pose, self.session.engagement
+        if target is not None and now - self._shown_at >= MARKER_PERIOD:
+            self._shown_at = now
+            self._outputs.publish_markers(target, engagement.state, engagement.reason)
+
     def _brake(self) -> None:
         """Sends the commands that brake what still moves. After a signal nothing can be published."""
         self.session.consent.engage(False)
@@ -124,7 +133,6 @@ class TeleopWorker:
 
     def _on_hands(self, msg: HandArray) -> None:
         arrival, now = time.perf_counter(), time.monotonic()
-        assert self._side is not None
         try:
             to_base = None if self._frames is None else self._frames.to_base
             sample = hand_sample(msg, self._side, to_base)

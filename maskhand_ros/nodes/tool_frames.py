@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from tf2_msgs.msg import TFMessage
 
+from maskhand_ros.errors import ModelError
 from maskhand_ros.nodes.frame_names import tf2_name
 from maskhand_ros.nodes.transforms import RigidTransform, TransformTree
 from maskhand_ros.teleoperation.records import Pose
+
+
+def frame_names(values: Mapping[str, Any]) -> tuple[str, str]:
+    """The parameters base_frame and tool_frame; both are empty where no arm is moved. ModelError for one
+    alone."""
+    base, tool = values['base_frame'], values['tool_frame']
+    if (base == '') != (tool == ''):
+        raise ModelError('base_frame and tool_frame belong together', 'set both, or none (no arm)')
+    return base, tool
 
 
 class TimedTransformTree(TransformTree):

@@ -11,6 +11,8 @@ import numpy as np
 
 from maskhand_ros.errors import ModelError
 
+_BACKENDS = 'egl', 'osmesa'
+
 
 class Offscreen:
     """A renderer of one size. ModelError with the packages to install where there is no EGL and no OSMesa."""
@@ -51,25 +53,24 @@ class Offscreen:
         self._free()
 
 
-def _egl(width: int, height: int) -> Any:
-    from mujoco.egl import GLContext
+def _module(name: str) -> Any:
+    """MuJoCo's module of a backend; it loads the library when it is imported."""
+    if name == 'egl':
+        from mujoco import egl
 
-    return GLContext(width, height)
+        return egl
+    from mujoco import osmesa
 
-
-def _osmesa(width: int, height: int) -> Any:
-    from mujoco.osmesa import GLContext
-
-    return GLContext(width, height)
+    return osmesa
 
 
 def _context(width: int, height: int) -> Any:
     problems = []
-    for backend in (_egl, _osmesa):
+    for name in _BACKENDS:
         try:
-            return backend(width, height)
+            return _module(name).GLContext(width, height)
         except (ImportError, AttributeError, RuntimeError, OSError) as error:
-            problems.append(f'{backend.__name__[1:]}: {" ".join(str(error).split())[:100]}')
+            problems.append(f'{name}: {" ".join(str(error).split())[:100]}')
     raise ModelError(
         f'nothing to render the simulation with ({"; ".join(problems)})',
         'apt install libegl1 libgl1-mesa-dri (renders in software where there is no GPU), or libosmesa6',

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from maskhand_ros.teleoperation.records import Pose
 
 
@@ -11,10 +9,9 @@ class Clutch:
     """The reference of a relative motion: poses of the hand and of the tool at one time, in the same
     frame."""
 
-    def __init__(self, scale: float, lowest: np.ndarray, highest: np.ndarray) -> None:
-        """`scale`: motion of the tool per motion of the hand; `lowest`, `highest` (3,): corners of the
-        workspace, metres."""
-        self._scale, self._lowest, self._highest = scale, lowest, highest
+    def __init__(self, scale: float) -> None:
+        """`scale`: motion of the tool per motion of the hand."""
+        self._scale = scale
         self._hand: Pose | None = None
         self._tool: Pose | None = None
 
@@ -23,12 +20,8 @@ class Clutch:
         self._hand, self._tool = hand, tool
 
     def target(self, hand: Pose) -> Pose:
-        """The tool's pose for a hand, within the workspace; needs a reference."""
+        """The tool's pose for a hand; needs a reference."""
         assert self._hand is not None and self._tool is not None
         position = self._tool.position + self._scale * (hand.position - self._hand.position)
         rotation = hand.rotation @ self._hand.rotation.T @ self._tool.rotation
-        return Pose(np.clip(position, self._lowest, self._highest), rotation)
-
-    def contains(self, tool: Pose) -> bool:
-        """Whether a pose is within the workspace."""
-        return bool(((tool.position >= self._lowest) & (tool.position <= self._highest)).all())
+        return Pose(position, rotation)

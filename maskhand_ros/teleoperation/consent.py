@@ -24,6 +24,10 @@ class Consent:
         """The request of the service engage. The switch must be heard after it."""
         self._engaged, self._why_not, self._heard_at = wanted, NOT_ENGAGED, None
 
+    def withdraw(self, why: str) -> None:
+        """Takes the engagement back: what happened needs the operator's attention."""
+        self._engaged, self._why_not = False, f'{why}: call engage again'
+
     def put(self, pressed: bool, now: float) -> None:
         """A message of the dead-man switch at monotonic `now`."""
         self._heard_at = now
@@ -39,8 +43,7 @@ class Consent:
         if now - self._heard_at > self._timeout:
             was_pressed = self._released_at is None or self._heard_at - self._released_at > self._timeout
             if was_pressed:
-                self._engaged = False
-                self._why_not = f'the dead-man switch was silent for {self._timeout:g} s: call engage again'
+                self.withdraw(f'the dead-man switch was silent for {self._timeout:g} s')
                 return self._why_not
             return 'the dead-man switch is released'
         if self._released_at is not None and now - self._released_at <= self._timeout:

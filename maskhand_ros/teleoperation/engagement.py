@@ -1,8 +1,8 @@
 """The state machine of teleoperation: DISENGAGED, ENGAGING, ENGAGED, HOLDING, each with its reason.
 
-    consent missing            -> DISENGAGED, from every state
-    hand or robot state lost   -> HOLDING (on_lost: hold) or DISENGAGED (stop)
-    all is there               -> ENGAGING, and after `ramp` seconds ENGAGED
+    consent or robot state missing   -> DISENGAGED, from every state
+    hand lost                        -> HOLDING (on_lost: hold) or DISENGAGED (stop)
+    all is there                     -> ENGAGING, and after `ramp` seconds ENGAGED
 
 From DISENGAGED, and with another hand, the confidence of the hand counts too. A hand that was followed need
 not be confident to be followed again: a fist is seen with less confidence than an open hand, and it is the
@@ -48,13 +48,12 @@ class Engagement:
 
     def update(self, seen: Seen, now: float) -> bool:
         """The next state at monotonic `now`. True where following begins: the caller takes new references."""
-        if seen.consent:
+        if seen.consent or seen.robot:
             self._hand_id = None
-            self._become(DISENGAGED, seen.consent)
+            self._become(DISENGAGED, seen.consent or seen.robot)
             return False
-        lost = seen.robot or seen.hand
-        if lost:
-            self._lose(lost)
+        if seen.hand:
+            self._lose(seen.hand)
             return False
         if self.follows:
             if self.scale(now) == 1.0:

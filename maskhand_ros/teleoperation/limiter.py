@@ -43,6 +43,10 @@ class AxisLimiter:
         """Whether nothing moves."""
         return bool(np.abs(self.velocity).max() < REST)
 
+    def contains(self, position: np.ndarray) -> bool:
+        """Whether a position (n,) is within the bounds."""
+        return bool(((position >= self._lower) & (position <= self._upper)).all())
+
     def step(self, target: np.ndarray | None, seconds: float, scale: float = 1.0) -> np.ndarray:
         """The next position (n,), `seconds` (> 0) after the last one. `target` (n,) or None (brake); `scale`
         0 to 1 of the speed limit."""
@@ -115,6 +119,10 @@ class ArmLimiter:
     def rests(self) -> bool:
         """Whether nothing moves."""
         return self._position.rests and self._rotation.rests
+
+    def contains(self, pose: Pose) -> bool:
+        """Whether a pose is within the workspace."""
+        return self._position.contains(pose.position)
 
     def step(self, target: Pose | None, seconds: float, scale: float = 1.0) -> ArmCommand:
         """The next pose, `seconds` (> 0) after the last one. `target` None: brake."""

@@ -10,30 +10,46 @@ from typing import Any
 
 from maskhand_ros.option import Option, ReadAt
 
-ACTIVATE = ReadAt.ACTIVATE
+START, ACTIVATE = ReadAt.START, ReadAt.ACTIVATE
 
 _DECLARED = (
     # the hands
     Option('side', 'right', "side of the operator's hand that is followed", choices=('right', 'left')),
-    Option('robot', '', "URDF or MJCF file of the robot's hand; empty: the topic robot_description"),
-    Option('retargeting', '', 'retargeting configuration (YAML); empty: the one shipped for Allegro'),
+    Option(
+        'robot',
+        '',
+        "URDF or MJCF file of the robot's hand; empty: the topic robot_description",
+        read_at=START,
+    ),
+    Option(
+        'retargeting',
+        '',
+        'retargeting configuration (YAML); empty: the one shipped for Allegro',
+        read_at=START,
+    ),
     Option('joints', ('',), 'joints in the order of ~/commands; empty: the order of the robot model'),
     # the arm
-    Option('base_frame', '', 'TF frame of ~/arm_target and of the workspace; empty: no arm is moved'),
-    Option('tool_frame', '', 'TF frame that ~/arm_target moves: its pose is the start'),
-    Option('arm_scale', 1.0, 'motion of the arm per motion of the hand', (0.05, 5.0)),
+    Option(
+        'base_frame',
+        '',
+        'TF frame of ~/arm_target and of the workspace; empty: no arm',
+        read_at=ACTIVATE,
+    ),
+    Option('tool_frame', '', 'TF frame that ~/arm_target moves: its pose is the start', read_at=ACTIVATE),
+    Option('arm_scale', 1.0, 'motion of the arm per motion of the hand', (0.05, 5.0), read_at=ACTIVATE),
     Option(
         'workspace',
         (-1.0, -1.0, 0.0, 1.0, 1.0, 1.5),
         'box in base_frame that ~/arm_target does not leave: lowest x, y, z, highest x, y, z',
         (-10.0, 10.0),
         'm',
+        read_at=ACTIVATE,
     ),
     # limits of commands
     Option('rate', 100.0, 'commands per second', (20.0, 500.0), 'Hz', read_at=ACTIVATE),
     Option(
         'joint_speed',
-        6.0,
+        8.0,
         "highest speed of a joint; a lower limit of the robot's model holds too",
         (0.05, 20.0),
         'rad/s',
@@ -41,9 +57,9 @@ _DECLARED = (
     ),
     Option(
         'joint_acceleration',
-        60.0,
+        200.0,
         'highest acceleration of a joint',
-        (0.5, 500.0),
+        (0.5, 1000.0),
         'rad/s^2',
         read_at=ACTIVATE,
     ),
@@ -82,7 +98,7 @@ _DECLARED = (
         'dead_man',
         True,
         'commands need `true` on the topic enable; false: engaged from the start (simulation only)',
-        read_at=ACTIVATE,
+        read_at=START,
     ),
     Option(
         'enable_timeout', 0.3, 'longest silence of the dead-man switch', (0.05, 2.0), 's', read_at=ACTIVATE
@@ -107,7 +123,7 @@ _DECLARED = (
     Option(
         'on_lost',
         'hold',
-        'when hand or robot state is lost: hold (repeat the last position) or stop (no commands); both brake',
+        'when the hand is lost: hold (repeat the last position) or stop (no commands); both brake first',
         choices=('hold', 'stop'),
         read_at=ACTIVATE,
     ),

@@ -21,7 +21,7 @@ class RobotInput:
         self._names, self._lower, self._upper, self._timeout = tuple(names), lower, upper, timeout
         self._known: dict[str, tuple[float, float]] = {}
 
-    def put(self, names: Sequence[str], positions: Sequence[float], now: float) -> None:
+    def put(self, names: Sequence[str], positions: Sequence[float] | np.ndarray, now: float) -> None:
         """Joint positions at monotonic `now`. BadInput if they cannot be used."""
         if len(names) != len(positions):
             seen = f'{len(names)} names, {len(positions)} positions'

@@ -6,6 +6,7 @@ hands -> HandInput -> retarget, Clutch -> targets -> AxisLimiter, ArmLimiter -> 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -26,6 +27,9 @@ LONGEST_STEPS = 2.0
 """Periods of `rate` that one command moves at most: a stall does not become a leap."""
 MAX_RETARGET_STEP = 0.1
 """Seconds that the retargeting is told at most between two hands."""
+
+ASTRAY = 0.2
+"""Metres between the arm's tool and its target beyond which it does not follow."""
 
 
 class Retargeting(Protocol):
@@ -81,7 +85,7 @@ class TeleopSession:
         speed = np.minimum(velocity, config.joint_speed)
         self._joints = AxisLimiter(lower, upper, speed, config.joint_acceleration, longest)
         lowest, highest = np.array(config.workspace[:3]), np.array(config.workspace[3:])
-        self._clutch = Clutch(config.arm_scale, lowest, highest)
+        self._clutch = Clutch(config.arm_scale)
         position = AxisLimiter(
             lowest, highest, np.full(3, config.arm_speed), config.arm_acceleration, longest
         )
@@ -92,6 +96,14 @@ class TeleopSession:
         self._stepped_at = self._retargeted_at = 0.0
         self.retargeted: Retargeted | None = None
         """The last hand that was retargeted."""
+
+    @property
+    def arm_pose(self) -> Pose | None:
+        """Pose of the tool in the base frame: the last commanded, before any the present one; None where it
+        is unknown, or no arm is moved."""
+        if self._tool_pose is None:
+            return None
+        return self._arm.pose if self._emitting else self._tool_pose()
 
     def put_hand(self, sample: HandSample, age: float, now: float) -> None:
         """A hand of the operator, `age` seconds after the stamp of its image. BadInput if it is not used."""
@@ -115,25 +127,38 @@ class TeleopSession:
         return self._command(seconds, self.engagement.scale(now)) if self._emitting and seconds > 0 else None
 
     def _seen(self, now: float) -> Seen:
+        robot = self._robot_missing(now)
         hand, newest = self.hand.missing(now), self.hand.newest
         return Seen(
             self.consent.missing(now),
-            self.robot.missing(now) or (not self._emitting and self._unfit()) or '',
+            robot,
             hand,
             None if newest is None else newest.id,
             0.0 if newest is None else newest.confidence,
         )
 
-    def _unfit(self) -> str:
-        """Why commands cannot start where the robot is; '' where they can."""
-        if self._tool_pose is not None:
-            tool = self._tool_pose()
-            if tool is None:
-                return 'the pose of tool_frame in base_frame is unknown'
-            if not self._clutch.contains(tool):
-                where = np.array2string(tool.position, precision=2)
-                return f'the tool is outside of the workspace: {where} m in base_frame'
+    def _robot_missing(self, now: float) -> str:
+        """Why the robot's state is unknown, or commands cannot start where it is; '' where neither is so."""
+        missing = self.robot.missing(now)
+        tool = None if self._tool_pose is None else self._tool_pose()
+        if missing or (self._tool_pose is not None and tool is None):
+            return missing or 'the pose of tool_frame in base_frame is unknown'
+        if self._emitting:
+            if tool is not None:
+                self._watch_arm(tool)
+            return ''
+        if tool is not None and not self._arm.contains(tool):
+            where = np.array2string(tool.position, precision=2)
+            return f'the tool is outside of the workspace: {where} m in base_frame'
         return self.robot.outside()
+
+    def _watch_arm(self, tool: Pose) -> None:
+        """Takes the consent back where the arm does not go where it is told, such as after an emergency stop:
+        when it is released, the arm must not run after the hand. Fingers may be far from their targets: they
+        hold objects."""
+        distance = math.dist(tool.position, self._arm.pose.position)
+        if distance > ASTRAY:
+            self.consent.withdraw(f'the arm does not follow: {distance:.2f} m from its target')
 
     def _begin(self, now: float) -> None:
         """Takes references: of the robot as it is, or of the last command where commands still go out."""
@@ -141,7 +166,7 @@ class TeleopSession:
             self._joints.reset(self.robot.positions)
             if self._tool_pose is not None:
                 tool = self._tool_pose()
-                assert tool is not None  # _unfit
+                assert tool is not None  # _robot_missing
                 self._arm.reset(tool)
             self._stepped_at, self._emitting = now, True
         self.retarget.reset(self._joints.position)

@@ -24,6 +24,14 @@ URDF = ROBOTS / 'allegro/allegro_hand_right.urdf'
 RATE, LONGEST = 100.0, 0.02
 SLACK = 0.005
 """Seconds by which a stamp may be off: a loaded machine may interrupt the node between its two clocks."""
+PARAMETERS = {
+    'rate': RATE,
+    'ramp': 0.3,
+    'joint_speed': 6.0,
+    'joint_acceleration': 60.0,
+    'enable_timeout': 1.0,  # long enough for a loaded machine
+    'max_age': 0.5,
+}
 ARM = {'base_frame': 'base', 'tool_frame': 'tool'}
 
 
@@ -38,7 +46,7 @@ class Operator:
         self.age, self.spoil, self.lost_ids = 0.03, None, []
         self.robot_speaks, self.tool = True, np.array([0.3, 0.0, 0.4])
         self.clock = clock or Clock(clock_type=ClockType.SYSTEM_TIME)
-        parameters = {'rate': RATE, 'ramp': 0.3, 'enable_timeout': 1.0, 'max_age': 0.5, **values}
+        parameters = {**PARAMETERS, **values}
         self.node = graph.add(
             TeleopNode(
                 namespace=name,

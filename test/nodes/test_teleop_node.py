@@ -17,6 +17,7 @@ from lifecycle_msgs.msg import Transition  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 from rosgraph_msgs.msg import Clock as ClockMsg  # noqa: E402
 from teleop_graph import ARM, URDF, Operator  # noqa: E402
+from visualization_msgs.msg import MarkerArray  # noqa: E402
 
 from maskhand_ros.geometry import C_RIGHT, rotvec_to_matrix  # noqa: E402
 from maskhand_ros.nodes.messages import ns_to_stamp, stamp_to_ns  # noqa: E402
@@ -86,6 +87,16 @@ def test_it_follows_and_every_controller_gets_its_message(operate):
     assert np.allclose(operator.arrays[-1].data, opened, atol=1e-3)
     assert operator.targets[-1].header.frame_id == 'base'
     operator.assert_within_limits()
+
+
+def test_a_viewer_sees_workspace_target_and_state(operate):
+    operator = operate(**ARM)
+    shown = operator.graph.hear(MarkerArray, f'{operator.ns}/teleop_node/markers', 1)
+    operator.engaged()
+    operator.graph.wait(lambda: shown and shown[-1].markers[2].text.startswith('engaged'))
+    box, axes, _ = shown[-1].markers
+    assert box.header.frame_id == 'base' and box.scale.x == 2.0 and box.pose.position.z == 0.75
+    assert np.allclose([axes.points[0].x, axes.points[0].z], operator.tool[[0, 2]])
 
 
 def test_commands_have_the_order_of_the_parameter(operate):
@@ -168,7 +179,7 @@ FAULTS = {
     "another person's hand": (another_operator, 'holding', 'no right hand of the operator: another'),
     'NaN': (not_a_number, 'holding', 'not finite'),
     'infinity': (infinite, 'holding', 'not finite'),
-    'robot state': (robot_silent, 'holding', 'no joint_states for 0.5 s'),
+    'robot state': (robot_silent, 'disengaged', 'no joint_states for 0.5 s'),
     'switch silent': (switch_silent, 'disengaged', 'silent for 1 s: call engage again'),
     'switch released': (switch_released, 'disengaged', 'is released'),
 }
@@ -339,6 +350,15 @@ def test_config_lists_every_parameter_with_its_default(operate):
         assert option.range_text in descriptor.additional_constraints
         (line,) = re.findall(rf'^    {name}: .*# (.*)', text, re.M)
         assert line.startswith('(activate)') == (option.read_at is ReadAt.ACTIVATE)
+        assert line.startswith('(start)') == (option.read_at is ReadAt.START) == descriptor.read_only
+
+
+def test_nobody_names_a_file_or_turns_the_switch_off_while_it_runs(operate):
+    node = operate().node
+    node.trigger_deactivate()
+    for name, value in {'robot': '/etc/hostname', 'retargeting': 'mine.yaml', 'dead_man': False}.items():
+        result = node.set_parameters([Parameter(name, value=value)])[0]
+        assert not result.successful and 'read only' in result.reason
 
 
 @pytest.mark.parametrize(
@@ -357,14 +377,20 @@ def test_values_out_of_range_are_refused_at_the_start(ros, name, value, says):
     assert says in str(error.value)
 
 
-def test_a_workspace_inside_out_fails_configure(graph):
-    node = graph.add(
-        TeleopNode(
-            namespace='inside_out',
-            parameter_overrides=[Parameter('workspace', value=[0.0, 0.0, 1.0, 1.0, 1.0, 0.0])],
-        )
-    )
-    assert node.trigger_configure() == FAILURE and 'workspace' in node.diagnostics.failure[0]
+@pytest.mark.parametrize(
+    'name, value', [('workspace', [0.0, 0.0, 1.0, 1.0, 1.0, 0.0]), ('base_frame', 'world')]
+)
+def test_values_that_do_not_fit_together_fail_configure_and_activate(graph, name, value):
+    wrong = Parameter(name, value=value)
+    node = graph.add(TeleopNode(namespace='unfit', parameter_overrides=[wrong]))
+    assert node.trigger_configure() == FAILURE and name in node.diagnostics.failure[0]
+    right = Parameter(name, value=TELEOP_OPTIONS[name].default)
+    assert node.set_parameters([right])[0].successful
+    assert node.trigger_configure() != FAILURE
+    assert node.set_parameters([wrong])[0].successful
+    assert node.trigger_activate() == FAILURE and name in node.diagnostics.failure[0]
+    assert node.set_parameters([right])[0].successful
+    assert node.trigger_activate() != FAILURE
 
 
 def test_a_missing_package_fails_configure_with_the_command(graph, monkeypatch):

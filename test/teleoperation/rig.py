@@ -37,14 +37,15 @@ class Rig:
 
     def __init__(self, arm=True, **options):
         self.retarget = Bend()
+        self.has_arm = arm
         self.tool = Pose(np.array([0.3, 0.0, 0.4]), np.eye(3)) if arm else None
-        self.config = TeleopConfig(**options)
+        self.config = TeleopConfig(**{'joint_speed': 6.0, 'joint_acceleration': 60.0, **options})
         self.session = TeleopSession(self.config, self.retarget, (lambda: self.tool) if arm else None)
         self.now, self.ros_offset = 100.0, 1e9
         self.pressed, self.measured = True, [0.5, 0.5, 0.5]
         self.id, self.confidence, self.bend, self.wrist = 1, 0.9, 0.7, np.array([0.0, 0.0, 0.6])
         self.turn, self.latency, self.sees, self.tracked, self.spoil = np.zeros(3), 0.05, True, True, None
-        self.joint_names = Bend.joint_names
+        self.joint_names, self.stuck = Bend.joint_names, False
         self.commands, self.refusals, self.told = [], [], []
         self._tick = 0
 
@@ -78,7 +79,7 @@ class Rig:
             confidence=self.confidence,
             keypoints_wrist=keypoints,
             stddev=np.full(21, 0.005),
-            wrist=None if self.tool is None else Pose(self.wrist, rotvec_to_matrix(self.turn)),
+            wrist=Pose(self.wrist, rotvec_to_matrix(self.turn)) if self.has_arm else None,
         )
         if self.spoil is not None:
             self.spoil(fields)
@@ -94,7 +95,7 @@ class Rig:
         if command is not None:
             self.commands.append((self.now, command))
             self.measured = list(command.joints) if self.measured is not None else None
-            if self.tool is not None:
+            if self.tool is not None and not self.stuck:
                 self.tool = command.arm.pose
 
     @property

@@ -115,7 +115,6 @@ LOSSES = {
     'stale stamps': (lambda rig: setattr(rig, 'latency', 1.0), 'hands too old: 1.00 s'),
     'not tracked': (lambda rig: setattr(rig, 'tracked', False), 'hand not tracked'),
     'not finite': (lambda rig: setattr(rig, 'bend', np.nan), 'not finite'),
-    'robot state': (lambda rig: setattr(rig, 'measured', None), 'no joint_states for 0.5 s'),
     'retargeting': (lambda rig: setattr(rig.retarget, 'fails', RuntimeError('no solution')), 'no solution'),
     'clock': (lambda rig: rig.session.clock_was_set(), 'the clock was set'),
 }
@@ -152,6 +151,51 @@ def test_a_loss_brakes_and_holds_or_stops_and_says_why(loss, on_lost):
     rig.run(2.0)
     assert rig.state == 'engaged', rig.reason
     assert_within_limits(rig.commands, rig.config)
+
+
+def test_a_robot_whose_state_was_unknown_is_followed_on_from_where_it_is(rig):
+    rig.bend = 1.9
+    rig.run(0.13)
+    rig.measured = None
+    rig.run(1.5)
+    assert rig.state == 'disengaged' and rig.reason == 'no joint_states for 0.5 s: a, b, c'
+    assert np.allclose(rig.commands[-1][1].velocities, 0, atol=1e-6) and rig.now - rig.commands[-1][0] > 0.3
+    number, rig.measured = len(rig.commands), [0.1, 0.2, 0.3]  # it moved meanwhile
+    rig.run(2.0)
+    assert rig.state == 'engaged'
+    assert np.allclose(rig.commands[number][1].joints, [0.1, 0.2, 0.3], atol=1e-3)
+    assert_within_limits(rig.commands[number:], rig.config)
+    del rig.commands[number:]
+
+
+def test_an_arm_that_does_not_follow_ends_the_engagement(rig):
+    """As after an emergency stop: when it is released, the arm must not run after the hand."""
+    rig.stuck = True
+    for _ in range(4):
+        rig.wrist = rig.wrist + [0.08, 0.0, 0.0]
+        rig.run(0.3)
+    assert rig.state == 'disengaged' and 'the arm does not follow: 0.2' in rig.reason
+    rig.stuck = False
+    rig.run(2.0)
+    assert rig.state == 'disengaged' and 'call engage again' in rig.reason
+    number, tool = len(rig.commands), rig.tool
+    rig.session.consent.engage(True)
+    rig.run(2.0)
+    assert rig.state == 'engaged' and np.allclose(rig.arm.position, tool.position, atol=1e-3)
+    assert_within_limits(rig.commands[number:], rig.config)
+    del rig.commands[number:]
+
+
+def test_an_arm_whose_place_is_unknown_is_not_moved(rig):
+    place, rig.tool = rig.tool, None
+    rig.stuck = True
+    rig.run(0.5)
+    assert rig.state == 'disengaged' and 'tool_frame in base_frame is unknown' in rig.reason
+    number, rig.tool, rig.stuck = len(rig.commands), place, False
+    rig.run(2.0)
+    assert rig.state == 'engaged'
+    assert_within_limits(rig.commands[number:], rig.config)
+    del rig.commands[number:]
 
 
 def test_single_bad_frames_are_no_loss(rig):
