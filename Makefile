@@ -2,6 +2,9 @@
 #   make demo                     hands on the bundled clip, by real ROS 2 nodes; results in demo_out/
 #   make demo VIDEO=file.mp4      ... on your own clip
 #   make demo CAMERA=0            ... on /dev/video0
+#   make teleop                   a hand on the bundled clip moves a simulated robot hand; results in teleop_out/
+#   make teleop VIDEO=file.mp4    ... on your own clip of a right hand
+#   make teleop CAMERA=0          ... from /dev/video0, live, by real ROS 2 nodes; Ctrl-C ends it
 #   make test                     all tests, against the installed package; ARGS='-k name' goes to pytest
 #   make colcon                   colcon build and colcon test in a workspace, against the same wheels; without torch
 #   make soak MINUTES=30          hand_node at 30 Hz through random faults: memory, latency, recovery; SEED=n again
@@ -38,10 +41,11 @@ export PYTHONSAFEPATH := 1
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: demo test colcon soak four-cameras check-paper regression figures lint audit clean
+.PHONY: demo teleop test colcon soak four-cameras check-paper regression figures lint audit clean
 
 MINUTES ?= 30
 DEMO_VENV := .venv
+TELEOP_VENV := .venv-teleop
 TEST_VENV := .venv-test-$(ROS_DISTRO)
 COLCON_VENV := .venv-colcon-$(ROS_DISTRO)
 SOURCES := CMakeLists.txt package.xml setup.py pyproject.toml \
@@ -55,7 +59,8 @@ DEMO_EXTRAS := cpu,demo,video
 COLCON_NEEDS := colcon-common-extensions opencv-python-headless onnxruntime rosbags mcap av pytest hypothesis scipy pyyaml
 # Ubuntu 24.04, on which Jazzy runs, has NumPy 1.26; the other distribution is tested with NumPy 2.
 NUMPY_jazzy := 'numpy==1.26.*' 'opencv-python-headless<4.12'
-TEST_EXTRAS := cpu,demo,video,train,test
+TEST_EXTRAS := cpu,demo,video,train,teleop,test
+TELEOP_EXTRAS := cpu,video,teleop
 # $(call install,VENV,extras): this package, built against the wheels that the environment already holds
 install = PATH="$(abspath $(1))/bin:$$PATH" $(call pip,$(1),--no-build-isolation '.[$(2)]')
 
@@ -63,6 +68,11 @@ demo: $(DEMO_VENV)/.installed-$(ROS_DISTRO)
 	@AMENT_PREFIX_PATH="$(abspath $(DEMO_VENV))" ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST \
 	$(DEMO_VENV)/bin/maskhand demo --out demo_out \
 	  $(if $(VIDEO),--video '$(VIDEO)') $(if $(CAMERA),--camera $(CAMERA)) $(DEMO_ARGS)
+
+# In an environment of its own: MuJoCo and what mink needs are 240 MB that the demo does without.
+teleop: $(TELEOP_VENV)/.installed-$(ROS_DISTRO)
+	@AMENT_PREFIX_PATH="$(abspath $(TELEOP_VENV))" $(TELEOP_VENV)/bin/maskhand teleop --out teleop_out \
+	  $(if $(VIDEO),--video '$(VIDEO)') $(if $(CAMERA),--ros --camera $(CAMERA)) $(TELEOP_ARGS)
 
 # From another folder: here the sources would hide the installed package.
 test: $(TEST_VENV)/.installed-$(ROS_DISTRO)
@@ -129,7 +139,7 @@ audit: $(DEMO_VENV)/.installed-$(ROS_DISTRO)
 	$(DEMO_VENV)/bin/pip-audit --no-deps --disable-pip -r $(DEMO_VENV)/runtime.txt
 
 clean:
-	rm -rf .venv .venv-test-* .venv-colcon-* build install log demo_out *.egg-info
+	rm -rf .venv .venv-teleop .venv-test-* .venv-colcon-* build install log demo_out teleop_out *.egg-info
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
 
 # An environment holds one distribution only: a change of it, or of its list, starts a new one.
@@ -144,6 +154,11 @@ clean:
 $(DEMO_VENV)/.installed-$(ROS_DISTRO): $(DEMO_VENV)/.wheels-$(ROS_DISTRO) $(SOURCES)
 	@echo "Building maskhand_ros into $(@D) (messages are compiled: about half a minute)"
 	@$(call install,$(@D),$(DEMO_EXTRAS))
+	@touch $@
+
+$(TELEOP_VENV)/.installed-$(ROS_DISTRO): $(TELEOP_VENV)/.wheels-$(ROS_DISTRO) $(SOURCES)
+	@echo "Building maskhand_ros into $(@D) (messages are compiled: about half a minute)"
+	@$(call install,$(@D),$(TELEOP_EXTRAS))
 	@touch $@
 
 $(TEST_VENV)/.torch: $(TEST_VENV)/.wheels-$(ROS_DISTRO)

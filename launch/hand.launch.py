@@ -4,19 +4,10 @@ import os
 
 from ament_index_python.packages import get_package_share_directory
 from launch import LaunchDescription
-from launch.actions import (
-    DeclareLaunchArgument,
-    EmitEvent,
-    OpaqueFunction,
-    RegisterEventHandler,
-    SetEnvironmentVariable,
-)
-from launch.events import matches_action
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch_ros.actions import LifecycleNode, Node
-from launch_ros.event_handlers import OnStateTransition
-from launch_ros.events.lifecycle import ChangeState
-from lifecycle_msgs.msg import Transition
 
+from maskhand_ros.nodes.launching import autostart
 from maskhand_ros.nodes.shared_files import profile_variable
 from maskhand_ros.options import OPTIONS
 
@@ -110,27 +101,6 @@ def start(context):
             )
         )
     return actions
-
-
-def autostart(node):
-    """Return the events that configure the node, and activate it once it is configured."""
-
-    def change(transition):
-        return EmitEvent(
-            event=ChangeState(lifecycle_node_matcher=matches_action(node), transition_id=transition)
-        )
-
-    # Only after 'configuring', and once: later transitions are left to the user.
-    activate = RegisterEventHandler(
-        OnStateTransition(
-            target_lifecycle_node=node,
-            start_state='configuring',
-            goal_state='inactive',
-            entities=[change(Transition.TRANSITION_ACTIVATE)],
-            handle_once=True,
-        )
-    )
-    return [activate, change(Transition.TRANSITION_CONFIGURE)]
 
 
 def fast_dds_profile():

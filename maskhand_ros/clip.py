@@ -1,4 +1,4 @@
-"""The bundled clip of two rendered hands, and its ground truth."""
+"""The bundled clips of rendered hands, and their ground truth."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from maskhand_ros.perception.types import Frame
 from maskhand_ros.video_reader import VideoReader
 
 CLIP = pathlib.Path(__file__).resolve().parent / 'data/demo_clip.mp4'
+TELEOP_CLIP = CLIP.with_name('teleop_clip.mp4')
 
 
 @dataclass(frozen=True)
@@ -28,9 +29,9 @@ class Clip:
     K: np.ndarray
     """(3, 3) camera matrix, no distortion."""
     keypoints: np.ndarray
-    """(T, 2, 21, 3) metres in the camera frame, set 'mano', left hand first."""
+    """(T, hands, 21, 3) metres in the camera frame, set 'mano', left hand first."""
     visible: np.ndarray
-    """(T, 2) whether the hand is in view."""
+    """(T, hands) whether the hand is in view."""
 
     def frames(self) -> Iterator[np.ndarray]:
         """Yields (H, W, 3) uint8 RGB images."""

@@ -7,11 +7,12 @@ import math
 import numbers
 import os
 import reprlib
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
-Value = bool | int | float | str
+Value = bool | int | float | str | tuple[float, ...] | tuple[str, ...]
 
 UNITS: dict[str, tuple[str, tuple[float, ...]]] = {
     'm': ('in metres', (0.01, 0.001)),
@@ -47,7 +48,10 @@ class ReadAt(Enum):
 
 @dataclass(frozen=True)
 class Option:
-    """One option. Its type is that of `default`; `limits` (lowest, highest) or `choices` bound its value."""
+    """One option. Its type is that of `default`; `limits` (lowest, highest) or `choices` bound its value.
+
+    A tuple stands for a list: of as many numbers as the default has, each within `limits`, or of texts.
+    """
 
     name: str
     default: Value
@@ -62,6 +66,12 @@ class Option:
         """The accepted values as text: '0 to 0.3 m', 'one of: cpu, cuda, tensorrt'."""
         if self.choices:
             return f'one of: {", ".join(self.choices)}'
+        if isinstance(self.default, tuple):
+            return (
+                f'{len(self.default)} numbers, each {self._item.range_text}'
+                if self.limits
+                else 'a list of texts'
+            )
         if isinstance(self.default, bool):
             return 'true or false'
         if self.limits is None:
@@ -90,7 +100,23 @@ class Option:
                     continue
         return self.check(value)
 
+    @property
+    def _item(self) -> Option:
+        """The option that each item of a list is."""
+        assert isinstance(self.default, tuple)
+        return replace(self, default=self.default[0])
+
+    def _converted_list(self, value: Any) -> Value | None:
+        assert isinstance(self.default, tuple)
+        if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
+            return None
+        items: list[Any] = [self._item._converted(item) for item in value]
+        fits = len(items) == len(self.default) if self.limits else len(items) > 0
+        return tuple(items) if fits and None not in items else None
+
     def _converted(self, value: Any) -> Value | None:
+        if isinstance(self.default, tuple):
+            return self._converted_list(value)
         if isinstance(self.default, bool) or isinstance(value, bool):
             return value if isinstance(value, bool) and isinstance(self.default, bool) else None
         if isinstance(self.default, int):
@@ -102,6 +128,8 @@ class Option:
         return value if isinstance(value, str) else None
 
     def _allows(self, value: Value) -> bool:
+        if isinstance(value, tuple):
+            return all(self._item._allows(item) for item in value)
         if self.choices:
             return value in self.choices
         return self.limits is None or self.limits[0] <= value <= self.limits[1]  # type: ignore[operator]
@@ -122,6 +150,8 @@ class Option:
                 return "'off', with quotes (YAML reads off as false)"
             near = difflib.get_close_matches(str(value)[:60].lower(), self.choices, 1, 0.7) if value else []
             return near[0] if near else None
+        if isinstance(self.default, tuple):
+            return None
         number = _float(value) if isinstance(value, (str, numbers.Real)) else math.nan
         if self.limits is None or isinstance(value, bool) or not math.isfinite(number) or not number:
             return None

@@ -20,6 +20,7 @@ from lifecycle_msgs.msg import State  # noqa: E402
 from lifecycle_msgs.srv import GetState  # noqa: E402
 
 from maskhand_ros.nodes.shared_files import profile_variable  # noqa: E402
+from maskhand_ros.teleoperation.options import TELEOP_OPTIONS  # noqa: E402
 
 ARGUMENTS = {
     'image',
@@ -67,6 +68,16 @@ def test_every_argument_is_described():
     assert set(arguments) == ARGUMENTS
     assert all(len(argument.description) > 10 for argument in arguments.values())
     assert arguments['device'].choices == ['', 'cpu', 'cuda', 'tensorrt']
+
+
+def test_every_argument_of_teleoperation_is_described():
+    launch = module('teleop.launch.py')
+    described = launch.generate_launch_description().entities
+    arguments = {e.name: e for e in described if isinstance(e, DeclareLaunchArgument)}
+    assert set(arguments) == {argument[0] for argument in launch.ARGUMENTS} and not set(arguments) & ARGUMENTS
+    assert all(len(argument.description) > 10 for argument in arguments.values())
+    for name, value in launch.SIMULATED.items():
+        TELEOP_OPTIONS[name].check(value)
 
 
 def test_arguments_not_given_leave_the_parameter_file_alone():

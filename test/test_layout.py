@@ -23,6 +23,8 @@ RESTRICTED = {
             'visualization_msgs',
             'diagnostic_msgs',
             'lifecycle_msgs',
+            'trajectory_msgs',
+            'std_srvs',
             'builtin_interfaces',
             'ament_index_python',
             f'{NAME}.msg',
@@ -46,14 +48,19 @@ ALLOWED = {
     'hand_model.torch_hand': {'base', 'hand_model', 'torch'},
     'hand_model': {'base'},
     'perception': {'base', 'hand_model', 'onnxruntime'},
-    'nodes': LIBRARY | {'cli_arguments', 'camera_arguments', 'clip', 'ros'},
-    'commands': LIBRARY | {'cli_arguments', 'camera_arguments', 'clip', 'nodes'},
+    'retargeting': {'base'},
+    'simulation': {'base', 'retargeting', 'teleoperation'},
+    'teleoperation': {'base'},
+    'nodes': LIBRARY
+    | {'cli_arguments', 'camera_arguments', 'clip', 'ros', 'retargeting', 'simulation', 'teleoperation'},
+    'commands': LIBRARY
+    | {'cli_arguments', 'camera_arguments', 'clip', 'nodes', 'retargeting', 'simulation', 'teleoperation'},
     # data, training, evaluation
     'model.config': {'base'},
     'model': {'base', 'perception', 'hand_model.torch_hand', 'model.config', 'torch'},
     'datasets': {'base', 'hand_model', 'cli_arguments'},
     'data_engine': LIBRARY | {'cli_arguments', 'datasets', 'model.config', 'torch'},
-    'evaluation': LIBRARY | {'cli_arguments', 'datasets', 'data_engine'},
+    'evaluation': LIBRARY | {'cli_arguments', 'datasets', 'data_engine'} | {'retargeting', 'teleoperation'},
     'training': LIBRARY
     | {'cli_arguments', 'hand_model.torch_hand', 'model', 'model.config', 'torch'}
     | {'data_engine', 'evaluation'},
@@ -105,7 +112,7 @@ RCLPY_OF_HUMBLE = {
 KEYS = {'cv2': 'python3-opencv', 'numpy': 'python3-numpy', 'yaml': 'python3-yaml'}
 """rosdep keys of packages that are imported by another name."""
 
-WITHOUT_KEY = {'av', 'mcap', 'onnxruntime', 'rosbags'}
+WITHOUT_KEY = {'av', 'mcap', 'mink', 'mujoco', 'onnxruntime', 'qpsolvers', 'rosbags'}
 """A choice that is the user's, and what nobody needs who neither records nor replays: the README has them."""
 
 

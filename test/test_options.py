@@ -15,6 +15,7 @@ from maskhand_ros.option import OptionError
 from maskhand_ros.options import OPTIONS
 from maskhand_ros.perception import pipeline
 from maskhand_ros.perception.config import PipelineConfig
+from maskhand_ros.teleoperation.options import TELEOP_OPTIONS
 
 RANGES = {
     'max_hands': (int, 1, 8, 'hands'),
@@ -185,20 +186,29 @@ VALUES = st.one_of(
     st.text(max_size=20),
     st.binary(max_size=4),
     st.lists(st.integers(), max_size=3),
+    st.lists(st.floats(-11, 11), min_size=6, max_size=6),
+    st.lists(st.text(max_size=3), max_size=3),
 )
 
 
+ALL = {**OPTIONS, **TELEOP_OPTIONS}
+
+
 @RUN
-@given(st.sampled_from(sorted(OPTIONS)), VALUES)
+@given(st.sampled_from(sorted(ALL)), VALUES)
 def test_any_value_in_python(name, value):
     """Of the type of the default and within the range, or refused; no other error."""
-    option = OPTIONS[name]
+    option = ALL[name]
     try:
         checked = option.check(value)
     except OptionError as error:
         assert name in str(error) and option.range_text in str(error) and len(str(error)) < 300
         return
     assert type(checked) is type(option.default)
+    if isinstance(checked, tuple):
+        assert {type(item) for item in checked} == {type(option.default[0])} and list(checked) == list(value)
+        assert option.limits is None or (len(checked) == 6 and -10 <= min(checked) and max(checked) <= 10)
+        return
     assert checked == value if isinstance(value, str) else checked == float(value)
     assert option.limits is None or option.limits[0] <= checked <= option.limits[1]
     assert not option.choices or checked in option.choices

@@ -4,9 +4,10 @@ With --ros the same images go through a ROS 2 graph of three processes: a camera
 that receives ~/hands (this process). `latency` is from the image's stamp to the HandArray received; `node` is
 HandArray.processing_time, from the image received to the answer written; `on the way` is the rest: image and
 answer in the middleware. The stages are hand_node's own, from /diagnostics: `wait` is for the worker to be
-free. `node over pipeline` is decode + pipeline
-+ publish over the pipeline's stages alone (sums of medians; without those two). CPU is in cores, user and
-system, while the images were played. Needs Linux (/proc).
+free. `node over pipeline` is decode + pipeline + publish over the pipeline's stages alone (sums of medians;
+without those two). CPU is in cores, user and system, while the images were played. Needs Linux (/proc).
+With --teleop, `image to command` is from the image's stamp to the first joint command that follows it,
+measured in teleop_node when that is published; `command on the way` is from there to this process.
 """
 
 from __future__ import annotations
@@ -64,11 +65,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'hand_node alone, as with hand.launch.py and a camera of your own; `default`, nobody '
         '(default %(default)s)',
     )
+    ros.add_argument(
+        '--teleop',
+        action='store_true',
+        help='with a teleop_node too: an Allegro hand follows the left hand (extra teleop)',
+    )
     cli_arguments.add_pipeline_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> None:
     width, height = args.size
+    if args.teleop and not args.ros:
+        raise CommandError('--teleop measures ROS nodes', 'give --ros too')
     if args.ros:
         from maskhand_ros.nodes import bench_graph
 

@@ -9,7 +9,7 @@ ours to license (Apache-2.0).
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import cv2
@@ -95,17 +95,16 @@ def demo_betas() -> np.ndarray:
     return 0.5 * np.random.default_rng(11).standard_normal(10)
 
 
-def main() -> None:
-    """Write demo_clip.mp4 and demo_clip.npz."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--out', type=Path, default=DATA, help='folder of demo_clip.mp4 and demo_clip.npz')
-    out = parser.parse_args().out
+def write_clip(out: Path, name: str, frames: Iterable[tuple[np.ndarray, np.ndarray]]) -> None:
+    """Write NAME.mp4 and NAME.npz into folder `out`, of pictures (H, W, 3) uint8 RGB with keypoints
+    (hands, 21, 3) in metres."""
     out.mkdir(parents=True, exist_ok=True)
-    video = cv2.VideoWriter(str(out / 'demo_clip.mp4'), cv2.VideoWriter_fourcc(*'mp4v'), FPS, (WIDTH, HEIGHT))
+    path = out / f'{name}.mp4'
+    video = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'mp4v'), FPS, (WIDTH, HEIGHT))
     if not video.isOpened():
         raise SystemExit('OpenCV cannot write mp4 here: pip install opencv-python-headless, which has FFmpeg')
     truth = []
-    for image, keypoints in render():
+    for image, keypoints in frames:
         video.write(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
         truth.append(keypoints)
     video.release()
@@ -113,7 +112,7 @@ def main() -> None:
     pixels = project(keypoints, K)
     visible = ((pixels >= 0) & (pixels <= [WIDTH - 1, HEIGHT - 1])).all((2, 3))
     np.savez_compressed(
-        out / 'demo_clip.npz',
+        out / f'{name}.npz',
         keypoints=keypoints.astype(np.float32),
         visible=visible,
         K=K,
@@ -121,9 +120,16 @@ def main() -> None:
         betas=demo_betas(),
     )
     print(
-        f'{len(keypoints)} frames, both hands in view in {np.all(visible, 1).mean():.0%}, '
-        f'{(out / "demo_clip.mp4").stat().st_size / 1e6:.1f} MB in {out}'
+        f'{len(keypoints)} frames, all hands in view in {np.all(visible, 1).mean():.0%}, '
+        f'{path.stat().st_size / 1e6:.1f} MB in {out}'
     )
+
+
+def main() -> None:
+    """Write demo_clip.mp4 and demo_clip.npz."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--out', type=Path, default=DATA, help='folder of demo_clip.mp4 and demo_clip.npz')
+    write_clip(parser.parse_args().out, 'demo_clip', render())
 
 
 if __name__ == '__main__':

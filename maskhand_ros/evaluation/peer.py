@@ -113,16 +113,20 @@ def _call(command: Sequence[str], name: str, fix: str) -> None:
 
 
 def ask_mediapipe(
-    images: Sequence[Image], max_hands: int = 4, threshold: float = 0.3, python: Path | None = None
+    images: Sequence[Image],
+    max_hands: int = 4,
+    threshold: float = 0.3,
+    python: Path | None = None,
+    video: bool = False,
 ) -> tuple[dict[Image, list[PeerHand]], str]:
     """{path: [PeerHand, ...]} for the `images` (paths), and MediaPipe's version, in one subprocess.
 
-    `threshold` is its palm detector's. `python` is the interpreter of an environment that has mediapipe; by
-    default the one in the cache folder.
+    `video`: the pictures are the frames of a video in their order. `threshold` is its palm detector's.
+    `python` is the interpreter of an environment that has mediapipe; by default the one in the cache folder.
     """
     python = python or environment_python()
     names = [str(path) for path in images]
-    request = {'images': names, 'max_hands': max_hands, 'threshold': threshold}
+    request = {'images': names, 'max_hands': max_hands, 'threshold': threshold, 'video': video}
     with tempfile.TemporaryDirectory() as folder:
         asked, answered = Path(folder) / 'request.json', Path(folder) / 'reply.json'
         asked.write_text(json.dumps(request))

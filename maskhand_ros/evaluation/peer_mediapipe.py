@@ -2,7 +2,8 @@
 
     python peer_mediapipe.py REQUEST.json REPLY.json
 
-REQUEST: {"images": [path, ...], "max_hands": n, "threshold": palm detector's}. REPLY: {"version": text,
+REQUEST: {"images": [path, ...], "max_hands": n, "threshold": palm detector's, "video": whether the images
+are the frames of a video, which MediaPipe then tracks and smooths}. REPLY: {"version": text,
 "hands": {path: [hand, ...]}}; a hand has side ("left" or "right"), score, keypoints_px (21 x 2, pixels of the
 image) and world_landmarks (21 x 3, metres, along the image's axes: x right, y down, z away).
 """
@@ -65,7 +66,7 @@ def main(request_path: str, reply_path: str) -> None:
         request = json.load(file)
     hands = {}
     with mediapipe.solutions.hands.Hands(
-        static_image_mode=True,
+        static_image_mode=not request['video'],
         model_complexity=1,
         max_num_hands=request['max_hands'],
         min_detection_confidence=request['threshold'],

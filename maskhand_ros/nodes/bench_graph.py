@@ -97,10 +97,16 @@ def measure(args: argparse.Namespace, width: int, height: int) -> dict[str, Any]
             environment = [processes.fastdds_profile()] if args.fastdds == 'node' else []
             children['hand_node'] = processes.start('hand_node', parameters, *environment)
             processes.bring_up(children['hand_node'])
-            listener = Listener()
+            listener, robot = Listener(), None
+            if args.teleop:
+                from maskhand_ros.nodes.bench_teleop import BenchRobot, start_teleop  # the extra teleop
+
+                children['teleop_node'], robot = start_teleop(), BenchRobot()
+            nodes: list[Node] = [listener] if robot is None else [listener, robot]
             children['camera'] = processes.start('bench_camera', camera)
-            cpu = _listen(listener, children)
-            listener.destroy_node()
+            cpu = _listen(nodes, children)
+            for node in nodes:
+                node.destroy_node()
         processes.expect(player_report.exists(), 'the camera ended without a report')
         stamps = json.loads(player_report.read_text())['stamps_ns']
         processes.expect(len(stamps) == camera['frames'], 'the camera ended early')
@@ -109,6 +115,7 @@ def measure(args: argparse.Namespace, width: int, height: int) -> dict[str, Any]
         'size': f'{width}x{height}',
         **named,
         **summarise(np.array(stamps), listener.answers, listener.diagnostics, cpu),
+        **({} if robot is None else {'teleop': robot.figures(listener.diagnostics)}),
     }
 
 
@@ -159,6 +166,11 @@ def table(report: dict[str, Any]) -> str:
     ]
     cores = ', '.join(f'{name} {used:.2f}' for name, used in report['cpu_cores'].items())
     ratio, hands = report['node_over_pipeline'], report['mean_hands']
+    teleop = []
+    if 'teleop' in report:
+        from maskhand_ros.nodes.bench_teleop import teleop_table
+
+        teleop = [teleop_table(report['teleop'])]
     return '\n'.join(
         [
             f'{frames["sent"]} frames of {report["size"]} at {frames["rate_hz"]:.1f} Hz, a '
@@ -172,21 +184,23 @@ def table(report: dict[str, Any]) -> str:
             *(f'{name:<14}' + ''.join(f'{_number(t.get(k), ".1f"):>9}' for k in keys) for name, t in rows),
             '',
             f'node over pipeline {_number(ratio, ".2f")}; CPU in cores: {cores}',
+            *teleop,
         ]
     )
 
 
-def _listen(listener: Listener, children: processes.Processes) -> list[CpuSample]:
+def _listen(nodes: list[Node], children: processes.Processes) -> list[CpuSample]:
     """Spins until the camera has ended and its last image is processed; returns samples of the CPU time."""
     executor = SingleThreadedExecutor()
     samples: list[CpuSample] = []
-    executor.add_node(listener)
+    for node in nodes:
+        executor.add_node(node)
     pids = {name: process.pid for name, process in children.items()} | {'listener': os.getpid()}
     running = True
     while running:
         samples.append(CpuSample(time.time_ns(), {name: cpu_seconds(pid) for name, pid in pids.items()}))
         _spin(executor, 0.1)
-        processes.expect_running(children, 'hand_node')
+        processes.expect_running(children, *(name for name in children if name != 'camera'))
         running = children['camera'].poll() is None
     _spin(executor, DRAIN_SECONDS)
     executor.shutdown()

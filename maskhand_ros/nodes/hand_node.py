@@ -9,30 +9,24 @@ bounded.
 from __future__ import annotations
 
 import dataclasses
-import signal
-import sys
 import traceback
 from typing import Any
 
-import rclpy
 from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
 from rclpy.duration import Duration
-from rclpy.exceptions import ParameterException
-from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 
 from maskhand_ros.errors import ModelError
-from maskhand_ros.nodes import parameters
 from maskhand_ros.nodes.diagnostics import Diagnostics
-from maskhand_ros.nodes.faults import Reminders
+from maskhand_ros.nodes.faults import Faults, Reminders
 from maskhand_ros.nodes.inputs import Inputs
-from maskhand_ros.nodes.memory import limit_arenas, return_freed_memory
+from maskhand_ros.nodes.memory import return_freed_memory
 from maskhand_ros.nodes.outputs import Outputs, diagnostics_publisher
 from maskhand_ros.nodes.parameters import CheckedParameters
+from maskhand_ros.nodes.running import run_node
 from maskhand_ros.nodes.silence import duplicate_name
 from maskhand_ros.nodes.statuses import ERROR, Status, diagnostic_array, statuses
 from maskhand_ros.nodes.worker import Worker
-from maskhand_ros.option import OptionError
 from maskhand_ros.perception.config import PipelineConfig
 from maskhand_ros.perception.pipeline import HandPipeline
 from maskhand_ros.srv import SelectOperator
@@ -66,12 +60,17 @@ class HandNode(CheckedParameters):
         # Last: a refused value raises, and destroy_node needs all of the above.
         self.declare_options()
 
+    @property
+    def callback_faults(self) -> Faults:
+        """Faults of callbacks, in the diagnostics of the model."""
+        return self.diagnostics.faults
+
     # lifecycle
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Loads the models and warms them up; on FAILURE the log and diagnostics name what is missing and how
         to get it."""
-        values = parameters.read(self)
+        values = self.values()
         fields = [field.name for field in dataclasses.fields(PipelineConfig)]
         try:
             config: dict[str, Any] = {name: value for name, value in values.items() if name in fields}
@@ -203,41 +202,9 @@ class HandNode(CheckedParameters):
         self._reminders.update('name', self.diagnostics.duplicate_name)
 
 
-def _spin(executor: Executor, node: HandNode) -> None:
-    """Spins until shutdown. A callback that raises is logged and counted: rclpy raises for requests that any
-    peer can send, such as one for a parameter of an unknown type."""
-    while rclpy.ok():
-        try:
-            executor.spin()
-        except ExternalShutdownException:
-            return
-        except Exception as error:
-            if rclpy.ok():  # otherwise the shutdown interrupted the callback
-                remedy = f'{str(error)[:200]}; report this with the log'
-                if node.diagnostics.faults.add(f'{type(error).__name__} in a callback', remedy):
-                    node.get_logger().error(traceback.format_exc())
-
-
 def main(args: list[str] | None = None) -> None:
     """Runs the node until SIGINT or SIGTERM; exit code 0, or 1 for an invalid parameter."""
-    limit_arenas()
-    node = None
-    try:
-        rclpy.init(args=args)
-        node = HandNode()
-        executor = SingleThreadedExecutor()
-        executor.add_node(node)
-        _spin(executor, node)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    except (OptionError, ParameterException) as error:
-        sys.exit(f'hand_node: {error}')
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)  # a second signal must not interrupt the shutdown
-        if node is not None:
-            node.destroy_node()
-        rclpy.try_shutdown()
+    run_node('hand_node', HandNode, args)
 
 
 if __name__ == '__main__':

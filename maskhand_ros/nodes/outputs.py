@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseWithCovarianceStamped
@@ -23,7 +24,6 @@ from maskhand_ros.nodes.compressed import encode_compressed
 from maskhand_ros.nodes.images import encode_image
 from maskhand_ros.nodes.markers import HandMarkers
 from maskhand_ros.nodes.transforms import HandNames, hand_transforms, prefix_for
-from maskhand_ros.option import Value
 from maskhand_ros.perception.overlay import draw_hands
 from maskhand_ros.perception.types import TRACKED, Frame, Hand
 from maskhand_ros.skeleton import Handedness
@@ -35,7 +35,7 @@ class Outputs:
     """Lifecycle publishers of hand_node and the messages of an image on each of them."""
 
     def __init__(
-        self, node: LifecycleNode, hand_model: HandModel, network: str, parameters: Mapping[str, Value]
+        self, node: LifecycleNode, hand_model: HandModel, network: str, parameters: Mapping[str, Any]
     ) -> None:
         """`network`: name and version of the networks. `parameters`: {name: value} at configuration."""
         self._node, self._hand_model, self._network = node, hand_model, network

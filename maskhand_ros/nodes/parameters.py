@@ -3,13 +3,14 @@ from maskhand_ros.options.PARAMETERS."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
 from rclpy.lifecycle import LifecycleNode
 from rclpy.parameter import Parameter
 
-from maskhand_ros.option import Option, OptionError, ReadAt, Value
+from maskhand_ros.option import Option, OptionError, ReadAt
 from maskhand_ros.options import PARAMETERS
 
 _MAY_BE_SET = {
@@ -30,7 +31,7 @@ def descriptor(option: Option) -> ParameterDescriptor:
         additional_constraints=f'{option.range_text}; {_MAY_BE_SET[option.read_at]}',
         read_only=option.read_at is ReadAt.START,
     )
-    if option.limits is not None:
+    if option.limits is not None and not isinstance(option.default, tuple):
         low, high = option.limits
         if isinstance(option.default, float):
             made.floating_point_range = [FloatingPointRange(from_value=low, to_value=high, step=0.0)]
@@ -39,24 +40,25 @@ def descriptor(option: Option) -> ParameterDescriptor:
     return made
 
 
-def read(node: LifecycleNode) -> dict[str, Value]:
-    """The present values as {name: value}."""
-    return {name: node.get_parameter(name).value for name in PARAMETERS}
-
-
 class CheckedParameters(LifecycleNode):
-    """A lifecycle node with the parameters in PARAMETERS. Every new value is checked by Option.check and
-    by the state that the node is in."""
+    """A lifecycle node whose parameters are `options`: a value is checked by Option.check, whoever sets it,
+    and by the state that the node is in."""
+
+    options: ClassVar[Mapping[str, Option]] = PARAMETERS
 
     def declare_options(self) -> None:
         """Declares every option. OptionError for a value, of a parameter file or `-p`, that is refused."""
-        for option in PARAMETERS.values():
+        for option in self.options.values():
             # With a type of its own first: rclpy's error for another type tells neither range nor unit.
             given = self.declare_parameter(
                 option.name, option.default, ParameterDescriptor(dynamic_typing=True)
             ).value
             value = Parameter(option.name, value=option.check(given)).get_parameter_value()
             self.set_descriptor(option.name, descriptor(option), value)
+
+    def values(self) -> dict[str, Any]:
+        """The present values as {name: value}."""
+        return {name: option.check(self.get_parameter(name).value) for name, option in self.options.items()}
 
     def set_parameters(self, parameter_list: list[Parameter]) -> list[SetParametersResult]:
         """Sets one after the other; returns one result for each."""
@@ -78,7 +80,7 @@ class CheckedParameters(LifecycleNode):
 
     def _checked(self, parameter: Parameter) -> Parameter:
         """The Parameter with its value converted to the type of the option; unchanged without an option."""
-        option = PARAMETERS.get(parameter.name)
+        option = self.options.get(parameter.name)
         if option is None:
             return parameter
         value = option.check(parameter.value)
@@ -103,7 +105,7 @@ class CheckedParameters(LifecycleNode):
 
     def _pending(self, parameter: Parameter) -> str:
         """Text about the transitions after which a new value takes effect; empty if it does at once."""
-        option = PARAMETERS.get(parameter.name)
+        option = self.options.get(parameter.name)
         if option is None or option.read_at is not ReadAt.CONFIGURE or not self._changes(parameter):
             return ''
         if self._state() == 'unconfigured':

@@ -7,9 +7,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 import rclpy
 from lifecycle_msgs.msg import Transition
@@ -22,7 +22,8 @@ from maskhand_ros.nodes.shared_files import profile_variable, share_path
 CONFIGURE_SECONDS = 120
 """Seconds in which a lifecycle transition must be done."""
 
-Processes = dict[str, 'subprocess.Popen[bytes]']
+Process: TypeAlias = 'subprocess.Popen[bytes]'
+Processes = dict[str, Process]
 """{name: process}"""
 
 
@@ -61,20 +62,28 @@ def graph() -> Iterator[Processes]:
         signal.signal(signal.SIGTERM, previous)
 
 
-def start(name: str, parameters: dict[str, Any], *environment: tuple[str, str]) -> subprocess.Popen[bytes]:
-    """Starts maskhand_ros.nodes.`name` as a process, with parameters {name: value} on the command line.
-    `environment`: additional pairs (variable, value)."""
+def start(
+    name: str,
+    parameters: dict[str, Any],
+    *environment: tuple[str, str],
+    remappings: Mapping[str, str] | None = None,
+) -> Process:
+    """Starts maskhand_ros.nodes.`name` as a process, with parameters {name: value} and remappings {from: to}
+    on the command line. `environment`: additional pairs (variable, value)."""
     command = [sys.executable, '-m', f'maskhand_ros.nodes.{name}', '--ros-args', '--log-level', 'warn']
     for key, value in parameters.items():
         command += ['-p', f'{key}:={_as_yaml(value)}']
+    for key, value in (remappings or {}).items():
+        command += ['-r', f'{key}:={value}']
     # A new session: Ctrl-C reaches this process only, which then stops the others in order.
     return subprocess.Popen(command, start_new_session=True, env={**os.environ, **dict(environment)})
 
 
-def bring_up(process: subprocess.Popen[bytes]) -> None:
-    """Configures and activates hand_node through its lifecycle services. Raises ModelError if it cannot."""
+def bring_up(process: Process, name: str = 'hand_node') -> None:
+    """Configures and activates the lifecycle node `name` through its services. Raises ModelError if it
+    cannot."""
     node = Node('bring_up')
-    client = node.create_client(ChangeState, '/hand_node/change_state')
+    client = node.create_client(ChangeState, f'/{name}/change_state')
     try:
         for transition, label in (
             (Transition.TRANSITION_CONFIGURE, 'configure'),
@@ -82,12 +91,12 @@ def bring_up(process: subprocess.Popen[bytes]) -> None:
         ):
             deadline = time.monotonic() + CONFIGURE_SECONDS
             while not client.wait_for_service(timeout_sec=0.2):
-                expect(_in_time(process, deadline), 'hand_node did not start')
+                expect(_in_time(process, deadline), f'{name} did not start')
             future = client.call_async(ChangeState.Request(transition=Transition(id=transition)))
             while not future.done():
-                expect(_in_time(process, deadline), f'hand_node did not {label}')
+                expect(_in_time(process, deadline), f'{name} did not {label}')
                 rclpy.spin_once(node, timeout_sec=0.2)
-            expect(future.result().success, f'hand_node could not {label}')
+            expect(future.result().success, f'{name} could not {label}')
     finally:
         node.destroy_node()
 
@@ -98,7 +107,7 @@ def expect_running(children: Processes, *names: str) -> None:
         expect(children[name].poll() is None, f'{name} ended while the clip played')
 
 
-def stop(name: str, process: subprocess.Popen[bytes]) -> None:
+def stop(name: str, process: Process) -> None:
     """Sends SIGINT, and SIGKILL if the process does not end."""
     if process.poll() is None:
         process.send_signal(signal.SIGINT)
@@ -118,11 +127,11 @@ def expect(condition: bool, what: str, fix: str = 'see its message above') -> No
 
 
 def _as_yaml(value: Any) -> str:
-    """A parameter value (bool, number or text) as YAML."""
+    """A parameter value (bool, number, text, or a list of numbers) as YAML."""
     if isinstance(value, bool):
         return str(value).lower()
     return f"'{value}'" if isinstance(value, str) else str(value)
 
 
-def _in_time(process: subprocess.Popen[bytes], deadline: float) -> bool:
+def _in_time(process: Process, deadline: float) -> bool:
     return process.poll() is None and time.monotonic() < deadline

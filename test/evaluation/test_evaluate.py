@@ -162,7 +162,8 @@ def test_peer_is_asked_once_scored_twice_and_compared_by_hand(fake_environment, 
     fake_environment(
         'assert isolated == "-I" and script.endswith("peer_mediapipe.py")\n'
         'request = json.load(open(asked))\n'
-        'assert set(request) == {"images", "max_hands", "threshold"} and len(request["images"]) == 1\n'
+        'assert set(request) == {"images", "max_hands", "threshold", "video"}\n'
+        'assert len(request["images"]) == 1 and not request["video"]\n'
         f'hands = {{path: [{truth}] for path in request["images"]}}\n'
         'json.dump({"version": "fake", "hands": hands}, open(answered, "w"))\n'
     )

@@ -28,7 +28,7 @@ from std_msgs.msg import Header
 
 from maskhand_ros.errors import BadInput
 from maskhand_ros.geometry import Camera
-from maskhand_ros.nodes import depth_input, parameters
+from maskhand_ros.nodes import depth_input
 from maskhand_ros.nodes.by_stamp import ByStamp
 from maskhand_ros.nodes.compressed import decode_compressed
 from maskhand_ros.nodes.depth_input import DepthInput
@@ -237,12 +237,12 @@ def test_parameters(idle):
     def check(case):
         nonlocal changed
         name, value = case
-        before = parameters.read(idle)
+        before = idle.values()
         try:
             result = idle.set_parameters([Parameter(name, value=value)])[0]
         except Exception as error:
             raise AssertionError(f'{name} = {value!r}') from error
-        after = parameters.read(idle)
+        after = idle.values()
         changed += after != before
         option = PARAMETERS[name]
         if result.successful:
