@@ -20,6 +20,7 @@ from maskhand_ros.geometry import matrix_to_quaternion, quaternion_to_matrix
 from maskhand_ros.msg import Hand, HandArray
 
 MAX_AGE = 0.2  # seconds since the stamp of an image after which its hands are not followed
+MIN_CONFIDENCE = 0.6  # below it a hand may be reconstructed wrongly (README)
 
 
 class Follower(Node):
@@ -42,7 +43,8 @@ class Follower(Node):
             self.get_logger().warning(f'hands are {age:.2f} s old: not followed', throttle_duration_sec=1.0)
             return
         for hand in message.hands:  # wrist is empty where the scale is unknown
-            if hand.is_operator and hand.side == Hand.RIGHT and hand.state == Hand.TRACKED and hand.wrist:
+            seen = hand.is_operator and hand.side == Hand.RIGHT and hand.state == Hand.TRACKED
+            if seen and hand.wrist and hand.confidence >= MIN_CONFIDENCE:
                 self.move(hand, stamp.nanoseconds)
                 self.target.publish(PoseStamped(header=message.header, pose=self.pose()))
 
