@@ -101,11 +101,12 @@ four-cameras: $(TEST_VENV)/.installed-$(ROS_DISTRO)
 check-paper: $(TEST_VENV)/.installed-$(ROS_DISTRO)
 	@cd $(TEST_VENV) && bin/python -m maskhand_ros.tools.check_paper
 
-# Both commands end with status 1 where a limit is missed.
+# Each command ends with status 1 where a limit is missed.
 regression: $(TEST_VENV)/.installed-$(ROS_DISTRO)
 	@cd $(TEST_VENV) && export AMENT_PREFIX_PATH="$$PWD" && \
 	bin/maskhand evaluate-video $(if $(EVAL),--video '$(abspath $(EVAL))/videos/dex_human_hand.mp4') \
-	  $(if $(EVAL),&& bin/maskhand evaluate-stereo '$(abspath $(EVAL))/stereo')
+	  $(if $(EVAL),&& bin/maskhand evaluate-stereo '$(abspath $(EVAL))/stereo' \
+	    && bin/maskhand evaluate-teleop --video '$(abspath $(EVAL))/videos/dex_human_hand.mp4')
 
 # Each command writes its figures to FIGURES; make_numbers.py copies them into docs/figures.json and the tables.
 FIGURES := $(TEST_VENV)/figures
