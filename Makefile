@@ -10,7 +10,7 @@
 #   make soak MINUTES=30          hand_node at 30 Hz through random faults: memory, latency, recovery; SEED=n again
 #   make four-cameras             four cameras at 5 Hz with a hand_node each: rate, latency, CPU
 #   make check-paper              the model `paper` at full depth: parameters, FLOPs, export; minutes, 16 GB
-#   make regression               rendered sequences against their limits; EVAL=FOLDER adds a real video and the stereo pair
+#   make regression CASTS=4       rendered sequences against their limits, with the hands of 4 people; EVAL=FOLDER adds a real video and the stereo pair
 #   make figures EVAL=FOLDER SHARDS=FOLDER   the evaluations behind the tables in README, model card and docs; docs/training.md
 #   make audit                    known vulnerabilities and licences of what it runs on; needs the network
 #   make lint clean
@@ -44,6 +44,7 @@ SHELL := /bin/bash
 .PHONY: demo teleop test colcon soak four-cameras check-paper regression figures lint audit clean
 
 MINUTES ?= 30
+CASTS ?= 4
 DEMO_VENV := .venv
 TELEOP_VENV := .venv-teleop
 TEST_VENV := .venv-test-$(ROS_DISTRO)
@@ -104,7 +105,7 @@ check-paper: $(TEST_VENV)/.installed-$(ROS_DISTRO)
 # Each command ends with status 1 where a limit is missed.
 regression: $(TEST_VENV)/.installed-$(ROS_DISTRO)
 	@cd $(TEST_VENV) && export AMENT_PREFIX_PATH="$$PWD" && \
-	bin/maskhand evaluate-video $(if $(EVAL),--video '$(abspath $(EVAL))/videos/dex_human_hand.mp4') \
+	bin/maskhand evaluate-video --casts $(CASTS) $(if $(EVAL),--video '$(abspath $(EVAL))/videos/dex_human_hand.mp4') \
 	  $(if $(EVAL),&& bin/maskhand evaluate-stereo '$(abspath $(EVAL))/stereo' \
 	    && bin/maskhand evaluate-teleop --video '$(abspath $(EVAL))/videos/dex_human_hand.mp4')
 
