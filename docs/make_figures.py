@@ -1,4 +1,4 @@
-"""Makes the README's pictures: `python docs/make_figures.py` (needs the package, no ROS).
+"""Makes the README's images: `python docs/make_figures.py` (needs the package, no ROS).
 
 axes.png: the frames, drawn on the hand model. hands.webp: the bundled clip through the whole pipeline, every
 third frame.
@@ -20,7 +20,7 @@ INK = (40, 40, 46)
 CAMERA = Camera(np.array([[900.0, 0, 480], [0, 900, 210], [0, 0, 1]]), 960, 420)
 
 
-def axes_picture():
+def axes_image():
     """Both hands with their wrist frames, seen by the camera whose optical frame is drawn in the corner."""
     canvas = np.full((CAMERA.height, CAMERA.width, 3), 250, np.uint8)
     model = HandModel.load()
@@ -91,19 +91,19 @@ def clip_overlays():
         yield draw_hands(rgb, hands, camera, pipeline.hand_model.faces)
 
 
-def write_animation(path, pictures, period_ms):
-    """An animated WebP of (H, W, 3) uint8 RGB pictures at three quarters of their size, `period_ms` each."""
+def write_animation(path, images, period_ms):
+    """An animated WebP of (H, W, 3) uint8 RGB images at three quarters of their size, `period_ms` each."""
     animation = cv2.Animation()
     animation.frames = [
         cv2.cvtColor(
             cv2.resize(each, None, fx=0.75, fy=0.75, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2BGRA
         )
-        for each in pictures
+        for each in images
     ]
-    animation.durations = [period_ms] * len(pictures)
+    animation.durations = [period_ms] * len(images)
     cv2.imwriteanimation(str(path), animation, [cv2.IMWRITE_WEBP_QUALITY, 60])
 
 
 if __name__ == '__main__':
-    cv2.imwrite(str(DOCS / 'axes.png'), cv2.cvtColor(axes_picture(), cv2.COLOR_RGB2BGR))
+    cv2.imwrite(str(DOCS / 'axes.png'), cv2.cvtColor(axes_image(), cv2.COLOR_RGB2BGR))
     write_animation(DOCS / 'hands.webp', list(clip_overlays())[::3], 100)

@@ -49,7 +49,7 @@ def collect(folder: Path) -> Json:
     figures: Json = {'model_sha256': model_hash(), 'processor': _processor()}
     for part in PARTS:
         report = json.loads((folder / f'{part}.json').read_text())
-        figures[part] = {key: value for key, value in report.items() if key != 'entries'}
+        figures[part] = {key: value for key, value in report.items() if key not in ('entries', 'unlabelled')}
     return _rounded(figures)
 
 
@@ -122,7 +122,7 @@ def _headline(figures: Json) -> str:
             '',
             'same',
         ),
-        ('... wrist error, depth image', _mm(video['wrist error, depth picture']), '', 'same'),
+        ('... wrist error, depth image', _mm(video['wrist error, depth image']), '', 'same'),
         ('... id switches', f'{video["id switches"]:.0f}', '', 'same'),
         ('... keypoint jitter at rest', _mm(video['at rest: keypoints about the wrist']), '', 'same'),
         ('... filter lag at 2 Hz', f'{video["lag at a wave of 2 Hz"]:.0f} ms', '', 'same'),

@@ -15,23 +15,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from rosbags.rosbag2 import Reader
-from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
-from maskhand_ros.nodes.shared_files import share_path
+from maskhand_ros.nodes.message_types import typestore
 from maskhand_ros.perception.types import TrackState
 from maskhand_ros.skeleton import KEYPOINT_NAMES, Handedness
 
 HAND_ARRAY = 'maskhand_ros/msg/HandArray'
 COLUMNS = ['stamp', 'id', 'side', 'state', 'confidence']
 COLUMNS += [f'{name}_{axis}' for name in KEYPOINT_NAMES for axis in 'xyz']
-
-
-def typestore() -> Any:
-    """Return the message types of ROS 2 and of maskhand_ros."""
-    store = get_typestore(Stores.ROS2_KILTED)
-    for path in share_path('msg').glob('*.msg'):
-        store.register(get_types_from_msg(path.read_text(), f'maskhand_ros/msg/{path.stem}'))
-    return store
 
 
 def rows(message: Any) -> Iterator[list[Any]]:

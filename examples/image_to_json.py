@@ -49,7 +49,9 @@ def main() -> None:
         fx, fy, cx, cy = args.intrinsics
         height, width = rgb.shape[:2]
         camera = Camera(np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1.0]]), width, height)
-    hands = HandPipeline(PipelineConfig(max_hands=2)).process(Frame(rgb=rgb, camera=camera))
+    # search_budget 0: the whole search in one image.
+    pipeline = HandPipeline(PipelineConfig(max_hands=2, search_budget=0.0))
+    hands = pipeline.process(Frame(rgb=rgb, camera=camera))
     print(json.dumps({'version': __version__, 'hands': [describe(hand) for hand in hands]}, indent=1))
 
 

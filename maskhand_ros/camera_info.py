@@ -110,7 +110,7 @@ def calibration_doubts(camera: Camera, topic: str) -> list[BadInput]:
         doubts.append(
             BadInput(
                 'lens model without inverse',
-                f'in {refused:.0%} of the image, at its rim: hands there get no metric place',
+                f'in {refused:.0%} of the image, at its rim: hands there get no metric position',
                 'Calibrate with the board up to the corners, and with rational_polynomial or equidistant for '
                 'a wide lens',
             )

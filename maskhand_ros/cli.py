@@ -51,7 +51,7 @@ TRAIN_COMMANDS: Table = {
     ),
     'index': (
         'a public data set to an index for `maskhand evaluate`',
-        'maskhand_ros.evaluation.datasets.index',
+        'maskhand_ros.datasets.index',
     ),
     'tokenizer': ('train the pose tokenizer', 'maskhand_ros.training.train_tokenizer'),
     'model': ('train the masked transformer', 'maskhand_ros.training.train_maskhand'),

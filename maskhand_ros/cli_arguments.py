@@ -7,8 +7,9 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from maskhand_ros.errors import CommandError
 from maskhand_ros.option import Option, OptionError, Value, short
-from maskhand_ros.options import OPTIONS
+from maskhand_ros.options import OPTIONS, PARAMETERS
 
 if TYPE_CHECKING:
     from maskhand_ros.perception.pipeline import HandPipeline
@@ -23,6 +24,7 @@ PIPELINE_OPTIONS = (
     'max_hands',
     'detection_threshold',
     'presence_threshold',
+    'search_budget',
     'hand_length',
     'smoothing',
 )
@@ -105,9 +107,18 @@ def hypothesis_options(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def pipeline_options(args: argparse.Namespace) -> dict[str, Any]:
-    """What `add_pipeline_arguments` parsed, as fields of a PipelineConfig, which are parameters of hand_node
-    too."""
+    """What `add_pipeline_arguments` parsed, as fields of a PipelineConfig."""
     return {name: getattr(args, name) for name in PIPELINE_OPTIONS}
+
+
+def node_parameters(args: argparse.Namespace) -> dict[str, Any]:
+    """What `add_pipeline_arguments` parsed, as parameters of hand_node. CommandError for an option that
+    hand_node does not have."""
+    options = pipeline_options(args)
+    for name in options.keys() - PARAMETERS.keys():
+        if options.pop(name) != OPTIONS[name].default:
+            raise CommandError(f'hand_node has no parameter {name}', f'leave out --{name.replace("_", "-")}')
+    return options
 
 
 def build_pipeline(args: argparse.Namespace, **changes: Any) -> HandPipeline:
@@ -116,3 +127,13 @@ def build_pipeline(args: argparse.Namespace, **changes: Any) -> HandPipeline:
     from maskhand_ros.perception.pipeline import HandPipeline
 
     return HandPipeline(PipelineConfig(**{**pipeline_options(args), **changes}))
+
+
+def build_offline_pipeline(args: argparse.Namespace, **changes: Any) -> HandPipeline:
+    """The pipeline of build_pipeline with nominal costs of the search, so that its hands do not depend on
+    the speed of the machine."""
+    from maskhand_ros.perception.search import NominalCosts
+
+    pipeline = build_pipeline(args, **changes)
+    pipeline.search.costs = NominalCosts()
+    return pipeline

@@ -66,11 +66,11 @@ def clip_frames(clip: Clip, width: int, height: int, hands: int) -> Iterator[Fra
             scale = min(width / rgb.shape[1], height / rgb.shape[0])
             inner = round(rgb.shape[1] * scale), round(rgb.shape[0] * scale)
             left, top = (width - inner[0]) // 2, (height - inner[1]) // 2
-            picture = np.full((height, width, 3), 128, np.uint8)
+            image = np.full((height, width, 3), 128, np.uint8)
             small = cv2.resize(rgb, inner, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
             if hands == 1:
                 small[:, : inner[0] // 2] = 128
-            picture[top : top + inner[1], left : left + inner[0]] = small
+            image[top : top + inner[1], left : left + inner[0]] = small
             K = np.diag([scale, scale, 1.0]) @ clip.K
             K[:2, 2] += left, top
-            yield Frame(rgb=picture, stamp_ns=next(stamps), camera=Camera(K, width, height))
+            yield Frame(rgb=image, stamp_ns=next(stamps), camera=Camera(K, width, height))

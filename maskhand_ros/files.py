@@ -13,34 +13,34 @@ from maskhand_ros.errors import CommandError
 from maskhand_ros.json_text import to_json
 from maskhand_ros.undecodable import explain, is_apple_double, is_cut_off_jpeg
 
-PICTURE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.webp', '.tif', '.tiff')
+IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.webp', '.tif', '.tiff')
 
 
-class PictureError(CommandError):
+class ImageError(CommandError):
     """File that is not a complete image; a batch continues with the next one."""
 
 
-class MetadataFileError(PictureError):
+class MetadataFileError(ImageError):
     """Metadata file of macOS with the name of an image; a batch can ignore it."""
 
 
-def read_picture(path: str | pathlib.Path) -> np.ndarray:
-    """(H, W, 3) uint8 RGB of an image file, rotated by its EXIF orientation. PictureError if the file is
+def read_image(path: str | pathlib.Path) -> np.ndarray:
+    """(H, W, 3) uint8 RGB of an image file, rotated by its EXIF orientation. ImageError if the file is
     missing or not a complete image; it names the kind of file if known.
     """
     path = pathlib.Path(path)
     try:
         if path.is_dir():
-            raise PictureError(f'{path} is a folder, not an image', 'name it as an input of its own')
+            raise ImageError(f'{path} is a folder, not an image', 'name it as an input of its own')
         if not path.is_file():
-            raise PictureError(f'no file {path}', 'check the path, and the target if it is a link')
+            raise ImageError(f'no file {path}', 'check the path, and the target if it is a link')
         data = path.read_bytes()
     except OSError as error:
-        raise PictureError(f'{path} cannot be read ({error.strerror})', 'check its permissions') from error
+        raise ImageError(f'{path} cannot be read ({error.strerror})', 'check its permissions') from error
     bgr = None if is_cut_off_jpeg(data) else _decoded(data)
     if bgr is None:
         what, fix = explain(data)
-        raise (MetadataFileError if is_apple_double(data) else PictureError)(f'{path} {what}', fix)
+        raise (MetadataFileError if is_apple_double(data) else ImageError)(f'{path} {what}', fix)
     return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
 
 
@@ -52,12 +52,12 @@ def _decoded(data: bytes) -> np.ndarray | None:
         return None
 
 
-def write_picture(path: str | pathlib.Path, rgb: np.ndarray) -> None:
+def write_image(path: str | pathlib.Path, rgb: np.ndarray) -> None:
     """Writes (H, W, 3) uint8 RGB in the format that the path's suffix names."""
     path = pathlib.Path(path)
     done, data = cv2.imencode(path.suffix, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
     if not done:
-        raise CommandError(f'cannot encode {path}', f'use one of the formats {PICTURE_SUFFIXES}')
+        raise CommandError(f'cannot encode {path}', f'use one of the formats {IMAGE_SUFFIXES}')
     write_file(path, data.tobytes())
 
 

@@ -239,3 +239,10 @@ class Camera:
 
     def __hash__(self) -> int:
         return hash(self._numbers)
+
+
+def tight_box(points: np.ndarray) -> np.ndarray:
+    """Bounding box (x, y, w, h) of points (N, 2)."""
+    points = np.asarray(points, float)
+    low, high = points.min(0), points.max(0)
+    return np.array([*low, *(high - low)])

@@ -1,8 +1,8 @@
 """Declaration of all options of the pipeline and of hand_node: name, type, range, unit, default, meaning.
 
-The node's parameters (nodes/parameters.py), the command line (cli_arguments.py) and PipelineConfig
-(perception/config.py) are made from OPTIONS. config/hand.yaml lists the same names and defaults; a test holds
-the two equal.
+The node's parameters (nodes/parameters.py) are made from PARAMETERS. The command line (cli_arguments.py) and
+PipelineConfig (perception/config.py) are made from OPTIONS, which has a few more. config/hand.yaml lists the
+names and defaults of PARAMETERS; a test holds the two equal.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from maskhand_ros.skeleton import KEYPOINT_SETS
 
 START, ACTIVATE, ALWAYS = ReadAt.START, ReadAt.ACTIVATE, ReadAt.ALWAYS
 
-_DECLARED = (
+_PARAMETERS = (
     # input
     Option(
         'compressed',
@@ -84,7 +84,6 @@ _DECLARED = (
     Option(
         'keypoint_set', KEYPOINT_SETS[0], 'definition of the 21 keypoints on the hand', choices=KEYPOINT_SETS
     ),
-    Option('iterations', 1, 'decoding steps of the pose tokens; more is slower', (1, 64), 'steps'),
     Option(
         'hypotheses',
         0,
@@ -93,23 +92,10 @@ _DECLARED = (
         'poses',
     ),
     Option(
-        'temperature',
-        1.0,
-        'temperature of the sampling; lower: more probable and more similar poses',
-        (0.05, 5.0),
-    ),
-    Option(
-        'top_k',
-        0,
-        'number of most probable tokens that the sampling chooses from; 0: all',
-        (0, 1 << 16),
-        'tokens',
-    ),
-    Option(
         'max_latency',
         0.0,
-        'maximum time from image to hands; above it, load shedding reduces hypotheses, iterations, '
-        'detections and finally hands; 0: no limit',
+        'maximum time from image to hands; above it, load shedding reduces hypotheses, detections and '
+        'finally hands; 0: no limit',
         (0.0, 10.0),
         's',
         read_at=ACTIVATE,
@@ -118,8 +104,8 @@ _DECLARED = (
     Option('max_hands', 2, 'maximum number of tracked hands', (1, 8), 'hands'),
     Option(
         'detection_threshold',
-        0.5,
-        'minimum probability of a detection',
+        0.15,
+        'minimum probability of a palm in the search; each one found costs a run of the landmark network',
         (0.0, 1.0),
         'probability',
     ),
@@ -131,11 +117,11 @@ _DECLARED = (
         'probability',
     ),
     Option(
-        'detect_interval',
-        5,
-        'images between runs of the detector while some, but fewer than max_hands, are tracked',
-        (1, 300),
-        'images',
+        'search_budget',
+        0.003,
+        'time per image for the search for further hands, on average; 0: the whole search in every image',
+        (0.0, 1.0),
+        's',
     ),
     Option(
         'hand_length',
@@ -181,8 +167,29 @@ _DECLARED = (
     Option('jpeg_quality', 85, 'JPEG quality of ~/overlay/compressed', (1, 100), 'percent', read_at=ALWAYS),
 )
 
-OPTIONS = {option.name: option for option in _DECLARED}
-"""{name: Option}, in the order of config/hand.yaml."""
+_PIPELINE_ONLY = (
+    Option('iterations', 1, 'decoding steps of the pose tokens; more is slower', (1, 64), 'steps'),
+    Option(
+        'temperature',
+        1.0,
+        'temperature of the sampling; lower: more probable and more similar poses',
+        (0.05, 5.0),
+    ),
+    Option(
+        'top_k',
+        0,
+        'number of most probable tokens that the sampling chooses from; 0: all',
+        (0, 1 << 16),
+        'tokens',
+    ),
+)
+"""Options of PipelineConfig and the command line only. More decoding steps gave no better hands
+(docs/lab-log.md)."""
+
+PARAMETERS = {option.name: option for option in _PARAMETERS}
+"""{name: Option} of the parameters of hand_node, in the order of config/hand.yaml."""
+OPTIONS = PARAMETERS | {option.name: option for option in _PIPELINE_ONLY}
+"""{name: Option} of all options."""
 
 
 def default(name: str) -> Any:

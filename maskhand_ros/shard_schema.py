@@ -8,8 +8,10 @@ Shards of cues (`maskhand train data`) are .npz files with N samples in each arr
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -59,6 +61,25 @@ IMAGE_CUES = ('landmarks', 'presence')
 
 IMAGE_SHARD = {**{name: CUE_SHARD[name] for name in IMAGE_CUES}, **TRUTH}
 """Arrays of one sample of a shard of images."""
+
+
+def read_arrays(
+    file: Path | BinaryIO,
+    where: str,
+    specs: Mapping[str, ArraySpec],
+    command: str,
+    optional: Container[str] = (),
+    one_sample: bool = False,
+) -> dict[str, np.ndarray]:
+    """Arrays (N, *shape) of `specs` in a .npz file; those named `optional` may be absent. `one_sample`: the
+    file has arrays (*shape), and N becomes 1. Other arguments and errors: check_arrays."""
+    with np.load(file, allow_pickle=False) as stored:
+        arrays = {name: stored[name] for name in specs if name in stored}
+    if one_sample:
+        arrays = {name: array[None] for name, array in arrays.items()}
+    expected = {name: spec for name, spec in specs.items() if name in arrays or name not in optional}
+    check_arrays(where, arrays, expected, command)
+    return arrays
 
 
 def check_arrays(

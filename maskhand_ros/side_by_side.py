@@ -21,6 +21,10 @@ def fit(rgb: np.ndarray) -> np.ndarray:
 
 
 def write(image: np.ndarray, text: str, place: tuple[int, int]) -> None:
-    """Draws a text on an image, its lower left corner at `place` (x, y) px."""
-    for colour, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-        cv2.putText(image, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.45, colour, thickness, cv2.LINE_AA)
+    """Draws a text on a dark box on an image, its lower left corner at `place` (x, y) px."""
+    font = cv2.FONT_HERSHEY_SIMPLEX, 0.45
+    (width, height), below = cv2.getTextSize(text, *font, 1)
+    left, bottom = place
+    corners = (left - 3, bottom - height - 4), (left + width + 3, bottom + below)
+    cv2.rectangle(image, *corners, (30, 30, 30), -1)
+    cv2.putText(image, text, place, *font, (255, 255, 255), 1, cv2.LINE_AA)

@@ -13,8 +13,11 @@ import pytest
 
 from maskhand_ros import cli
 from maskhand_ros.clip import CLIP, read_clip
-from maskhand_ros.evaluation import evaluate, labels
+from maskhand_ros.evaluation import labels
+from maskhand_ros.evaluation.evaluate_scores import score_hand
+from maskhand_ros.evaluation.matching import match
 from maskhand_ros.geometry import project
+from maskhand_ros.options import PARAMETERS
 from maskhand_ros.skeleton import LEFT
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -26,9 +29,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
         ([], 2, ''),
         (['imagine'], 2, 'Choose one of: demo, image'),
         (['train', 'horse'], 2, 'Choose one of: data'),
-        (['image'], 2, 'required: PICTURE'),
+        (['image'], 2, 'required: IMAGE'),
         (['image', 'nowhere.png'], 1, 'no file or folder nowhere.png. Fix:'),
-        (['image', 'EMPTY'], 1, 'no pictures in'),
+        (['image', 'EMPTY'], 1, 'no images in'),
         (['video', 'nowhere.mp4'], 1, 'no file nowhere.mp4. Fix:'),
         (['video', 'TEXT'], 1, 'is not a video that'),
         (['bench', '--size', 'big'], 2, '640x480'),
@@ -74,6 +77,8 @@ def test_the_parameter_page_shows_the_parameters_that_ship():
     text = (ROOT / 'docs/parameters.md').read_text()
     block = re.search(r'<!-- parameters -->\n```yaml\n(.*?)```', text, re.S).group(1)
     assert block == (ROOT / 'config/hand.yaml').read_text()
+    rows = re.findall(r'^\| `(\w+)` \| ..+ \|$', text, re.M)
+    assert rows == list(PARAMETERS), 'a row for each, that says when to change it'
 
 
 PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md')), ROOT / 'maskhand_ros/weights/CARD.md']
@@ -89,7 +94,7 @@ def test_pages_name_commands_and_files_that_exist(page):
 
 
 @pytest.fixture(scope='module')
-def clip_pictures(tmp_path_factory):
+def clip_images(tmp_path_factory):
     """Three frames of the bundled clip with both hands in view, as PNG files, and an index of their truth."""
     folder = tmp_path_factory.mktemp('clip')
     clip = read_clip()
@@ -118,8 +123,8 @@ def _entry(name, side, keypoints, K):
 
 
 @pytest.mark.parametrize('boxes', ['detect', 'given'])
-def test_evaluate_measures_the_clip_and_counts_a_planted_miss(clip_pictures, tmp_path, boxes):
-    folder, entries, clip = clip_pictures
+def test_evaluate_measures_the_clip_and_counts_a_planted_miss(clip_images, tmp_path, boxes):
+    folder, entries, clip = clip_images
     cv2.imwrite(str(folder / 'empty.png'), np.full((480, 640, 3), 90, np.uint8))
     planted = [
         _entry('empty.png', 'left', clip.keypoints[len(clip.keypoints) // 2, 0], clip.K),
@@ -131,7 +136,8 @@ def test_evaluate_measures_the_clip_and_counts_a_planted_miss(clip_pictures, tmp
             'keypoints_2d': None,
         },
     ]
-    wrong = [dict(entries[0], source='wrong side', handedness='right')]
+    (folder / 'again.png').write_bytes((folder / entries[0]['image']).read_bytes())
+    wrong = [dict(entries[0], image='again.png', source='wrong side', handedness='right')]
     index, out = folder / f'{boxes}.json', tmp_path / 'out.json'
     index.write_text(json.dumps(entries + planted + wrong))
     assert cli.main(['evaluate', str(index), '--boxes', boxes, '--json', str(out)]) == 0
@@ -148,18 +154,18 @@ def test_evaluate_measures_the_clip_and_counts_a_planted_miss(clip_pictures, tmp
     assert report['nothing labelled']['found'] == 0 and report['nothing labelled']['pa_mpjpe_mm'] is None
 
 
-def test_two_labels_never_share_a_hand(clip_pictures):
-    _, entries, _ = clip_pictures
+def test_two_labels_never_share_a_hand(clip_images):
+    _, entries, _ = clip_images
     three = [labels.label_from(entry) for entry in (entries[0], entries[0], entries[1])]
     hands = [
         SimpleNamespace(keypoints_px=np.array(entry['keypoints_2d']) + 2)
         for entry in (entries[1], entries[0])
     ]
-    assert labels.match(three, hands) == [hands[1], None, hands[0]]
+    assert match(three, hands) == [hands[1], None, hands[0]]
 
 
-def test_unlabelled_keypoints_are_left_out(clip_pictures):
-    _, entries, _ = clip_pictures
+def test_unlabelled_keypoints_are_left_out(clip_images):
+    _, entries, _ = clip_images
     entry = json.loads(json.dumps(entries[0]))
     entry['keypoints_valid'] = [k not in (0, 4) for k in range(21)]
     entry['keypoints_3d_mm'][4] = [0, 0, 0]
@@ -172,7 +178,7 @@ def test_unlabelled_keypoints_are_left_out(clip_pictures):
         keypoints_wrist=truth,
         wrist_rotation=np.eye(3),
     )
-    score = evaluate.score_hand(label, hand)
+    score = score_hand(label, hand)
     assert score.found and not score.wrong_side
     assert score.pa_mpjpe_mm == pytest.approx(0, abs=1e-6) and score.err2d_over_box == pytest.approx(
         0, abs=1e-9

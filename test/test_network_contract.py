@@ -1,9 +1,8 @@
 """The contract of the networks: the shipped files have it, and a folder that does not is refused at load."""
 
 import json
-import shutil
-from hashlib import sha256
 
+import model_json
 import numpy as np
 import onnxruntime
 import pytest
@@ -20,24 +19,15 @@ RECORDS = {'config', 'training'}
 TYPES = {'float32': 'tensor(float)', 'bool': 'tensor(bool)'}
 
 
-@pytest.fixture
-def folder(tmp_path):
-    return shutil.copytree(SHIPPED, tmp_path / 'weights')
+def describe(weights, change=lambda description: None):
+    """`change` the content of model.json, and list all files as they are now."""
+    model_json.edit(weights, change)
+    model_json.list_files(weights)
 
 
-def describe(folder, change):
-    """`change` the content of model.json in `folder`, and list all files as they are now."""
-    path = folder / 'model.json'
-    description = json.loads(path.read_text())
-    change(description)
-    files = description.get('files', {})
-    files.update({name: sha256((folder / name).read_bytes()).hexdigest() for name in files})
-    path.write_text(json.dumps(description))
-
-
-def refusal(folder):
+def refusal(weights):
     with pytest.raises(ModelError) as raised:
-        Reconstructor(folder, HandModel.load())
+        Reconstructor(weights, HandModel.load())
     return str(raised.value)
 
 
@@ -134,32 +124,32 @@ def fix_batch(graph):
     ],
     ids=('output name', 'input name', 'fixed size', 'width', 'joints', 'batch'),
 )
-def test_a_network_that_does_not_fit_is_refused_with_what_differs(folder, name, change, message):
+def test_a_network_that_does_not_fit_is_refused_with_what_differs(weights, name, change, message):
     onnx = pytest.importorskip('onnx')
-    model = onnx.load(folder / name)
+    model = onnx.load(weights / name)
     change(model.graph)
     onnx.checker.check_model(model)
-    onnx.save(model, folder / name)
-    describe(folder, lambda description: None)
-    text = refusal(folder)
-    assert f'{folder / name} does not fit this version' in text and 'Fix: export the model again' in text
+    onnx.save(model, weights / name)
+    describe(weights)
+    text = refusal(weights)
+    assert f'{weights / name} does not fit this version' in text and 'Fix: export the model again' in text
     with pytest.raises(ModelError, match=message):
-        Reconstructor(folder, HandModel.load())
+        Reconstructor(weights, HandModel.load())
 
 
 @pytest.mark.parametrize('name', ('palm_detector.onnx', 'landmarks.onnx'))
-def test_the_detector_and_the_landmark_network_are_checked_too(folder, name):
+def test_the_detector_and_the_landmark_network_are_checked_too(weights, name):
     onnx = pytest.importorskip('onnx')
-    model = onnx.load(folder / name)
+    model = onnx.load(weights / name)
     rename(model.graph, 'image', 'picture')
-    onnx.save(model, folder / name)
+    onnx.save(model, weights / name)
     with pytest.raises(ModelError, match=f"{name} does not fit .*input 'image' is missing.*found picture"):
-        Device().open(folder / name)
+        Device().open(weights / name)
 
 
-def test_files_that_do_not_fit_each_other_or_model_json_are_refused(folder):
-    describe(folder, lambda description: description.update(tokens=16))
-    assert "input 'token_embeddings' is float32 (N, 15, 3)" in (text := refusal(folder))
+def test_files_that_do_not_fit_each_other_or_model_json_are_refused(weights):
+    describe(weights, lambda description: description.update(tokens=16))
+    assert "input 'token_embeddings' is float32 (N, 15, 3)" in (text := refusal(weights))
     assert 'tokens = 16 as in model.json' in text
     with np.load(SHIPPED / 'codebook.npz') as arrays:
         codebook = arrays['codebook']
@@ -168,18 +158,18 @@ def test_files_that_do_not_fit_each_other_or_model_json_are_refused(folder):
         ({'codebook': codebook.astype(np.float64)}, 'is float64 (512, 3), expected float32'),
         ({'codes': codebook}, 'codebook'),
     ):
-        np.savez(folder / 'codebook.npz', **arrays)
-        describe(folder, lambda description: description.update(tokens=15))
-        assert f'{folder / "codebook.npz"} does not fit' in (text := refusal(folder)) and message in text
+        np.savez(weights / 'codebook.npz', **arrays)
+        describe(weights, lambda description: description.update(tokens=15))
+        assert f'{weights / "codebook.npz"} does not fit' in (text := refusal(weights)) and message in text
 
 
-def test_a_synthesizer_that_reads_what_the_context_does_not_give_is_refused(folder):
+def test_a_synthesizer_that_reads_what_the_context_does_not_give_is_refused(weights):
     onnx = pytest.importorskip('onnx')
-    model = onnx.load(folder / 'synthesizer.onnx')
+    model = onnx.load(weights / 'synthesizer.onnx')
     rename(model.graph, 'map1', 'map2')
-    onnx.save(model, folder / 'synthesizer.onnx')
-    describe(folder, lambda description: None)
-    assert "synthesizer.onnx has input 'map2', which is no output of context.onnx" in refusal(folder)
+    onnx.save(model, weights / 'synthesizer.onnx')
+    describe(weights)
+    assert "synthesizer.onnx has input 'map2', which is no output of context.onnx" in refusal(weights)
 
 
 @pytest.mark.parametrize(
@@ -193,26 +183,26 @@ def test_a_synthesizer_that_reads_what_the_context_does_not_give_is_refused(fold
         ('1', f"has format '1', expected {FORMAT}. Fix: export the model again"),
     ],
 )
-def test_another_format_is_refused(folder, found, message):
+def test_another_format_is_refused(weights, found, message):
     def change(description):
         description.pop('format')
         if found is not None:
             description['format'] = found
 
-    describe(folder, change)
+    describe(weights, change)
     with pytest.raises(ModelError, match=f'model.json {message}'):
-        Reconstructor(folder, HandModel.load())
+        Reconstructor(weights, HandModel.load())
 
 
-def test_model_json_holds_the_documented_fields_and_those_that_count_are_read(folder):
+def test_model_json_holds_the_documented_fields_and_those_that_count_are_read(weights):
     description = json.loads((SHIPPED / 'model.json').read_text())
     assert set(description) == set(MODEL_FIELDS)
     for name in RECORDS:
-        describe(folder, lambda description, name=name: description.pop(name))
-    describe(folder, lambda description: description.pop('calibration'))
-    assert Reconstructor(folder, HandModel.load()).calibration.confidence is None
+        describe(weights, lambda description, name=name: description.pop(name))
+    describe(weights, lambda description: description.pop('calibration'))
+    assert Reconstructor(weights, HandModel.load()).calibration.confidence is None
     for name in set(MODEL_FIELDS) - RECORDS - {'calibration'}:
-        (folder / 'model.json').write_text(
+        (weights / 'model.json').write_text(
             json.dumps({field: value for field, value in description.items() if field != name})
         )
-        assert name in refusal(folder)
+        assert name in refusal(weights)

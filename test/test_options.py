@@ -23,6 +23,7 @@ RANGES = {
     'iterations': (int, 1, 64, 'steps'),
     'detection_threshold': (float, 0, 1, 'a probability'),
     'presence_threshold': (float, 0, 1, 'a probability'),
+    'search_budget': (float, 0, 1, 'seconds'),
     'hand_length': (float, 0, 0.3, 'metres'),
     'hypotheses': (int, 0, 64, 'poses'),
     'temperature': (float, 0.05, 5, ''),

@@ -6,14 +6,14 @@ The sources are read, and each rule is shown to catch a planted violation.
 import ast
 import json
 import re
-import shutil
 
+import model_json
 import pytest
 from sources import PACKAGE, RUN_TIME
 
 from maskhand_ros.errors import ModelError
 from maskhand_ros.perception.pipeline import HandPipeline, PipelineConfig
-from maskhand_ros.perception.weights import REQUIRED_FILES, SHIPPED
+from maskhand_ros.perception.weights import REQUIRED_FILES
 
 NETWORK = {'aiohttp', 'ftplib', 'http', 'httpx', 'huggingface_hub', 'requests', 'smtplib', 'socket', 'urllib'}
 NETWORK |= {'urllib3', 'xmlrpc'}
@@ -87,20 +87,6 @@ def test_a_planted_violation_is_found(planted):
     assert violations(name, f'{source}\n{planted}\n')
 
 
-@pytest.fixture
-def weights(tmp_path):
-    """A copy of the shipped weights, and `edit(function)` for the `files` of its model.json."""
-    folder = shutil.copytree(SHIPPED, tmp_path / 'weights')
-
-    def edit(change):
-        index = folder / 'model.json'
-        description = json.loads(index.read_text())
-        change(description['files'])
-        index.write_text(json.dumps(description))
-
-    return folder, edit
-
-
 def refusal(folder):
     with pytest.raises(ModelError) as raised:
         HandPipeline(PipelineConfig(weights_dir=str(folder)))
@@ -109,19 +95,17 @@ def refusal(folder):
 
 @pytest.mark.parametrize('name', REQUIRED_FILES)
 def test_a_weight_file_that_is_not_listed_or_not_the_listed_one_is_refused(weights, name):
-    folder, edit = weights
-    assert {path.name for path in folder.iterdir()} - {'CARD.md', 'model.json'} == set(REQUIRED_FILES)
-    digest = json.loads((folder / 'model.json').read_text())['files'][name]
-    edit(lambda files: files.pop(name))
-    assert f'lists no SHA-256 for {name}' in refusal(folder)
-    edit(lambda files: files.update({name: digest}))
-    whole = (folder / name).read_bytes()
-    (folder / name).write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-    assert f'{name} is not the file that model.json lists' in refusal(folder)
+    assert {path.name for path in weights.iterdir()} - {'CARD.md', 'model.json'} == set(REQUIRED_FILES)
+    digest = json.loads((weights / 'model.json').read_text())['files'][name]
+    model_json.edit(weights, lambda description: description['files'].pop(name))
+    assert f'lists no SHA-256 for {name}' in refusal(weights)
+    model_json.edit(weights, lambda description: description['files'].update({name: digest}))
+    whole = (weights / name).read_bytes()
+    (weights / name).write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    assert f'{name} is not the file that model.json lists' in refusal(weights)
 
 
 def test_a_file_beside_the_weights_that_is_not_listed_is_refused(weights):
     """ONNX Runtime loads external data that a listed ONNX file refers to, whatever is in it."""
-    folder, _ = weights
-    (folder / 'context.onnx.data').write_bytes(b'\0' * 16)
-    assert 'context.onnx.data is not listed in model.json' in refusal(folder)
+    (weights / 'context.onnx.data').write_bytes(b'\0' * 16)
+    assert 'context.onnx.data is not listed in model.json' in refusal(weights)

@@ -1,11 +1,11 @@
 """Time of every stage on this machine, on frames of the bundled clip that show the asked number of hands.
 
-With --ros the same pictures go through a ROS 2 graph of three processes: a camera, hand_node, and a listener
+With --ros the same images go through a ROS 2 graph of three processes: a camera, hand_node, and a listener
 that receives ~/hands (this process). `latency` is from the image's stamp to the HandArray received; `node` is
 HandArray.processing_time, from the image received to the answer written; `on the way` is the rest: image and
 answer in the middleware. The stages are hand_node's own, from /diagnostics: `wait` is for the worker to be
 free. `node over pipeline` is decode + pipeline + publish over the pipeline's stages alone (sums of medians;
-without those two). CPU is in cores, user and system, while the pictures were played. Needs Linux (/proc).
+without those two). CPU is in cores, user and system, while the images were played. Needs Linux (/proc).
 With --teleop, `image to command` is from the image's stamp to the first joint command that follows it,
 measured in teleop_node when that is published; `command on the way` is from there to this process.
 """
@@ -35,11 +35,9 @@ WARM_UP_FRAMES = 10
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument('--hands', type=int, choices=(1, 2), default=2, help='hands in the image (default 2)')
     parser.add_argument(
-        '--hands', type=int, choices=(1, 2), default=2, help='hands in the picture (default 2)'
-    )
-    parser.add_argument(
-        '--size', type=size, default='640x480', metavar='WxH', help='of the pictures (default %(default)s)'
+        '--size', type=size, default='640x480', metavar='WxH', help='of the images (default %(default)s)'
     )
     parser.add_argument(
         '--frames',
@@ -160,7 +158,7 @@ def _tell(report: dict[str, Any], as_table: Callable[[dict[str, Any]], str], pat
 
 
 def size(text: str) -> tuple[int, int]:
-    """An argparse type: the width and height of pictures, WIDTHxHEIGHT, as hand_node accepts them."""
+    """An argparse type: the width and height of images, WIDTHxHEIGHT, as hand_node accepts them."""
     most = default('max_image_pixels')
     sides = text.lower().split('x')
     if len(sides) == 2 and all(side.isascii() and side.isdigit() and len(side) < 6 for side in sides):

@@ -1,14 +1,14 @@
-"""Pictures to hands: for each picture an overlay PNG, a JSON with what Hand.msg holds, a PLY mesh a hand.
+"""Images to hands: for each image an overlay PNG, a JSON with what Hand.msg holds, a PLY mesh a hand.
 
-Results are named after the picture with its suffix: a.jpg gives a_jpg_overlay.png, a_jpg.json and
-a_jpg_hand0.ply. Pictures of the same name in other folders get a number in the order given: a_jpg-2.json.
-index.json says which files are whose, and what became of every picture: `done`, `failed` with the reason,
+Results are named after the image with its suffix: a.jpg gives a_jpg_overlay.png, a_jpg.json and
+a_jpg_hand0.ply. Images of the same name in other folders get a number in the order given: a_jpg-2.json.
+index.json says which files are whose, and what became of every image: `done`, `failed` with the reason,
 `skipped` (a Mac's `._` files), or `pending` where the run was interrupted. In a folder of an earlier run,
 files of the same name are overwritten, others stay, and index.json is written anew.
 
-Meshes are in the wrist frame, metres: x to the fingers, z out of the back of the hand. Pictures are taken
-one by one, without tracking from one to the next. Of folders, the pictures directly inside are read. Exit
-status 1 if a picture failed.
+Meshes are in the wrist frame, metres: x to the fingers, z out of the back of the hand. Images are taken
+one by one, without tracking from one to the next. Of folders, the images directly inside are read. Exit
+status 1 if an image failed.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from maskhand_ros.progress import progress, say
 from maskhand_ros.skeleton import RIGHT
 
 INDEX = 'index.json'
-_TRIED_SUFFIXES = (*files.PICTURE_SUFFIXES, '.heic', '.heif', '.avif', '.gif')
-"""Of the files in a folder that are taken for pictures: what cannot be decoded is to be reported, not passed
+_TRIED_SUFFIXES = (*files.IMAGE_SUFFIXES, '.heic', '.heif', '.avif', '.gif')
+"""Of the files in a folder that are taken for images: what cannot be decoded is to be reported, not passed
 over."""
 _LONGEST_NAME = 200
 """Bytes of a result's name; the endings come on top, and file systems allow 255."""
@@ -59,18 +59,19 @@ class Result:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `maskhand image`."""
-    parser.add_argument('inputs', nargs='+', metavar='PICTURE', help='files or folders')
+    parser.add_argument('inputs', nargs='+', metavar='IMAGE', help='files or folders')
     parser.add_argument(
         '--out', default='maskhand_out', metavar='DIR', help='folder to write to (default maskhand_out)'
     )
     camera_arguments.add_camera_arguments(parser)
     camera_arguments.add_mirror_argument(parser)
     cli_arguments.add_pipeline_arguments(parser)
+    parser.set_defaults(search_budget=0.0)  # single images
     cli_arguments.add_hypothesis_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Every picture to its results; returns the exit status. CommandError if results cannot be written."""
+    """Every image to its results; returns the exit status. CommandError if results cannot be written."""
     results = list(_inputs(args.inputs))
     if all(result.status == FAILED for result in results):
         return _report_problems(results)
@@ -83,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
     names = result_names([result.image for result in results])
     _write_index(folder, results)
     try:
-        for result, name in progress(zip(results, names, strict=True), len(results), 'pictures'):
+        for result, name in progress(zip(results, names, strict=True), len(results), 'images'):
             if result.status == PENDING:
                 _process(result, folder / name, pipeline, args)
             found = f'{result.hands} hand{"" if result.hands == 1 else "s"}'
@@ -99,15 +100,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _inputs(inputs: list[str]) -> Iterator[Result]:
-    """A Result for each picture of the files and folders; FAILED for an input that is not there."""
+    """A Result for each image of the files and folders; FAILED for an input that is not there."""
     for name in inputs:
         path = pathlib.Path(name)
         if path.is_dir():
             inside = sorted(p for p in path.iterdir() if p.suffix.lower() in _TRIED_SUFFIXES)
             yield from (Result(str(p)) for p in inside)
             if not inside:
-                fix = f'name a folder with {files.PICTURE_SUFFIXES}; folders inside it are not read'
-                yield _failed(name, CommandError(f'no pictures in {path}', fix))
+                fix = f'name a folder with {files.IMAGE_SUFFIXES}; folders inside it are not read'
+                yield _failed(name, CommandError(f'no images in {path}', fix))
         elif os.path.lexists(path):
             yield Result(name)
         else:
@@ -119,7 +120,7 @@ def _failed(image: str, error: CommandError) -> Result:
 
 
 def result_names(paths: list[str]) -> list[str]:
-    """A name for each picture's result files: its own with the suffix, and a number where that is taken.
+    """A name for each image's result files: its own with the suffix, and a number where that is taken.
 
     Names that differ in case alone count as the same: on some file systems they are.
     """
@@ -140,7 +141,7 @@ def result_names(paths: list[str]) -> list[str]:
 def _process(result: Result, target: pathlib.Path, pipeline: HandPipeline, args: argparse.Namespace) -> None:
     """Fills in a Result; `target` is the path of its files without their endings."""
     try:
-        rgb = files.read_picture(result.image)
+        rgb = files.read_image(result.image)
         camera = camera_arguments.camera_from(args, rgb.shape[1], rgb.shape[0])
     except CommandError as error:
         result.status = SKIPPED if isinstance(error, files.MetadataFileError) else FAILED
@@ -150,7 +151,7 @@ def _process(result: Result, target: pathlib.Path, pipeline: HandPipeline, args:
     hands = pipeline.process(Frame(rgb=rgb, camera=camera))
     model = pipeline.hand_model
     overlay, report = f'{target.name}_overlay.png', f'{target.name}.json'
-    files.write_picture(
+    files.write_image(
         target.with_name(overlay), draw_hands(rgb, hands, camera, model.faces, mirrored=args.mirrored)
     )
     files.write_json(

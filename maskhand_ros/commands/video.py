@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Reads the video frame by frame and writes what was found."""
-    pipeline = cli_arguments.build_pipeline(
+    pipeline = cli_arguments.build_offline_pipeline(
         args, **cli_arguments.hypothesis_options(args), mirrored_input=args.mirrored
     )
     started, with_hands, number = time.monotonic(), 0, 0

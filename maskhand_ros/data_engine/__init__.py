@@ -1,7 +1,7 @@
-"""The data engine: poses, pictures and shards of a rendered hand, with exact truth.
+"""The data engine: poses, images and shards of a rendered hand, with exact truth.
 
 `poses` and `anatomy` draw hand poses, `renderer` and `meshes` draw a hand, `scenes` and `backdrops` decide
-what a picture looks like, `samples` makes crops with truth, `shards` writes training files, `demo_clip`
+what an image looks like, `samples` makes crops with truth, `shards` writes training files, `demo_clip`
 renders the bundled clip. Rendering needs EGL: `apt install libegl1 libgl1-mesa-dri` gives a software renderer
 where there is no GPU.
 """

@@ -49,13 +49,13 @@ def _shape(rng: np.random.Generator, mask: np.ndarray | None, centre: np.ndarray
 
 def backdrop(rng: np.random.Generator, size: int = BACKDROP_SIZE) -> np.ndarray:
     """One background (size, size, 3) uint8: a wall or room lit unevenly, clutter, sometimes out of focus."""
-    picture = np.empty((size, size, 3), np.float32)
-    picture[:] = muted_colour(rng)
+    image = np.empty((size, size, 3), np.float32)
+    image[:] = muted_colour(rng)
     if rng.random() < 0.6:  # wall meets table or floor
         edge = int(size * rng.uniform(0.2, 0.9))
-        picture[edge:] = muted_colour(rng)
+        image[edge:] = muted_colour(rng)
         if rng.random() < 0.4:
-            picture[:, int(size * rng.uniform(0.1, 0.9)) :] *= rng.uniform(0.7, 1.2)
+            image[:, int(size * rng.uniform(0.1, 0.9)) :] *= rng.uniform(0.7, 1.2)
     clutter = int(rng.choice([0, 6, 25, 90], p=[0.15, 0.3, 0.35, 0.2]))
     for _ in range(clutter):
         radius = float(np.clip(size * 0.03 * rng.pareto(1.2) + 3, 3, size * 0.35))
@@ -65,21 +65,21 @@ def backdrop(rng: np.random.Generator, size: int = BACKDROP_SIZE) -> np.ndarray:
         colour = muted_colour(rng)
         if rng.random() < 0.3:
             texture = colour + rng.uniform(5, 30) * _grain(rng, size, 4, 8)
-            picture[inside] = texture[inside]
+            image[inside] = texture[inside]
         else:
-            picture[inside] = colour
+            image[inside] = colour
     for _ in range(int(rng.integers(1, 4))):
-        picture += rng.uniform(2, 14) * _grain(rng, size, 1, 8)
+        image += rng.uniform(2, 14) * _grain(rng, size, 1, 8)
     # Wood or cloth: grain along one direction.
     if rng.random() < 0.25:
         stripes = cv2.resize(
             rng.standard_normal((int(rng.integers(20, 160)), 3)).astype(np.float32), (size, size)
         )
-        picture += rng.uniform(3, 16) * (stripes if rng.random() < 0.5 else stripes.T)[..., None]
-    picture *= 1 + 0.22 * _grain(rng, size, 1, 2)
+        image += rng.uniform(3, 16) * (stripes if rng.random() < 0.5 else stripes.T)[..., None]
+    image *= 1 + 0.22 * _grain(rng, size, 1, 2)
     if rng.random() < 0.65:
-        picture = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.6, 5))
-    return np.clip(picture, 0, 255).astype(np.uint8)
+        image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.6, 5))
+    return np.clip(image, 0, 255).astype(np.uint8)
 
 
 class BackdropBank:
@@ -87,15 +87,15 @@ class BackdropBank:
 
     def __init__(self, count: int, seed: int) -> None:
         rng = np.random.default_rng(seed)
-        self._pictures = [backdrop(rng) for _ in range(count)]
+        self._images = [backdrop(rng) for _ in range(count)]
         self._noise = rng.standard_normal((512, 512, 3)).astype(np.float32)
 
     def piece(self, rng: np.random.Generator, size: int) -> np.ndarray:
         """A background (size, size, 3) uint8: a cut, flipped or turned, its light changed."""
-        picture = self._pictures[rng.integers(len(self._pictures))]
+        image = self._images[rng.integers(len(self._images))]
         side = int(BACKDROP_SIZE * rng.uniform(0.3, 1))
         y, x = rng.integers(BACKDROP_SIZE - side + 1, size=2)
-        piece = picture[y : y + side, x : x + side]
+        piece = image[y : y + side, x : x + side]
         if rng.random() < 0.5:
             piece = piece[:, ::-1]
         if rng.random() < 0.4:
@@ -109,12 +109,12 @@ class BackdropBank:
         y, x = rng.integers(512 - size + 1, size=2)
         return self._noise[y : y + size, x : x + size]
 
-    def occlude(self, picture: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Flat things in front of the hand: one or two, textured, within picture (S, S, 3) uint8.
+    def occlude(self, image: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Flat things in front of the hand: one or two, textured, within image (S, S, 3) uint8.
 
-        Returns the picture, and (S, S) True where they cover it.
+        Returns the image, and (S, S) True where they cover it.
         """
-        size = len(picture)
+        size = len(image)
         covered = np.zeros((size, size), bool)
         for _ in range(int(rng.integers(1, 3))):
             mask = np.zeros((size, size), np.uint8)
@@ -122,20 +122,20 @@ class BackdropBank:
             _shape(rng, mask, centre.tolist(), size * rng.uniform(0.06, 0.2))
             mask = cv2.GaussianBlur(mask, (0, 0), 0.8)[..., None].astype(np.float32) / 255
             front = 0.35 * self.piece(rng, size) + 0.65 * muted_colour(rng)
-            picture = (picture * (1 - mask) + front * mask).astype(np.uint8)
+            image = (image * (1 - mask) + front * mask).astype(np.uint8)
             covered |= mask[..., 0] > 0.5
-        return picture, covered
+        return image, covered
 
 
 def camera_flaws(
-    picture: np.ndarray, bank: BackdropBank, rng: np.random.Generator, strength: float = 1.0
+    image: np.ndarray, bank: BackdropBank, rng: np.random.Generator, strength: float = 1.0
 ) -> np.ndarray:
-    """What lens, exposure, sensor and JPEG do to a picture (S, S, 3) uint8; returns the same shape, uint8."""
-    size = len(picture)
+    """What lens, exposure, sensor and JPEG do to an image (S, S, 3) uint8; returns the same shape, uint8."""
+    size = len(image)
     contrast, light = rng.uniform(0.75, 1.2), rng.uniform(-22, 18)
-    picture = cv2.convertScaleAbs(picture, alpha=contrast, beta=max(128 * (1 - contrast) + light, 0))
+    image = cv2.convertScaleAbs(image, alpha=contrast, beta=max(128 * (1 - contrast) + light, 0))
     if rng.random() < 0.6 * strength:
-        picture = cv2.GaussianBlur(picture, (0, 0), 0.4 + 1.2 * rng.random() ** 2)
+        image = cv2.GaussianBlur(image, (0, 0), 0.4 + 1.2 * rng.random() ** 2)
     if rng.random() < 0.12 * strength:  # motion
         length, turn = int(rng.integers(3, 9)), rng.uniform(0, np.pi)
         kernel = np.zeros((length, length), np.float32)
@@ -147,19 +147,19 @@ def camera_flaws(
             np.rint(middle + reach).astype(int).tolist(),
             1,
         )
-        picture = cv2.filter2D(picture, -1, kernel / kernel.sum())
-    if rng.random() < 0.3 * strength:  # a small hand in a coarse picture
+        image = cv2.filter2D(image, -1, kernel / kernel.sum())
+    if rng.random() < 0.3 * strength:  # a small hand in a coarse image
         small = int(rng.integers(70, 190))
-        picture = cv2.resize(
-            cv2.resize(picture, (small, small), interpolation=cv2.INTER_AREA),
+        image = cv2.resize(
+            cv2.resize(image, (small, small), interpolation=cv2.INTER_AREA),
             (size, size),
             interpolation=cv2.INTER_LINEAR,
         )
-    picture = picture + rng.uniform(0, 6 * strength) * bank.noise(rng, size)
-    picture = np.clip(picture, 0, 255).astype(np.uint8)
+    image = image + rng.uniform(0, 6 * strength) * bank.noise(rng, size)
+    image = np.clip(image, 0, 255).astype(np.uint8)
     if rng.random() < 0.45:
         quality = int(rng.integers(35, 95))
-        picture = cv2.imdecode(
-            cv2.imencode('.jpg', picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR
+        image = cv2.imdecode(
+            cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR
         )
-    return picture
+    return image

@@ -78,7 +78,7 @@ _SWAY = (0.008, 0.008, 0.01)
 
 
 def render(frames: int = FPS * SECONDS) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yields pictures (480, 640, 3) uint8 RGB with keypoints (2, 21, 3) in metres, left hand first."""
+    """Yields images (480, 640, 3) uint8 RGB with keypoints (2, 21, 3) in metres, left hand first."""
     stage, times, rng = Stage(), np.arange(frames) / FPS, np.random.default_rng(7)
     actors = [
         Actor(side, _POSES[side], _WAYS[side], demo_betas(), sway=_SWAY, phase=float(side == 'left'))
@@ -86,8 +86,8 @@ def render(frames: int = FPS * SECONDS) -> Iterator[tuple[np.ndarray, np.ndarray
     ]
     played = stage.act(actors, times)
     for frame, second in enumerate(times):
-        picture = stage.draw(actors, played, frame, second, rng)
-        yield picture, np.stack([keypoints[frame] for _, keypoints in played])
+        image = stage.draw(actors, played, frame, second, rng)
+        yield image, np.stack([keypoints[frame] for _, keypoints in played])
 
 
 def demo_betas() -> np.ndarray:
@@ -104,8 +104,8 @@ def write_clip(out: Path, name: str, frames: Iterable[tuple[np.ndarray, np.ndarr
     if not video.isOpened():
         raise SystemExit('OpenCV cannot write mp4 here: pip install opencv-python-headless, which has FFmpeg')
     truth = []
-    for picture, keypoints in frames:
-        video.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    for image, keypoints in frames:
+        video.write(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
         truth.append(keypoints)
     video.release()
     keypoints = np.stack(truth)

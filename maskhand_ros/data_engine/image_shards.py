@@ -1,4 +1,4 @@
-"""Training pictures for the configuration `paper`: hand crops with their truth, as WebDataset shards that a
+"""Training images for the configuration `paper`: hand crops with their truth, as WebDataset shards that a
 killed run picks up again.
 
     maskhand train images --out DIR --split train --samples 100000
@@ -11,7 +11,7 @@ A shard `<split>-<source>-<seed>-<index>.tar` (source: render, or DATASET_SPLIT)
 `KEY.jpg`, the 224 x 224 crop of a right hand (a left one mirrored) by the run time's rule with the errors of
 a tracker, and `KEY.npz`, as `shard_schema.IMAGE_SHARD` states. Keypoints are skinned from the parameters. A
 shard depends on its name and on --mix and --shard-size, which are to stay; another seed gives other crops of
-the same pictures.
+the same images.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ import numpy as np
 
 from maskhand_ros.cli_arguments import number, whole
 from maskhand_ros.data_engine.shards import SPLITS
+from maskhand_ros.datasets import DATASETS, read
 from maskhand_ros.errors import CommandError
-from maskhand_ros.evaluation.datasets import DATASETS, read
 from maskhand_ros.perception.weights import SHIPPED
 from maskhand_ros.shard_schema import IMAGE_CUES, TRUTH
 
@@ -209,6 +209,6 @@ class _LabelledSource:
         return dict(self._crops.left_out) or None
 
     def shard(self, index: int, rng: np.random.Generator, skip: bool) -> tuple[Iterator[Sample], int]:
-        """An iterator of samples and how many labels there are; no picture is read if `skip`."""
+        """An iterator of samples and how many labels there are; no image is read if `skip`."""
         hands = list(itertools.islice(self._hands, self._size))
         return iter(()) if skip else self._crops(hands, rng), len(hands)

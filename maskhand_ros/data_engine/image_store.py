@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from maskhand_ros.errors import CommandError
-from maskhand_ros.shard_schema import IMAGE_CUES, IMAGE_SHARD, TRUTH, check_arrays
+from maskhand_ros.shard_schema import IMAGE_CUES, IMAGE_SHARD, TRUTH, read_arrays
 
 SHUFFLED = 2000
 """Samples of a process among which the next is drawn, still as JPEG: some 30 MB."""
@@ -78,7 +78,7 @@ class ImageShards:
     def batches(
         self, size: int, seed: int, workers: int = 0
     ) -> Iterator[tuple[dict[str, Tensor], dict[str, Tensor]]]:
-        """Endless batches (size, ...), shuffled; pictures are decoded by `workers` further processes."""
+        """Endless batches (size, ...), shuffled; images are decoded by `workers` further processes."""
         pipeline = webdataset.DataPipeline(
             _ShardOrder(self.paths, self.part, seed),
             webdataset.split_by_worker,
@@ -102,7 +102,7 @@ class ImageShards:
         return map(self._on_device, pipeline)
 
     def poses(self, limit: int) -> np.ndarray:
-        """hand_pose (n, 15, 3, 3) float32 of the first `limit` samples; no picture is decoded."""
+        """hand_pose (n, 15, 3, 3) float32 of the first `limit` samples; no image is decoded."""
         pipeline = webdataset.DataPipeline(
             webdataset.SimpleShardList(self.paths),
             webdataset.tarfile_to_samples(select_files=lambda name: name.endswith('.npz')),
@@ -128,10 +128,9 @@ def _hand_of(path: str) -> str:
 def _arrays_of(sample: dict[str, Any], names: Iterable[str]) -> dict[str, np.ndarray]:
     """Arrays of one sample as float32; CommandError if they do not fit the schema."""
     specs = {name: IMAGE_SHARD[name] for name in names}
-    with np.load(io.BytesIO(sample['npz']), allow_pickle=False) as file:
-        arrays = {name: file[name][None] for name in specs if name in file.files}
     where = f'{sample["__url__"]}, sample {sample["__key__"]}'
-    check_arrays(where, arrays, specs, 'maskhand train images')
+    file = io.BytesIO(sample['npz'])
+    arrays = read_arrays(file, where, specs, 'maskhand train images', one_sample=True)
     return {name: array[0].astype(np.float32) for name, array in arrays.items()}
 
 

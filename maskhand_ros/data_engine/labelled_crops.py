@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from maskhand_ros.data_engine.samples import Sample, jittered_roi
-from maskhand_ros.evaluation.datasets.mano_mesh import ManoMesh
-from maskhand_ros.evaluation.datasets.record import LabelledHand
-from maskhand_ros.files import PictureError, read_picture
+from maskhand_ros.datasets.mano_mesh import ManoMesh
+from maskhand_ros.datasets.record import LabelledHand
+from maskhand_ros.files import ImageError, read_image
 from maskhand_ros.geometry import CROP_SIZE, MIRROR_X, Camera, mirror_rotation
 from maskhand_ros.perception.crop import crop_hand
 from maskhand_ros.skeleton import Handedness
@@ -42,11 +42,11 @@ class LabelledCrops:
                 self.left_out[found] += 1
                 continue
             try:
-                picture = read_picture(hand.image)
-            except PictureError:
-                self.left_out['picture cannot be read'] += 1
+                image = read_image(hand.image)
+            except ImageError:
+                self.left_out['image cannot be read'] += 1
                 continue
-            yield self._crop(picture, hand, *found, rng)
+            yield self._crop(image, hand, *found, rng)
 
     def _placed(self, hand: LabelledHand) -> tuple[np.ndarray, np.ndarray, np.ndarray] | str:
         """(rotations (16, 3, 3) and keypoints (21, 3) from the wrist, both of a right hand, in a mirror for a
@@ -71,18 +71,18 @@ class LabelledCrops:
 
     def _crop(
         self,
-        picture: np.ndarray,
+        image: np.ndarray,
         hand: LabelledHand,
         rotations: np.ndarray,
         right: np.ndarray,
         wrist: np.ndarray,
         rng: np.random.Generator,
     ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        camera = Camera(hand.K, picture.shape[1], picture.shape[0])
+        camera = Camera(hand.K, image.shape[1], image.shape[0])
         left = hand.side == 'left'
         points = (right * MIRROR_X if left else right) + wrist
         roi = jittered_roi(camera.project(points), 'camera', rng, Handedness.named(hand.side))
-        crop, crop_camera = crop_hand(picture, camera, roi, mirror=left)
+        crop, crop_camera = crop_hand(image, camera, roi, mirror=left)
         turn, place = crop_camera.rotation, crop_camera.rotation @ wrist
         pixels = crop_camera.project(points)
         seen = hand.valid if hand.visible is None else hand.visible

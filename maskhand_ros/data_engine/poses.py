@@ -14,6 +14,9 @@ _D = np.pi / 180
 _E, _C, _H = (0, 5, 3, 0), (82, 92, 38, 0), (45, 50, 30, 0)
 _FLAT = ((0, 3, 2, 5), (0, 3, 2, 0), (0, 3, 2, -11), (0, 3, 2, -5))
 
+Prototype = Sequence[Sequence[float]]
+"""A pose in degrees, as a row of PROTOTYPES."""
+
 # Degrees. Fingers index, middle, little, ring: flexion of MCP, PIP, DIP, abduction.
 # Thumb: flexion of CMC, MCP, IP, abduction and twist of the CMC.
 PROTOTYPES = {
@@ -81,7 +84,7 @@ CONTACTS = {
 }
 
 
-def _angles(prototype: Sequence[Sequence[float]]) -> np.ndarray:
+def _angles(prototype: Prototype) -> np.ndarray:
     angles = np.zeros((5, 5))
     for finger, values in enumerate(prototype):
         angles[finger, : len(values)] = values
@@ -128,9 +131,12 @@ def clear(anatomy: Anatomy, angles: np.ndarray) -> np.ndarray:
     return good
 
 
-def prototype_angles(anatomy: Anatomy, name: str) -> np.ndarray:
-    """One prototype (5, 5) in radians, its thumb brought into contact where the pose has one."""
-    angles = _angles(PROTOTYPES[name])[None]
+def prototype_angles(anatomy: Anatomy, pose: str | Prototype) -> np.ndarray:
+    """A Prototype, or the one of this name, as angles (5, 5) in radians, its thumb brought into contact where
+    the named pose has one."""
+    if not isinstance(pose, str):
+        return _angles(pose)
+    name, angles = pose, _angles(PROTOTYPES[pose])[None]
     if name in CONTACTS:
         finger, place, gap = CONTACTS[name]
         angles = anatomy.touch(

@@ -17,7 +17,7 @@ Uniforms = Mapping[str, Any]
 """Values of a shader's uniforms by name: numbers and vectors."""
 
 
-# One process per core draws its own pictures: more threads in the software renderer would only fight.
+# One process per core draws its own images: more threads in the software renderer would only fight.
 os.environ.setdefault('LP_NUM_THREADS', '1')
 
 _NEAR, _FAR = 0.05, 6.0
@@ -25,11 +25,11 @@ _SHADOW_SIZE = 384
 
 _VERTEX = """#version 330
 in vec3 place; in vec3 normal; in vec3 texture_place; in vec3 marks;
-uniform vec4 lens; uniform vec2 picture; uniform mat4 to_light;
+uniform vec4 lens; uniform vec2 resolution; uniform mat4 to_light;
 out vec3 v_normal; out vec3 v_place; out vec3 v_texture; out vec3 v_marks; out vec3 v_light;
 void main() {
   vec2 px = vec2(lens.x * place.x / place.z + lens.z, lens.y * place.y / place.z + lens.w);
-  vec2 ndc = 2.0 * (px + 0.5) / picture - 1.0;
+  vec2 ndc = 2.0 * (px + 0.5) / resolution - 1.0;
   float depth = (1.0 / NEAR - 1.0 / place.z) / (1.0 / NEAR - 1.0 / FAR) * 2.0 - 1.0;
   gl_Position = vec4(ndc, depth, 1.0) * place.z;
   v_normal = normal; v_place = place; v_texture = texture_place; v_marks = marks;
@@ -113,7 +113,7 @@ def _light_view(direction: np.ndarray, centre: np.ndarray, radius: float) -> np.
 
 
 class Renderer:
-    """A picture of meshes through a pinhole camera. One per process: it owns an OpenGL context.
+    """An image of meshes through a pinhole camera. One per process: it owns an OpenGL context.
 
     Raises RuntimeError with the packages to install if there is no EGL.
     """
@@ -174,7 +174,7 @@ class Renderer:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Colour (h, w, 3) uint8 with black where nothing is, and coverage (h, w) uint8.
 
-        `meshes` list of Mesh in the camera's frame, `K` (3, 3) px of this picture, `light` uniforms (see
+        `meshes` list of Mesh in the camera's frame, `K` (3, 3) px of this image, `light` uniforms (see
         scenes.py). The colour is premultiplied by the coverage.
         """
         import cv2
@@ -198,7 +198,7 @@ class Renderer:
         self._set(
             {
                 'lens': (K[0][0], K[1][1], K[0][2], K[1][2]),
-                'picture': (width, height),
+                'resolution': (width, height),
                 'to_light': columns,
                 **light,
             }
@@ -215,12 +215,12 @@ class Renderer:
         return pixels[..., :3], pixels[..., 3]
 
     def depth(self, supersample: int = 1) -> np.ndarray:
-        """Distance along z (h, w) in metres of the nearest surface in the last picture, drawn with
+        """Distance along z (h, w) in metres of the nearest surface in the last image, drawn with
         `supersample`: of one ray through each pixel; FAR where there is none."""
         return self._distances(supersample)[supersample // 2 :: supersample, supersample // 2 :: supersample]
 
     def depth_at(self, pixels: np.ndarray, supersample: int = 1) -> np.ndarray:
-        """The same (N,) at pixels (N, 2), to the fraction of a pixel; FAR outside the picture too."""
+        """The same (N,) at pixels (N, 2), to the fraction of a pixel; FAR outside the image too."""
         distances = self._distances(supersample)
         column, row = np.floor((np.asarray(pixels) + 0.5) * supersample).astype(int).T
         inside = (column >= 0) & (column < distances.shape[1]) & (row >= 0) & (row < distances.shape[0])

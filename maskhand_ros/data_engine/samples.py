@@ -27,10 +27,10 @@ Sample = tuple[np.ndarray, dict[str, np.ndarray]]
 # How the crop of a tracked hand strays from the rule around the true keypoints: scale, shift over side, roll
 # in radians.
 _JITTER = {'camera': (0.12, 0.06, 0.17), 'stress': (0.15, 0.08, 0.26)}
-# Chance of a second hand, a thing in the hand, something flat in front, and a hand that leaves the picture.
+# Chance of a second hand, a thing in the hand, something flat in front, and a hand that leaves the image.
 _EXTRAS = {'camera': (0.07, 0.08, 0.04, 0.03), 'stress': (0.08, 0.12, 0.35, 0.04)}
 
-# Share of pictures drawn at twice the size and shrunk: it takes twice the time, and the lens blurs most edges
+# Share of images drawn at twice the size and shrunk: it takes twice the time, and the lens blurs most edges
 # anyway.
 _SMOOTH = 0.15
 _FLESH = np.full(21, 0.022)
@@ -90,7 +90,7 @@ class SampleMaker:
         truth['visible'] = np.empty((n, 21), bool)
         for i, kind in enumerate(kinds):
             other = vertices[(i + 1) % n], keypoints[(i + 1) % n]
-            crops[i], crop, wrist, truth['visible'][i] = self._picture(
+            crops[i], crop, wrist, truth['visible'][i] = self._image(
                 kind, vertices[i], keypoints[i], other, rng
             )
             truth['global_orient'][i] = crop.rotation @ orient[i]
@@ -100,7 +100,7 @@ class SampleMaker:
             truth['keypoints_px'][i] = crop.project(keypoints[i] + wrist)
         return crops, {**truth, 'hand_pose': hand_pose.astype(np.float32), 'betas': betas.astype(np.float32)}
 
-    def _picture(
+    def _image(
         self,
         kind: str,
         vertices: np.ndarray,
@@ -130,16 +130,16 @@ class SampleMaker:
         visible &= ((pixels > -0.5) & (pixels < CROP_SIZE - 0.5)).all(1)
         behind = self.bank.piece(rng, CROP_SIZE)
         gap = cv2.cvtColor(255 - coverage, cv2.COLOR_GRAY2RGB)
-        picture = cv2.add(colour, cv2.multiply(behind, gap, scale=1 / 255))
+        image = cv2.add(colour, cv2.multiply(behind, gap, scale=1 / 255))
         if rng.random() < flat:
-            picture, covered = self.bank.occlude(picture, rng)
+            image, covered = self.bank.occlude(image, rng)
             column, row = np.clip(np.rint(pixels), 0, CROP_SIZE - 1).astype(int).T
             visible &= ~covered[row, column]
-        picture = camera_flaws(picture, self.bank, rng)
+        image = camera_flaws(image, self.bank, rng)
         if rng.random() < leaving:
-            picture, inside = _leave(picture, camera, crop, camera.project(keypoints + wrist), rng)
+            image, inside = _leave(image, camera, crop, camera.project(keypoints + wrist), rng)
             visible &= inside
-        return picture, crop, wrist, visible
+        return image, crop, wrist, visible
 
     def _crop_camera(
         self, kind: str, camera: Camera, keypoints: np.ndarray, rng: np.random.Generator
@@ -165,10 +165,10 @@ class SampleMaker:
 
 
 def _leave(
-    picture: np.ndarray, camera: Camera, crop: CropCamera, pixels: np.ndarray, rng: np.random.Generator
+    image: np.ndarray, camera: Camera, crop: CropCamera, pixels: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The crop of a hand that is partly outside the real picture: beyond its border the edge is repeated, as
-    at run time. Also which of its keypoints, at `pixels` (21, 2) of the real picture, are inside."""
+    """The crop of a hand that is partly outside the real image: beyond its border the edge is repeated, as
+    at run time. Also which of its keypoints, at `pixels` (21, 2) of the real image, are inside."""
     to_crop = crop.homography(camera.K)
     back = np.stack(
         [*np.meshgrid(np.arange(CROP_SIZE), np.arange(CROP_SIZE)), np.ones((CROP_SIZE, CROP_SIZE))], -1
@@ -182,4 +182,4 @@ def _leave(
     source = np.concatenate([place, np.ones((CROP_SIZE, CROP_SIZE, 1))], -1) @ to_crop.T
     source = (source[..., :2] / source[..., 2:]).astype(np.float32)
     inside = (pixels[:, axis] >= low) & (pixels[:, axis] <= high)
-    return cv2.remap(picture, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), inside
+    return cv2.remap(image, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), inside

@@ -1,4 +1,4 @@
-"""What a picture shows: where the hand is and how it is turned, skin, light, things in the hand.
+"""What an image shows: where the hand is and how it is turned, skin, light, things in the hand.
 
 Two kinds. `camera` is hands as cameras see them: an arm from below or the sides, palm or back towards the
 lens, 0.3 to 1.1 m away. `stress` turns the hand every way (uniform over SO(3)), jitters the crop more and
@@ -7,12 +7,15 @@ hides a third of the hands.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import numpy as np
 
 from maskhand_ros.data_engine.anatomy import random_rotations
 from maskhand_ros.data_engine.meshes import Mesh
 from maskhand_ros.data_engine.renderer import Uniforms
-from maskhand_ros.geometry import Camera, rotvec_to_matrix
+from maskhand_ros.geometry import Camera, kabsch, rotvec_to_matrix
 
 KINDS = ('camera', 'stress')
 
@@ -177,3 +180,17 @@ def thing(
     }
     marks = np.tile(np.array([0, 0, 0.85]), (len(vertices), 1))
     return Mesh(vertices @ frame.T + place, normals @ frame.T, vertices, marks, faces, material)
+
+
+def held_by(keypoints: np.ndarray) -> Callable[[int], Mesh]:
+    """A function of the frame that gives the thing in a hand whose keypoints (T, 21, 3) these are: it moves
+    with the palm."""
+    first, palm = held_object(keypoints[0], np.random.default_rng(3)), [0, 5, 9, 13, 17]
+
+    def at(frame: int) -> Mesh:
+        source, target = keypoints[0][palm], keypoints[frame][palm]
+        turn = kabsch(source - source.mean(0), target - target.mean(0))
+        vertices = (first.vertices - source.mean(0)) @ turn + target.mean(0)
+        return replace(first, vertices=vertices, normals=first.normals @ turn)
+
+    return at

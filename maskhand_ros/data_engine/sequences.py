@@ -7,21 +7,22 @@ noise that grows with the distance, no reading along edges and in spots, millime
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
-from maskhand_ros.data_engine.meshes import Mesh
+from maskhand_ros.data_engine import contacts
 from maskhand_ros.data_engine.poses import sample_betas
-from maskhand_ros.data_engine.scenes import held_object
-from maskhand_ros.data_engine.staging import MATERIAL, Actor, Stage, Way
-from maskhand_ros.geometry import kabsch
+from maskhand_ros.data_engine.scenes import held_by
+from maskhand_ros.data_engine.staging import CAMERA, MATERIAL, Actor, Stage, Way
+from maskhand_ros.geometry import Camera
 
 FPS = 30
 WALL = 1.6
 """Metres to what is behind the hands, for the depth camera."""
+WIDE = Camera(np.array([[1140.0, 0, 639.5], [0, 1140.0, 359.5], [0, 0, 1.0]]), 1280, 720)
 WAVE_HZ = 2.0
 _BRONZE = {**MATERIAL, 'skin': (0.34, 0.19, 0.12), 'palm': (0.52, 0.33, 0.26), 'sleeve': (0.3, 0.08, 0.07)}
 
@@ -29,8 +30,9 @@ _BRONZE = {**MATERIAL, 'skin': (0.34, 0.19, 0.12), 'palm': (0.52, 0.33, 0.26), '
 @dataclass(frozen=True)
 class Sequence:
     """`actors` for `seconds`. `pan` metres that the camera moves sideways, and back. `holds`: actor 0 holds a
-    thing. `depth`: a depth picture comes with every frame. `still` (from, to) seconds without motion: of
-    hands, forearms and the room, but for the sensor's noise."""
+    thing. `depth`: a depth image comes with every frame. `still` (from, to) seconds without motion: of
+    hands, forearms and the room, but for the sensor's noise. `touch` (from, to) seconds in which two hands of
+    one person touch or hide each other. `enters`: actor 0 enters an image without hands."""
 
     actors: tuple[Actor, ...]
     seconds: float = 3.0
@@ -38,17 +40,21 @@ class Sequence:
     holds: bool = False
     depth: bool = False
     still: tuple[float, float] | None = None
+    touch: tuple[float, float] | None = None
+    enters: bool = False
+    camera: Camera = CAMERA
 
 
 @dataclass
 class Shot:
-    """One frame: picture (H, W, 3) uint8, depth (H, W) uint16 mm or None, keypoints (A, 21, 3) metres in the
-    camera's frame (set `mano`), seconds."""
+    """One frame: image (H, W, 3) uint8, depth (H, W) uint16 mm or None, keypoints (A, 21, 3) metres in the
+    camera's frame (set `mano`), seconds, Camera."""
 
     rgb: np.ndarray
     depth: np.ndarray | None
     keypoints: np.ndarray
     second: float
+    camera: Camera
 
 
 def _betas(seed: int) -> np.ndarray:
@@ -66,6 +72,13 @@ def _wave(x: float, z: float, amplitude: float, seconds: float) -> Way:
     return tuple(
         (t, x + amplitude * np.sin(2 * np.pi * WAVE_HZ * t), 0.09, z, 0, 5, 0) for t in times.tolist()
     )
+
+
+def _far(way: tuple[tuple[float, float, float], ...], seed: int) -> Sequence:
+    """A hand 5 m away, about 40 px of 1280, that enters on a `way` of (second, x, y)."""
+    rows = tuple((second, x, y, 5.0, 0.0, 5.0, 0.0) for second, x, y in way)
+    actors = (Actor('right', _OPEN, rows, _betas(seed)),)
+    return Sequence(actors, seconds=2.0, enters=True, camera=WIDE)
 
 
 _OPEN, _RELAX = ((0, 'spread'),), ((0, 'relax'),)
@@ -187,6 +200,13 @@ SEQUENCES = {
         ),
         depth=True,
     ),
+    'clasp': Sequence(contacts.clasp(_betas(21)), touch=(0.9, 2.0)),
+    'cover': Sequence(contacts.cover(_betas(22)), touch=(0.7, 2.2)),
+    'passing': Sequence(contacts.passing(_betas(23)), touch=(1.0, 2.0)),
+    'clap': Sequence(contacts.clap(_betas(24)), touch=(0.8, 2.8)),
+    'far from the left': _far(((0, -3.3, 0.1), (0.9, -2.2, 0.0), (2.0, -1.2, -0.3)), 25),
+    'far from below': _far(((0, 1.2, 2.0), (0.9, 0.9, 1.1), (2.0, 0.2, 0.6)), 26),
+    'far from the right': _far(((0, 3.3, -0.5), (0.8, 2.1, -0.7), (1.4, 1.9, -0.4), (2.0, 1.3, -0.6)), 27),
 }
 
 
@@ -204,18 +224,19 @@ def with_cast(name: str, cast: int) -> Sequence:
 def play(name: str, cast: int = 0) -> Iterator[Shot]:
     """The Shots of a sequence."""
     sequence, rng = with_cast(name, cast), np.random.default_rng(cast)
-    stage, times = Stage(), np.arange(0, sequence.seconds, 1 / FPS)
+    stage, times = Stage(sequence.camera), np.arange(0, sequence.seconds, 1 / FPS)
     played = stage.act(sequence.actors, 0 * times if sequence.still else times)
     moved = sequence.pan * np.sin(np.pi * times / sequence.seconds) if sequence.pan else 0 * times
     for points in (part for actor in played for part in actor):
         points[..., 0] -= moved[:, None]
-    holding = _held_by(played[0][1]) if sequence.holds else None
+    holding = held_by(played[0][1]) if sequence.holds else None
     for frame in range(len(times)):
         props = [holding(frame)] if holding else []
         second = 0.0 if sequence.still else times[frame] + 4 * moved[frame]
         rgb = stage.draw(sequence.actors, played, frame, second, rng, props)
         depth = depth_camera(stage.depth(), rng) if sequence.depth else None
-        yield Shot(rgb, depth, np.stack([keypoints[frame] for _, keypoints in played]), float(times[frame]))
+        keypoints = np.stack([points[frame] for _, points in played])
+        yield Shot(rgb, depth, keypoints, float(times[frame]), sequence.camera)
 
 
 def depth_camera(distance: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -226,17 +247,3 @@ def depth_camera(distance: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     noisy = distance + 0.004 * distance**2 * rng.standard_normal(distance.shape)
     noisy[edge & (rng.random(distance.shape) < 0.7) | spots] = 0
     return np.round(1e3 * noisy).astype(np.uint16)
-
-
-def _held_by(keypoints: np.ndarray) -> Callable[[int], Mesh]:
-    """A function of the frame that gives the thing in a hand whose keypoints (T, 21, 3) these are: it moves
-    with the palm."""
-    first, palm = held_object(keypoints[0], np.random.default_rng(3)), [0, 5, 9, 13, 17]
-
-    def at(frame: int) -> Mesh:
-        source, target = keypoints[0][palm], keypoints[frame][palm]
-        turn = kabsch(source - source.mean(0), target - target.mean(0))
-        vertices = (first.vertices - source.mean(0)) @ turn + target.mean(0)
-        return replace(first, vertices=vertices, normals=first.normals @ turn)
-
-    return at

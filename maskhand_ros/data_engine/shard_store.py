@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from maskhand_ros.model.config import CUE_SHAPES, MAP_SHAPES
-from maskhand_ros.shard_schema import CUE_SHARD, SCALES, TRUTH, check_arrays
+from maskhand_ros.shard_schema import CUE_SHARD, SCALES, TRUTH, read_arrays
 
 STORED = {name: spec for name, spec in CUE_SHARD.items() if name != 'kind'}
 """Arrays that training reads."""
@@ -84,9 +84,7 @@ def _read(path: Path, limit: int, part: tuple[int, int]) -> dict[str, np.ndarray
     """Every n-th sample of a shard from the k-th on (`part`), at most `limit`; CommandError if it does not
     fit the schema."""
     first, step = part
-    with np.load(path, allow_pickle=False) as shard:
-        arrays = {name: shard[name] for name in STORED if name in shard.files}
-    check_arrays(str(path), arrays, STORED, 'maskhand train data')
+    arrays = read_arrays(path, str(path), STORED, 'maskhand train data')
     sample = {name: array[first::step][:limit] for name, array in arrays.items()}
     for name in CUE_SHAPES.keys() - MAP_SHAPES.keys():
         sample[name] = np.clip(sample[name], -6e4, 6e4).astype(np.float16)

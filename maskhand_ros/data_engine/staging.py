@@ -12,14 +12,15 @@ from scipy.interpolate import PchipInterpolator
 
 from maskhand_ros.data_engine.anatomy import Anatomy
 from maskhand_ros.data_engine.meshes import HandMesh, Mesh, anatomy_of, open_hand_data
-from maskhand_ros.data_engine.poses import prototype_angles
+from maskhand_ros.data_engine.poses import Prototype, prototype_angles
 from maskhand_ros.data_engine.renderer import Renderer, Uniforms
 from maskhand_ros.data_engine.scenes import PALM_VIEW, UP
-from maskhand_ros.geometry import MIRROR_X, rotvec_to_matrix
+from maskhand_ros.geometry import MIRROR_X, Camera, rotvec_to_matrix
 from maskhand_ros.hand_model.numpy_hand import HandModel
 
 WIDTH, HEIGHT = 640, 480
 K = np.array([[570.0, 0, 319.5], [0, 570.0, 239.5], [0, 0, 1.0]])
+CAMERA = Camera(K, WIDTH, HEIGHT)
 NOISE = 2.2
 """Standard deviation of the sensor's noise, grey levels of 255."""
 MATERIAL = {
@@ -58,13 +59,14 @@ Way = tuple[tuple[float, ...], ...]
 class Actor:
     """One hand over time.
 
-    `poses` ((second, prototype), ...); `way` ((second, x, y, z, turn about the forearm, tilt, roll), ...): of
-    the wrist, metres in the camera's frame and degrees, all 0: palm to the lens, fingers up, and for a left
-    hand as its mirror image. Both are interpolated without overshoot. `sway` metres of a slow unrest.
+    `poses` ((second, prototype or its name), ...); `way` ((second, x, y, z, turn about the forearm, tilt,
+    roll), ...): of the wrist, metres in the camera's frame and degrees, all 0: palm to the lens, fingers up,
+    and for a left hand as its mirror image. Both are interpolated without overshoot. `sway` metres of a slow
+    unrest.
     """
 
     side: str
-    poses: tuple[tuple[float, str], ...]
+    poses: tuple[tuple[float, str | Prototype], ...]
     way: Way
     betas: np.ndarray
     person: int = 0
@@ -97,12 +99,13 @@ def _between(at: np.ndarray, values: np.ndarray, times: np.ndarray) -> np.ndarra
 
 
 class Stage:
-    """A room, a camera (WIDTH x HEIGHT, K) and a renderer."""
+    """A room, a Camera without distortion, and a renderer."""
 
-    def __init__(self) -> None:
+    def __init__(self, camera: Camera = CAMERA) -> None:
+        self._camera = camera
         hand = HandModel.load()
         self._anatomy, self._mesh = anatomy_of(hand), HandMesh(hand, open_hand_data())
-        self._renderer = Renderer(WIDTH, HEIGHT)
+        self._renderer = Renderer(camera.width, camera.height)
         self._room = room()
 
     def act(self, actors: Sequence[Actor], times: np.ndarray) -> list[list[np.ndarray]]:
@@ -133,19 +136,20 @@ class Stage:
         rng: np.random.Generator,
         props: Sequence[Mesh] = (),
     ) -> np.ndarray:
-        """Picture (HEIGHT, WIDTH, 3) uint8 RGB of one frame of what was `played`, with Meshes `props`."""
+        """Image (height, width, 3) uint8 RGB of one frame of what was `played`, with Meshes `props`."""
         meshes = [
             self._mesh.mesh(vertices[frame], keypoints[frame], actor.material, left=actor.side == 'left')
             for actor, (vertices, keypoints) in zip(actors, played, strict=True)
         ]
-        colour, coverage = self._renderer.draw([*meshes, *props], K, _LIGHT, supersample=2)
+        colour, coverage = self._renderer.draw([*meshes, *props], self._camera.K, _LIGHT, supersample=2)
         gap = cv2.cvtColor(255 - coverage, cv2.COLOR_GRAY2RGB)
-        picture = cv2.add(colour, cv2.multiply(_behind(self._room, second), gap, scale=1 / 255))
-        picture = picture + NOISE * rng.standard_normal(picture.shape, dtype=np.float32)
-        return np.clip(picture, 0, 255).astype(np.uint8)
+        behind = cv2.resize(_behind(self._room, second), (self._camera.width, self._camera.height))
+        image = cv2.add(colour, cv2.multiply(behind, gap, scale=1 / 255))
+        image = image + NOISE * rng.standard_normal(image.shape, dtype=np.float32)
+        return np.clip(image, 0, 255).astype(np.uint8)
 
     def depth(self) -> np.ndarray:
-        """Distance along z (HEIGHT, WIDTH) in metres of the last picture; the renderer's far end where
+        """Distance along z (height, width) in metres of the last image; the renderer's far end where
         nothing is."""
         return self._renderer.depth(supersample=2)
 
@@ -154,35 +158,35 @@ def room() -> np.ndarray:
     """A blurred room (HEIGHT + 80, WIDTH + 120, 3) uint8 RGB: wall, window, picture, books, desk."""
     rng = np.random.default_rng(3)
     height, width = HEIGHT + 80, WIDTH + 120
-    picture = np.empty((height, width, 3), np.float32)
-    picture[:] = (176, 172, 160)
-    picture *= np.linspace(1.08, 0.78, width)[None, :, None]
-    cv2.rectangle(picture, (60, 40), (230, 270), (225, 232, 238), -1)
-    cv2.rectangle(picture, (60, 40), (230, 270), (120, 105, 90), 7)
-    cv2.line(picture, (145, 40), (145, 270), (120, 105, 90), 5)
-    cv2.rectangle(picture, (330, 60), (450, 150), (70, 90, 85), -1)
-    cv2.rectangle(picture, (330, 60), (450, 150), (150, 130, 90), 4)
+    image = np.empty((height, width, 3), np.float32)
+    image[:] = (176, 172, 160)
+    image *= np.linspace(1.08, 0.78, width)[None, :, None]
+    cv2.rectangle(image, (60, 40), (230, 270), (225, 232, 238), -1)
+    cv2.rectangle(image, (60, 40), (230, 270), (120, 105, 90), 7)
+    cv2.line(image, (145, 40), (145, 270), (120, 105, 90), 5)
+    cv2.rectangle(image, (330, 60), (450, 150), (70, 90, 85), -1)
+    cv2.rectangle(image, (330, 60), (450, 150), (150, 130, 90), 4)
     for shelf in (140, 250):
         x = 520
         while x < 730:
             wide, tall = int(rng.integers(9, 24)), int(rng.integers(50, 85))
-            cv2.rectangle(picture, (x, shelf - tall), (x + wide, shelf), rng.uniform(30, 170, 3).tolist(), -1)
+            cv2.rectangle(image, (x, shelf - tall), (x + wide, shelf), rng.uniform(30, 170, 3).tolist(), -1)
             x += wide + 2
-        cv2.rectangle(picture, (505, shelf), (745, shelf + 9), (96, 70, 48), -1)
-    picture[400:] = (112, 84, 60)
-    picture[400:] += (
+        cv2.rectangle(image, (505, shelf), (745, shelf + 9), (96, 70, 48), -1)
+    image[400:] = (112, 84, 60)
+    image[400:] += (
         cv2.resize(rng.standard_normal((90, 3)).astype(np.float32), (width, height - 400))[..., None] * 5
     )
-    cv2.ellipse(picture, (400, 402), (28, 12), 0, 0, 360, (60, 95, 62), -1)
-    cv2.rectangle(picture, (382, 345), (418, 402), (70, 105, 75), -1)
-    picture += cv2.GaussianBlur(rng.standard_normal(picture.shape).astype(np.float32), (0, 0), 6) * 25
-    return np.clip(cv2.GaussianBlur(picture, (0, 0), 2.6), 0, 255).astype(np.uint8)
+    cv2.ellipse(image, (400, 402), (28, 12), 0, 0, 360, (60, 95, 62), -1)
+    cv2.rectangle(image, (382, 345), (418, 402), (70, 105, 75), -1)
+    image += cv2.GaussianBlur(rng.standard_normal(image.shape).astype(np.float32), (0, 0), 6) * 25
+    return np.clip(cv2.GaussianBlur(image, (0, 0), 2.6), 0, 255).astype(np.uint8)
 
 
-def _behind(picture: np.ndarray, second: float) -> np.ndarray:
+def _behind(image: np.ndarray, second: float) -> np.ndarray:
     """The room at a moment: the camera sways a little, and somebody's ball rolls along the desk."""
     shift = np.array([60 + 24 * np.sin(0.9 * second), 40 + 10 * np.sin(1.3 * second + 1)])
-    scene = picture.copy()
+    scene = image.copy()
     ball = int(120 + 75 * second), 396
     cv2.circle(scene, ball, 20, (150, 64, 50), -1, cv2.LINE_AA)
     place = np.array([[1, 0, -shift[0]], [0, 1, -shift[1]]])

@@ -1,4 +1,4 @@
-"""Evaluation against truth: labels, public data sets, metrics, protocols, video and stereo.
+"""Evaluation against truth: labels, metrics, protocols, video and stereo.
 
 Runs without torch.
 """

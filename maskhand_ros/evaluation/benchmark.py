@@ -1,12 +1,12 @@
 """A public benchmark by its own definitions, on the data as published (`maskhand train index` lists splits).
 
 The hands are looked for in the benchmark's own boxes, each on its own and with its side known, as its
-competitors do; `--boxes detect` finds them in the whole picture instead. Millimetres are over the hands that
+competitors do; `--boxes detect` finds them in the whole image instead. Millimetres are over the hands that
 were found, PCK counts a missed hand as wrong. Vertices, tips and joints are the benchmark's own only with
 `--hand-model`, a MANO file from `maskhand convert-mano`; another mesh has no vertices to compare. Without
 `--keypoint-set` they are as the labels: `mano` where those are fits of MANO, else `mediapipe` or
 `anatomical`.
-The hands of a picture that cannot be read count as missed; such pictures are named at the end and as
+The hands of an image that cannot be read count as missed; such images are named at the end and as
 `unreadable` in the JSON, and the exit status is 1.
 """
 
@@ -22,11 +22,12 @@ from typing import Any
 import numpy as np
 
 from maskhand_ros import cli_arguments, files
+from maskhand_ros.datasets import LabelledHand, read
+from maskhand_ros.datasets.mano_mesh import ManoMesh
 from maskhand_ros.errors import CommandError
-from maskhand_ros.evaluation.datasets import LabelledHand, read
-from maskhand_ros.evaluation.datasets.mano_mesh import ManoMesh
 from maskhand_ros.evaluation.evaluate import report_unreadable
-from maskhand_ros.evaluation.labels import label_from, match, roi_of_box
+from maskhand_ros.evaluation.labels import label_from, roi_of_box
+from maskhand_ros.evaluation.matching import match
 from maskhand_ros.evaluation.protocols import (
     PROTOCOLS,
     Prediction,
@@ -54,6 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument('--json', metavar='OUT', help='write the figures to this file')
     cli_arguments.add_pipeline_arguments(parser)
+    parser.set_defaults(search_budget=0.0)  # single images
     parser.set_defaults(max_hands=4, keypoint_set=None)
 
 
@@ -63,11 +65,11 @@ def run(args: argparse.Namespace) -> int:
     args.keypoint_set = args.keypoint_set or protocol.keypoints
     # In a given box there is a hand, however unsure the network is.
     changes = {'presence_threshold': 0.0} if args.boxes == 'given' else {}
-    predictor = Predictor(cli_arguments.build_pipeline(args, **changes), protocol, args.boxes)
+    predictor = Predictor(cli_arguments.build_offline_pipeline(args, **changes), protocol, args.boxes)
     mesh = ManoMesh(args.hand_model) if predictor.has_mesh else None
     splits, report = [args.split] if args.split else protocol.splits, {}
     for split in splits:
-        # FreiHAND's and HO-3D's evaluation pictures come with meshes; elsewhere parameters tell the mesh.
+        # FreiHAND's and HO-3D's evaluation images come with meshes; elsewhere parameters tell the mesh.
         published = {'vertices': True} if mesh and split == 'evaluation' else {}
         try:
             hands = itertools.islice(read(args.name, args.root, split, **published), args.limit)
@@ -114,10 +116,10 @@ def measure_split(
 
 
 class Predictor:
-    """Runs the pipeline on labelled hands, each picture on its own.
+    """Runs the pipeline on labelled hands, each image on its own.
 
     Boxes that come again in another split, as in the subsets of HInt, are answered from memory. `unreadable`
-    {path: why} are the pictures whose hands count as missed.
+    {path: why} are the images whose hands count as missed.
     """
 
     def __init__(self, pipeline: HandPipeline, protocol: Protocol, boxes: str) -> None:
@@ -129,7 +131,7 @@ class Predictor:
         self.unreadable: dict[str, str] = {}
 
     def __call__(self, hands: Iterable[LabelledHand]) -> Iterator[tuple[LabelledHand, Prediction | None]]:
-        """Yields (LabelledHand, Prediction or None) of LabelledHand whose pictures come one after another."""
+        """Yields (LabelledHand, Prediction or None) of LabelledHand whose images come one after another."""
         for image, of_image in itertools.groupby(hands, key=lambda hand: hand.image):
             group = list(of_image)
             keys = [(image, hand.side, *hand.box.tolist()) for hand in group]
@@ -141,8 +143,8 @@ class Predictor:
 
     def _predict(self, image: Path, group: list[LabelledHand]) -> list[Prediction | None]:
         try:
-            rgb = files.read_picture(image)
-        except files.PictureError as error:
+            rgb = files.read_image(image)
+        except files.ImageError as error:
             self.unreadable[str(image)] = str(error)
             return [None] * len(group)
         if self._boxes == 'given':

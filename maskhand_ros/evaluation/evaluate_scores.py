@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,12 +12,21 @@ import numpy as np
 from maskhand_ros.evaluation import metrics
 from maskhand_ros.evaluation.labels import Label
 from maskhand_ros.evaluation.peer import PeerHand
-from maskhand_ros.evaluation.uncertainty import Z68, Z95, coverage, distance_stddev, spearman
+from maskhand_ros.evaluation.uncertainty import (
+    Z68,
+    Z95,
+    coverage,
+    distance_stddev,
+    error_by_decile,
+    rank_auc,
+    spearman,
+)
 from maskhand_ros.perception.calibration import CONFIDENCE_BELOW
 from maskhand_ros.perception.types import Hand
 from maskhand_ros.skeleton import CONVENTION_LIGHT
 
-FIGURES = ('pa_mpjpe_mm', 'pa15_mpjpe_mm', 'mpjpe_mm', 'err2d_over_box')
+FIGURES_3D = ('pa_mpjpe_mm', 'pa15_mpjpe_mm', 'mpjpe_mm')
+FIGURES = (*FIGURES_3D, 'err2d_over_box')
 
 
 @dataclass
@@ -40,8 +49,8 @@ class Score:
     """The hand's mean keypoint error as its standard deviations state it."""
 
 
-Case = tuple[str, Label, Hand | None, Score]
-"""A picture, a label in it, our hand for it or None, and how good that is."""
+Case = tuple[str, Label, Hand | PeerHand | None, Score]
+"""An image, a label in it, the hand found for it or None, and how good that is."""
 
 
 def score_hand(label: Label, hand: Hand | PeerHand | None) -> Score:
@@ -55,20 +64,45 @@ def score_hand(label: Label, hand: Hand | PeerHand | None) -> Score:
         score.err2d_over_box = float(np.nanmean(score.relative))
     if label.points is not None:
         predicted = hand.keypoints_wrist @ hand.wrist_rotation.T  # camera axes; the root is taken out anyway
-        known = np.isfinite(label.points).all(1)
-        light = np.intersect1d(CONVENTION_LIGHT, np.flatnonzero(known))
-        if known.sum() >= 4:
-            score.pa_mpjpe_mm = 1000 * metrics.pa_mpjpe(predicted[known], label.points[known])
-        if len(light) >= 4:
-            score.pa15_mpjpe_mm = 1000 * metrics.pa_mpjpe(predicted[light], label.points[light])
-        if known[0]:
-            score.mpjpe_mm = 1000 * metrics.mpjpe(predicted[known], label.points[known])
-            if isinstance(hand, Hand):
-                score.standardised = standardised_errors(predicted, label.points, hand)
-                score.confidence = hand.confidence
-                stddev = np.stack([hand.keypoint_stddev, hand.keypoint_stddev_depth], 1)
-                score.stated_mm = 1000 * float(distance_stddev(stddev[1:]).mean())
+        for figure, value in errors_3d(predicted, label.points).items():
+            setattr(score, figure, value)
+        if np.isfinite(label.points[0]).all() and isinstance(hand, Hand):
+            score.standardised = standardised_errors(predicted, label.points, hand)
+            score.confidence = hand.confidence
+            stddev = np.stack([hand.keypoint_stddev, hand.keypoint_stddev_depth], 1)
+            score.stated_mm = 1000 * float(distance_stddev(stddev[1:]).mean())
     return score
+
+
+def errors_3d(predicted: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+    """{figure of Score: mm} of predicted and true points (21, 3) metres, along the same axes; NaN in `truth`
+    where not labelled. A figure that cannot be measured is left out."""
+    known = np.isfinite(truth).all(1)
+    light = np.intersect1d(CONVENTION_LIGHT, np.flatnonzero(known))
+    errors = {}
+    if known.sum() >= 4:
+        errors['pa_mpjpe_mm'] = 1000 * metrics.pa_mpjpe(predicted[known], truth[known])
+    if len(light) >= 4:
+        errors['pa15_mpjpe_mm'] = 1000 * metrics.pa_mpjpe(predicted[light], truth[light])
+    if known[0]:
+        errors['mpjpe_mm'] = 1000 * metrics.mpjpe(predicted[known], truth[known])
+    return errors
+
+
+def with_misses(
+    scored: Sequence[tuple[Label, Score]], mean_hands: Mapping[str | None, np.ndarray]
+) -> dict[str, float | None]:
+    """Means (mm) of the 3D figures over all labels, a missed hand scored as the mean hand of its side;
+    `mean_hands` {side: (21, 3) metres, image's axes}."""
+    values: dict[str, list[float]] = {figure: [] for figure in FIGURES_3D}
+    for label, score in scored:
+        if label.points is None:
+            continue
+        errors = vars(score) if score.found else errors_3d(mean_hands[label.side], label.points)
+        for figure in FIGURES_3D:
+            values[figure].append(errors.get(figure, math.nan))
+    finite = {figure: [v for v in part if math.isfinite(v)] for figure, part in values.items()}
+    return {figure: float(np.mean(part)) if part else None for figure, part in finite.items()}
 
 
 def standardised_errors(predicted: np.ndarray, truth: np.ndarray, hand: Hand) -> np.ndarray:
@@ -83,20 +117,23 @@ def standardised_errors(predicted: np.ndarray, truth: np.ndarray, hand: Hand) ->
 
 
 def blocks_of(labels: Iterable[Label]) -> list[str]:
-    """Names of the motions (N,) that labels belong to; a picture in no sequence stands alone."""
+    """Names of the motions (N,) that labels belong to; an image in no sequence stands alone."""
     return [
         f'sequence {label.sequence}' if label.sequence is not None else f'alone {number}'
         for number, label in enumerate(labels)
     ]
 
 
-def summarise(scored: Sequence[tuple[Label, Score]]) -> dict[str, dict[str, Any]]:
+def summarise(
+    scored: Sequence[tuple[Label, Score]], mean_hands: Mapping[str | None, np.ndarray]
+) -> dict[str, dict[str, Any]]:
     """Figures of each source of (Label, Score) pairs: {source: {hands, found, missed, wrong_side, ..., pck,
-    interval95, uncertainty}}."""
-    return {
-        source: _figures([(label, score) for label, score in scored if label.source == source])
-        for source in dict.fromkeys(label.source for label, _ in scored)
-    }
+    interval95, with_misses, uncertainty}}. `mean_hands` as in `with_misses`."""
+    report = {}
+    for source in dict.fromkeys(label.source for label, _ in scored):
+        rows = [(label, score) for label, score in scored if label.source == source]
+        report[source] = {**_figures(rows), 'with_misses': with_misses(rows, mean_hands)}
+    return report
 
 
 def _figures(rows: Sequence[tuple[Label, Score]]) -> dict[str, Any]:
@@ -126,7 +163,8 @@ def _figures(rows: Sequence[tuple[Label, Score]]) -> dict[str, Any]:
 def _uncertainty(scores: Sequence[Score]) -> dict[str, Any] | None:
     """What the stated uncertainty is worth: shares of the true keypoints inside the stated 68 and 95 %
     intervals by axis, rank correlation with the error hand by hand, mean confidence beside the share of hands
-    that it speaks of (error below 20 mm). None without any."""
+    that it speaks of (error below 20 mm), how well it ranks these, mean errors by decile of it. None without
+    any."""
     values = np.concatenate([np.empty((0, 3)), *(score.standardised for score in scores)])
     values = values[np.isfinite(values).all(1)]
     if not len(values):
@@ -143,6 +181,8 @@ def _uncertainty(scores: Sequence[Score]) -> dict[str, Any] | None:
         'hand_spearman': spearman(stated, error),
         'confidence': float(confidence.mean()),
         'share_below_20_mm': float((error < 1000 * CONFIDENCE_BELOW).mean()),
+        'confidence_auc': rank_auc(confidence, error < 1000 * CONFIDENCE_BELOW),
+        'error_by_confidence_decile_mm': error_by_decile(confidence, error),
     }
 
 

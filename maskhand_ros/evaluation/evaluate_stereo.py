@@ -16,7 +16,7 @@ places on the hand, that is in the figure (`--keypoint-set mediapipe` puts ours 
 high] are 95 % block-bootstrap intervals of the mean paired difference, ours - the peer's. Exits 1 where a
 limit is missed.
 
---peer mediapipe runs MediaPipe Hands 0.10.14 on the same pictures (installed, the first time, into a cache
+--peer mediapipe runs MediaPipe Hands 0.10.14 on the same images (installed, the first time, into a cache
 folder of its own), each taken by itself. Its world landmarks are scaled to the population's hand length and
 placed by the same fit as ours; its wrist is its landmark.
 """
@@ -33,7 +33,7 @@ from typing import Any
 import numpy as np
 
 from maskhand_ros import cli_arguments, files
-from maskhand_ros.evaluation.evaluate_video import Figure
+from maskhand_ros.evaluation.figure import Figure
 from maskhand_ros.evaluation.metrics import block_bootstrap
 from maskhand_ros.evaluation.peer import PeerHand, ask_mediapipe, placed
 from maskhand_ros.evaluation.two_views import Eye, Pair, Sight, read_eyes
@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=cli_arguments.whole(1),
         default=1,
         metavar='N',
-        help='take each N-th picture (default 1)',
+        help='take each N-th image (default 1)',
     )
     cli_arguments.add_pipeline_arguments(parser)
     parser.set_defaults(max_hands=1)
@@ -86,23 +86,23 @@ def run(args: argparse.Namespace) -> int:
     return 0 if all(figure.held for figure in found) else 1
 
 
-def pictures(eye: Eye, every: int) -> Iterator[VideoFrame]:
+def images(eye: Eye, every: int) -> Iterator[VideoFrame]:
     """Each `every`-th VideoFrame of an Eye's video; CommandError if there are none."""
     with VideoReader(eye.video) as video:
         yield from itertools.islice(video, None, None, every)
 
 
 def watch(args: argparse.Namespace, eye: Eye, **changes: Any) -> list[Sight | None]:
-    """[Sight or None] of each picture of an Eye, by a pipeline of its own."""
-    pipeline = cli_arguments.build_pipeline(args, **changes)
+    """[Sight or None] of each image of an Eye, by a pipeline of its own."""
+    pipeline = cli_arguments.build_offline_pipeline(args, **changes)
     sights: list[Sight | None] = []
-    for rgb, time_ns in pictures(eye, args.every):
+    for rgb, time_ns in images(eye, args.every):
         hands = pipeline.process(Frame(rgb, time_ns, eye.camera))
         best = max(hands, key=lambda hand: hand.score, default=None)
         sights.append(
             None if best is None else Sight(best.wrist_position, best.keypoints, best.keypoints_px, best.side)
         )
-    print(f'{eye.video.name}: {len(sights)} pictures, {sum(map(bool, sights))} with a hand', flush=True)
+    print(f'{eye.video.name}: {len(sights)} images, {sum(map(bool, sights))} with a hand', flush=True)
     return sights
 
 
@@ -113,9 +113,9 @@ def ask_peer(args: argparse.Namespace, eyes: list[Eye]) -> Pair:
     for eye in eyes:
         with tempfile.TemporaryDirectory() as folder:
             paths = []
-            for number, (rgb, _) in enumerate(pictures(eye, args.every)):
+            for number, (rgb, _) in enumerate(images(eye, args.every)):
                 paths.append(str(Path(folder) / f'{number}.png'))
-                files.write_picture(paths[-1], rgb)
+                files.write_image(paths[-1], rgb)
             answer, _ = ask_mediapipe(paths, max_hands=1)
         views.append([peer_sight(answer[path], eye.camera, length) for path in paths])
     return Pair(eyes, views)
@@ -138,7 +138,7 @@ def measure(pair: Pair, truths: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def differences(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> Gaps:
-    """{figure: {mean, interval95}} of ours - the peer's, over the pictures in which both have both views."""
+    """{figure: {mean, interval95}} of ours - the peer's, over the images in which both have both views."""
     gaps = {name: ours[name] - theirs[name] for name in ours}
     return {
         name: {'mean': np.nanmean(gap), 'interval95': block_bootstrap(gap, ['video'] * len(gap))}
@@ -205,7 +205,7 @@ def table(systems: dict[str, Pair], figures: dict[str, dict[str, np.ndarray]], g
     rows = [['', *systems, *(['ours - peer, paired'] if gaps else [])]]
     counts = [pair.counts() for pair in systems.values()]
     for key, text in (
-        ('both', 'pictures: both views have the hand'),
+        ('both', 'images: both views have the hand'),
         ('one', 'one has it'),
         ('none', 'none has it'),
         ('sides_differ', 'they tell different sides'),

@@ -120,7 +120,7 @@ def mediapipe_track(path: str | Path) -> Track:
         names = []
         for number, (rgb, _) in enumerate(video):
             names.append(Path(folder) / f'{number:06d}.png')
-            files.write_picture(names[-1], rgb)
+            files.write_image(names[-1], rgb)
         hands, _ = peer.ask_mediapipe(names, max_hands=1, threshold=0.5, video=True)
     flat = HandModel.load(keypoint_set='mediapipe').flat_hands().keypoints[0]
     palm = ((flat - flat[0]) @ C_RIGHT)[PALM]

@@ -3,8 +3,8 @@
     maskhand evaluate-video [--sequences still wave ...] [--casts 4] [--smoothing off] [--video me.mp4]
 
 Prints a figure for each limit, and exits 1 where one is missed. `metric` figures are of the wrist in the
-camera's frame with the true K; `hand_length given` gives the pipeline the true one, `depth picture` the depth
-pictures, `length learned` takes them away at half time. Jitter is the standard deviation about the mean while
+camera's frame with the true K; `hand_length given` gives the pipeline the true one, `depth image` the depth
+images, `length learned` takes them away at half time. Jitter is the standard deviation about the mean while
 nothing moves; lag is the delay of the wrist's path in `wave` against the truth. The sequences are described
 in data_engine/sequences.py.
 """
@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from maskhand_ros import cli_arguments, files
-from maskhand_ros.evaluation.metrics import tight_box
+from maskhand_ros.evaluation.contact import PREDICT, contact_figures, entry_figures
+from maskhand_ros.evaluation.figure import Figure
 from maskhand_ros.evaluation.still_stretches import Stretches, still_stretches
 from maskhand_ros.evaluation.video_measures import (
     Record,
@@ -32,7 +33,7 @@ from maskhand_ros.evaluation.video_measures import (
     operator_switches,
     wrist_errors,
 )
-from maskhand_ros.geometry import Camera
+from maskhand_ros.geometry import tight_box
 from maskhand_ros.hand_model.numpy_hand import HandModel
 from maskhand_ros.perception.pipeline import HandPipeline
 from maskhand_ros.perception.types import SCALE_LEARNED, Frame, Hand
@@ -71,25 +72,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(max_hands=4)
 
 
-def stage_camera() -> Camera:
-    """The Camera of the sequences."""
-    from maskhand_ros.data_engine.staging import HEIGHT, WIDTH, K
-
-    return Camera(K, WIDTH, HEIGHT)
-
-
 def watch(
     pipeline: HandPipeline, actors: tuple[Actor, ...], shots: Iterable[Shot], depth_until: float = 0.0
 ) -> Record:
-    """Run a pipeline over Shots at their own times, with their depth pictures in the first `depth_until`
+    """Run a pipeline over Shots at their own times, with their depth images in the first `depth_until`
     seconds."""
-    camera, record = stage_camera(), Record(actors)
+    record, ids = Record(actors), [0] * len(actors)
     pipeline.reset()
     for shot in shots:
         depth = shot.depth.astype(np.float32) / 1000 if shot.second < depth_until else None
         stamp = round(1e9 * (1 + shot.second))
-        hands = pipeline.process(Frame(shot.rgb, stamp, camera, depth))
-        owners = match(hands, [camera.project(points) for points in shot.keypoints])
+        hands = pipeline.process(Frame(shot.rgb, stamp, shot.camera, depth))
+        owners = match(hands, [shot.camera.project(points) for points in shot.keypoints], ids)
+        ids = [id if owner is None else hands[owner].id for owner, id in zip(owners, ids, strict=True)]
         record.seconds.append(shot.second)
         record.truth.append(shot.keypoints)
         record.hands.append([hands[owner] if owner is not None else None for owner in owners])
@@ -97,16 +92,19 @@ def watch(
     return record
 
 
-def match(hands: list[Hand], pixels: list[np.ndarray]) -> list[int | None]:
-    """For each actor's true pixels (A, 21, 2) the index of its Hand, or None: nearest first, one to one."""
-    gaps = [
-        (np.linalg.norm(hand.keypoints_px - truth, axis=1).mean() / max(tight_box(truth)[2:]), i, j)
+def match(hands: list[Hand], pixels: list[np.ndarray], ids: list[int]) -> list[int | None]:
+    """For each actor's true pixels (A, 21, 2) the index of its Hand, or None, one to one, as CLEAR MOT does
+    it (Bernardin and Stiefelhagen 2008): an actor keeps the hand of its last id (`ids`; 0: none) as long as
+    that is near enough; the others get the nearest hand that is left."""
+    gaps = sorted(
+        (hand.id != ids[i], np.linalg.norm(hand.keypoints_px - truth, axis=1).mean() / size, i, j)
         for i, truth in enumerate(pixels)
+        for size in [max(tight_box(truth)[2:])]
         for j, hand in enumerate(hands)
-    ]
+    )
     owners: list[int | None] = [None] * len(pixels)
     taken = set()
-    for gap, i, j in sorted(gaps):
+    for _, gap, i, j in gaps:
         if gap < NEAR and owners[i] is None and j not in taken:
             owners[i] = j
             taken.add(j)
@@ -114,44 +112,16 @@ def match(hands: list[Hand], pixels: list[np.ndarray]) -> list[int | None]:
 
 
 @dataclass
-class Figure:
-    """A measured value and the range that it has to be in."""
-
-    name: str
-    value: float
-    low: float
-    high: float
-    unit: str = ''
-
-    @property
-    def held(self) -> bool:
-        """Whether the value is within its range."""
-        return self.low <= self.value <= self.high
-
-    @property
-    def limit(self) -> str:
-        """The range in words."""
-        return f'at most {self.high:g}' if self.low in (0, -np.inf) else f'{self.low:g} to {self.high:g}'
-
-    def row(self) -> str:
-        """One line of the printed table."""
-        missed = '' if self.held else 'MISSED'
-        return f'{self.name:52}{self.value:10.3g} {self.unit:5}{self.limit:>16}  {missed}'
-
-    def to_json(self) -> dict[str, float | str]:
-        """Value, unit and range, for --json."""
-        return {'value': float(self.value), 'unit': self.unit, 'limit': self.limit}
-
-
-@dataclass
 class Watched:
     """Records {sequence: one for each cast}: seen by one camera, with the true hand_length given, with depth
-    pictures, and with those in the first half only."""
+    images, with those in the first half only; of hands that touch, with `predict`; of hands that enter."""
 
     plain: dict[str, list[Record]] = field(default_factory=dict)
     with_length: dict[str, list[Record]] = field(default_factory=dict)
     with_depth: dict[str, list[Record]] = field(default_factory=dict)
     learned: dict[str, list[Record]] = field(default_factory=dict)
+    touching: dict[str, list[Record]] = field(default_factory=dict)
+    entering: dict[str, list[Record]] = field(default_factory=dict)
 
 
 def figures(watched: Watched) -> list[Figure]:
@@ -169,7 +139,7 @@ def figures(watched: Watched) -> list[Figure]:
     if watched.with_depth:
         metres, later = pooled(watched.with_depth)['metres'], pooled(watched.learned, SCALE_LEARNED)
         found += [
-            Figure('wrist error, depth picture', 1e3 * np.median(metres), 0, 12, 'mm'),
+            Figure('wrist error, depth image', 1e3 * np.median(metres), 0, 12, 'mm'),
             Figure('wrist error, length learned', 100 * np.median(later['relative']), 0, 3, '%'),
         ]
     for axis in ('along', 'across'):
@@ -230,13 +200,22 @@ def watch_all(args: argparse.Namespace) -> Watched:
     """Play every sequence with every cast."""
     from maskhand_ros.data_engine.sequences import play, with_cast
 
-    pipeline, hand, watched = cli_arguments.build_pipeline(args), HandModel.load(), Watched()
+    pipeline, predicting = (
+        cli_arguments.build_offline_pipeline(args, predict=seconds) for seconds in (0.0, PREDICT)
+    )
+    hand, watched = HandModel.load(), Watched()
 
     def runs(sequence: Sequence) -> Iterator[tuple[dict[str, list[Record]], HandPipeline, float]]:
+        if sequence.touch:
+            yield watched.touching, predicting, 0.0
+            return
+        if sequence.enters:
+            yield watched.entering, pipeline, 0.0
+            return
         yield watched.plain, pipeline, 0.0
         if len({actor.person for actor in sequence.actors}) == 1:
             length = hand.length(sequence.actors[0].betas)
-            yield watched.with_length, cli_arguments.build_pipeline(args, hand_length=length), 0.0
+            yield watched.with_length, cli_arguments.build_offline_pipeline(args, hand_length=length), 0.0
         if sequence.depth:
             yield watched.with_depth, pipeline, np.inf
             yield watched.learned, pipeline, sequence.seconds / 2
@@ -256,9 +235,12 @@ def run(args: argparse.Namespace) -> int:
         from maskhand_ros.evaluation import trade_off
 
         return trade_off.run(args)
-    found = figures(watch_all(args))
+    watched = watch_all(args)
+    found = figures(watched) if watched.plain else []
+    found += contact_figures(watched.touching) if watched.touching else []
+    found += entry_figures(watched.entering) if watched.entering else []
     if args.video:
-        pipeline = cli_arguments.build_pipeline(args, max_hands=1)
+        pipeline = cli_arguments.build_offline_pipeline(args, max_hands=1)
         found += figures_of_video(still_stretches(pipeline, args.video))
     print('\n'.join(figure.row() for figure in found))
     if args.json:

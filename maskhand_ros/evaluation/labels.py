@@ -1,37 +1,37 @@
-"""Labelled pictures: reading an index, the crop a label asks for, and which hand answers which label."""
+"""Labelled images: reading an index, and the crop that a label asks for."""
 
 from __future__ import annotations
 
 import json
 import pathlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 import numpy as np
 
 from maskhand_ros.errors import CommandError
-from maskhand_ros.evaluation import metrics
+from maskhand_ros.geometry import tight_box
 from maskhand_ros.perception.crop import roi_from_keypoints
 from maskhand_ros.perception.types import HandRoi
 from maskhand_ros.skeleton import Handedness
 
-
-class Located(Protocol):
-    """A hand with keypoints (21, 2) px: a Hand or a PeerHand."""
-
-    keypoints_px: np.ndarray
-
-
-Found = TypeVar('Found', bound=Located)
-
-
 _BOX_MARGIN = 1.3
 """Edge length of the square around a hand, in longer sides of the box around its keypoints."""
 
-MATCH_IOU = 0.15
-"""Least overlap of the keypoint boxes for a prediction to count as the labelled hand."""
+CATEGORIES = {
+    'o': 'open',
+    'f': 'fist',
+    'h': 'holding',
+    't': 'touching',
+    'e': 'egocentric',
+    's': 'small',
+    'g': 'glove',
+    'b': 'blurred',
+    'd': 'dark',
+    'p': 'partly out of view',
+}
+"""Letters of `cats` in an index; a letter that is not among them stands for itself."""
 
 
 @dataclass
@@ -47,14 +47,29 @@ class Label:
     """(21, 3) metres, camera frame; NaN where not labelled."""
     valid: np.ndarray
     K: np.ndarray | None
+    categories: tuple[str, ...] = ()
+    """What kind of hand it is: `cats` and `gesture` of the index."""
+    rough: bool = False
+    """Whether the box says only where the hand is, not how large."""
+    fingers: np.ndarray | None = None
+    """(4,) bool: index, middle, ring, little finger straight."""
+
+    @property
+    def hand_box(self) -> np.ndarray | None:
+        """(4,) x, y, w, h px: the box around the labelled keypoints, else the labelled box, else None."""
+        if self.points_px is not None:
+            known = self.points_px[np.isfinite(self.points_px[:, 0])]
+            if len(known) >= 2:
+                return tight_box(known)
+        return self.box
 
 
-Pictures = dict[tuple[str, str], list[Label]]
-"""Labels by source and picture."""
+Images = dict[str, list[Label]]
+"""Labels by image; an empty list where the index says that there is no hand."""
 
 
-def read_index(path: Path) -> Pictures:
-    """Labels by source and picture, in the file's order: {(source, image path): [Label, ...]}."""
+def read_index(path: Path) -> Images:
+    """Labels by image, in the file's order: {image path: [Label, ...]}."""
     try:
         entries = json.loads(pathlib.Path(path).read_text())
     except ValueError as error:
@@ -65,16 +80,17 @@ def read_index(path: Path) -> Pictures:
         raise CommandError(
             f'{path} is not a list of objects with an `image`', 'see `maskhand evaluate --help`'
         )
-    pictures: Pictures = {}
+    images: Images = {}
     for number, entry in enumerate(entries):
         try:
-            label = label_from(entry)
-            pictures.setdefault((label.source, entry['image']), []).append(label)
+            labels = images.setdefault(entry['image'], [])
+            if entry.get('hand', True):
+                labels.append(label_from(entry))
         except (TypeError, ValueError) as error:
             raise CommandError(
                 f'{path}, entry {number} ({entry["image"]}): {error}', 'correct or remove the entry'
             ) from error
-    return pictures
+    return images
 
 
 def label_from(entry: dict[str, Any]) -> Label:
@@ -99,7 +115,28 @@ def label_from(entry: dict[str, Any]) -> Label:
         points=None if points is None else points / 1000,
         valid=valid,
         K=_array(entry, 'camera_K', (3, 3)),
+        categories=_categories(entry),
+        rough=_box_kind(entry) == 'rough',
+        fingers=_fingers(entry),
     )
+
+
+def _categories(entry: dict[str, Any]) -> tuple[str, ...]:
+    letters = entry.get('cats') or ''
+    gesture = entry.get('gesture')
+    return (*(CATEGORIES.get(letter, letter) for letter in letters), *([gesture] if gesture else []))
+
+
+def _box_kind(entry: dict[str, Any]) -> str:
+    kind = entry.get('box_kind') or 'tight'
+    if kind not in ('tight', 'rough'):
+        raise ValueError(f'box_kind is {kind!r}, not tight or rough')
+    return str(kind)
+
+
+def _fingers(entry: dict[str, Any]) -> np.ndarray | None:
+    fingers = _array(entry, 'fingers', (4,))
+    return None if fingers is None else fingers > 0
 
 
 def _array(entry: dict[str, Any], key: str, shape: tuple[int, ...]) -> np.ndarray | None:
@@ -115,50 +152,10 @@ def roi_of(label: Label) -> HandRoi | None:
     """The square around a labelled hand: upright unless all keypoints are labelled, None without any."""
     if label.points_px is not None and np.isfinite(label.points_px).all():
         return roi_from_keypoints(label.points_px, Handedness.named(label.side))
-    box = _label_box(label)
-    if box is None:
-        return None
-    return roi_of_box(box, label.side)
+    box = label.hand_box
+    return None if box is None else roi_of_box(box, label.side)
 
 
 def roi_of_box(box: np.ndarray, side: str) -> HandRoi:
     """The upright square around a box (x, y, w, h) px of a hand, _BOX_MARGIN times as large."""
     return HandRoi(box[:2] + box[2:] / 2, float(_BOX_MARGIN * box[2:].max()), 0.0, Handedness.named(side))
-
-
-def match(labels: Sequence[Label], hands: Sequence[Found]) -> list[Found | None]:
-    """For each label its hand or None: one to one, best overlap first.
-
-    A label without keypoints and box takes any hand that is left over.
-    """
-    pairs = []
-    for i, label in enumerate(labels):
-        box = _label_box(label)
-        for j, hand in enumerate(hands):
-            if box is None:
-                pairs.append((0.0, i, j))
-                continue
-            overlap = metrics.box_iou(metrics.tight_box(hand.keypoints_px), box)
-            if overlap >= MATCH_IOU:
-                pairs.append((overlap * (1 if label.points_px is None else _closeness(label, hand)), i, j))
-    chosen: list[Found | None] = [None] * len(labels)
-    taken = set()
-    for _, i, j in sorted(pairs, key=lambda pair: -pair[0]):
-        if chosen[i] is None and j not in taken:
-            chosen[i] = hands[j]
-            taken.add(j)
-    return chosen
-
-
-def _label_box(label: Label) -> np.ndarray:
-    if label.points_px is not None and np.isfinite(label.points_px[:, 0]).sum() >= 2:
-        return metrics.tight_box(label.points_px[np.isfinite(label.points_px[:, 0])])
-    return label.box
-
-
-def _closeness(label: Label, hand: Located) -> float:
-    """1 for the very hand, falling with the 2D error: tells two hands that overlap apart."""
-    errors = metrics.relative_errors_2d(
-        hand.keypoints_px, label.points_px, np.isfinite(label.points_px[:, 0])
-    )
-    return 1 / (1 + 10 * float(np.nan_to_num(np.nanmean(errors), nan=1.0)))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from maskhand_ros.geometry import procrustes_align
+from maskhand_ros.geometry import procrustes_align, tight_box
 
 PCK_THRESHOLDS = (0.05, 0.10, 0.15)
 """Fractions of the longer side of the hand's box (HInt, Pavlakos et al. 2024)."""
@@ -71,13 +71,6 @@ def known_root_and_scale(
     scale = bone_length / max(float(np.linalg.norm(predicted[bone[1]] - predicted[bone[0]])), 1e-12)
     depths = root_depth + scale * (predicted[:, 2] - predicted[root, 2])
     return np.column_stack([(pixels - K[:2, 2]) / K[[0, 1], [0, 1]] * depths[:, None], depths])
-
-
-def tight_box(points: np.ndarray) -> np.ndarray:
-    """The box (x, y, w, h) around points (N, 2)."""
-    points = np.asarray(points, float)
-    low, high = points.min(0), points.max(0)
-    return np.array([*low, *(high - low)])
 
 
 def box_iou(a: np.ndarray, b: np.ndarray) -> float:
@@ -165,7 +158,7 @@ def block_bootstrap(
     """Interval (low, high) of the mean of values (N,), where neighbours in a sequence resemble each other.
 
     values are in motion order within each of `sequences` (N,) names. Whole blocks of consecutive values are
-    drawn with replacement, because single pictures of one motion are not independent and would give an
+    drawn with replacement, because single images of one motion are not independent and would give an
     interval that is too narrow. block: length, default ceil(sqrt(N)) but at most the longest sequence; NaN
     values are left out. None if N < 2.
     """

@@ -1,4 +1,4 @@
-"""MediaPipe Hands as a peer: its own environment, its hands on our pictures, paired differences.
+"""MediaPipe Hands as a peer: its own environment, its hands on our images, paired differences.
 
 The packages go into a virtual environment in the user's cache folder the first time that they are asked for,
 so that ours stays as it is; peer_mediapipe.py runs there.
@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -29,7 +29,7 @@ from maskhand_ros.skeleton import LEFT, MIDDLE_CHAIN, Handedness
 if TYPE_CHECKING:
     from maskhand_ros.evaluation.peer_keypoints import Redefinition
 
-Picture = TypeVar('Picture', str, Path)
+Image = TypeVar('Image', str, Path)
 
 
 VERSION = '0.10.14'
@@ -56,13 +56,15 @@ SCRIPT = Path(__file__).with_name('peer_mediapipe.py')
 
 @dataclass
 class PeerHand:
-    """A hand as evaluate scores it; `keypoints_wrist` (21, 3) metres is along the picture's axes already."""
+    """A hand as evaluate scores it; `keypoints_wrist` (21, 3) metres is along the image's axes already."""
 
     side: Handedness | None
     keypoints_px: np.ndarray
     """(21, 2)"""
     keypoints_wrist: np.ndarray
     wrist_rotation: np.ndarray = field(default_factory=lambda: np.eye(3))
+    score: float = 1.0
+    """What the system gives as its confidence, 0..1."""
 
 
 def environment_folder() -> Path:
@@ -111,20 +113,20 @@ def _call(command: Sequence[str], name: str, fix: str) -> None:
 
 
 def ask_mediapipe(
-    pictures: Sequence[Picture],
+    images: Sequence[Image],
     max_hands: int = 4,
     threshold: float = 0.3,
     python: Path | None = None,
     video: bool = False,
-) -> tuple[dict[Picture, list[PeerHand]], str]:
-    """{path: [PeerHand, ...]} for the `pictures` (paths), and MediaPipe's version, in one subprocess.
+) -> tuple[dict[Image, list[PeerHand]], str]:
+    """{path: [PeerHand, ...]} for the `images` (paths), and MediaPipe's version, in one subprocess.
 
     `video`: the pictures are the frames of a video in their order. `threshold` is its palm detector's.
     `python` is the interpreter of an environment that has mediapipe; by default the one in the cache folder.
     """
     python = python or environment_python()
-    names = [str(path) for path in pictures]
-    request = {'pictures': names, 'max_hands': max_hands, 'threshold': threshold, 'video': video}
+    names = [str(path) for path in images]
+    request = {'images': names, 'max_hands': max_hands, 'threshold': threshold, 'video': video}
     with tempfile.TemporaryDirectory() as folder:
         asked, answered = Path(folder) / 'request.json', Path(folder) / 'reply.json'
         asked.write_text(json.dumps(request))
@@ -137,8 +139,8 @@ def ask_mediapipe(
         reply = json.loads(answered.read_text())
     lacking = [name for name in names if name not in reply['hands']]
     if lacking:
-        raise CommandError(f'MediaPipe gave no answer for {lacking[0]}', 'check that the picture can be read')
-    hands = {path: [_hand(entry) for entry in reply['hands'][str(path)]] for path in pictures}
+        raise CommandError(f'MediaPipe gave no answer for {lacking[0]}', 'check that the image can be read')
+    hands = {path: [_hand(entry) for entry in reply['hands'][str(path)]] for path in images}
     return hands, reply['version']
 
 
@@ -146,15 +148,15 @@ def _hand(entry: dict[str, Any]) -> PeerHand:
     points, pixels = np.array(entry['world_landmarks'], float), np.array(entry['keypoints_px'], float)
     if points.shape != (21, 3) or pixels.shape != (21, 2):
         raise CommandError(f'MediaPipe answered with points of shape {points.shape}', 'report this')
-    return PeerHand(Handedness.named(entry['side']), pixels, points - points[0])
+    return PeerHand(Handedness.named(entry['side']), pixels, points - points[0], score=entry['score'])
 
 
 def redefined(hand: PeerHand, redefinition: Redefinition) -> PeerHand:
     """The PeerHand with its points where `redefinition` (peer_keypoints.Redefinition) puts them."""
     left = hand.side == LEFT
     points = redefinition(hand.keypoints_wrist, left)
-    pixels = redefinition.in_picture(hand.keypoints_px, hand.keypoints_wrist, left)
-    return PeerHand(hand.side, pixels, points - points[0])
+    pixels = redefinition.in_image(hand.keypoints_px, hand.keypoints_wrist, left)
+    return replace(hand, keypoints_px=pixels, keypoints_wrist=points - points[0])
 
 
 def placed(hand: PeerHand, camera: Camera, length: float) -> np.ndarray:
@@ -162,7 +164,7 @@ def placed(hand: PeerHand, camera: Camera, length: float) -> np.ndarray:
     the hand scaled to `length` metres from wrist to middle fingertip along the bones.
 
     As with ours the fit is made in a virtual camera that looks at the hand, along whose axes the landmarks
-    are taken: a network that is shown a crop cannot know from where in the picture it is.
+    are taken: a network that is shown a crop cannot know from where in the image it is.
     """
     roi = roi_from_keypoints(hand.keypoints_px, hand.side)
     crop = crop_camera_for(camera, roi.center_px, roi.size_px, roll=0.0)
@@ -170,4 +172,4 @@ def placed(hand: PeerHand, camera: Camera, length: float) -> np.ndarray:
     bones = np.diff(hand.keypoints_wrist[MIDDLE_CHAIN], axis=0)
     points = hand.keypoints_wrist * length / max(np.linalg.norm(bones, axis=1).sum(), 1e-9)
     fit = fit_pose(points[None], pixels[None], np.array([crop.focal]))
-    return (points @ fit.turn[0].T + fit.translation[0]) @ crop.rotation
+    return (points @ fit.rotation[0].T + fit.translation[0]) @ crop.rotation

@@ -76,7 +76,7 @@ class Redefinition:
         shift = np.einsum('nkij,kj->nki', bone_frames(right), self.offsets) * _palm_length(right)
         return (right + shift)[0] * mirror
 
-    def in_picture(self, pixels: np.ndarray, points: np.ndarray, left: bool = False) -> np.ndarray:
+    def in_image(self, pixels: np.ndarray, points: np.ndarray, left: bool = False) -> np.ndarray:
         """Pixels (21, 2) moved likewise, by the weak perspective that maps `points` (21, 3) onto them."""
         flat, pixels = np.asarray(points, float)[:, :2], np.asarray(pixels, float)
         centred = flat - flat.mean(0)

@@ -1,11 +1,11 @@
-"""MediaPipe Hands on pictures: runs in an environment of its own (see peer.py), without maskhand_ros.
+"""MediaPipe Hands on images: runs in an environment of its own (see peer.py), without maskhand_ros.
 
     python peer_mediapipe.py REQUEST.json REPLY.json
 
-REQUEST: {"pictures": [path, ...], "max_hands": n, "threshold": palm detector's, "video": whether the pictures
+REQUEST: {"images": [path, ...], "max_hands": n, "threshold": palm detector's, "video": whether the images
 are the frames of a video, which MediaPipe then tracks and smooths}. REPLY: {"version": text,
 "hands": {path: [hand, ...]}}; a hand has side ("left" or "right"), score, keypoints_px (21 x 2, pixels of the
-picture) and world_landmarks (21 x 3, metres, along the picture's axes: x right, y down, z away).
+image) and world_landmarks (21 x 3, metres, along the image's axes: x right, y down, z away).
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ import sys
 from typing import Any
 
 SMALL = 400
-"""A picture whose longer side is at most this many pixels is taken for a crop of a hand: it is framed and
-enlarged, since the palm detector looks for hands that are small in a whole picture."""
+"""An image whose longer side is at most this many pixels is taken for a crop of a hand: it is framed and
+enlarged, since the palm detector looks for hands that are small in a whole image."""
 
 SIDES = {'Left': 'right', 'Right': 'left'}
 """MediaPipe's Python solution names sides as in a mirror image."""
 
 
 def framed(cv2: Any, rgb: Any) -> tuple[Any, int, tuple[int, int]]:
-    """The picture as the detector gets it, its enlargement, and the (x, y) at which the original starts."""
+    """The image as the detector gets it, its enlargement, and the (x, y) at which the original starts."""
     height, width = rgb.shape[:2]
     if max(height, width) > SMALL:
         return rgb, 1, (0, 0)
@@ -35,7 +35,7 @@ def framed(cv2: Any, rgb: Any) -> tuple[Any, int, tuple[int, int]]:
 def describe(
     result: Any, shape: tuple[int, ...], enlargement: int, start: tuple[int, int]
 ) -> list[dict[str, Any]]:
-    """The hands of a MediaPipe result on a framed picture of `shape`."""
+    """The hands of a MediaPipe result on a framed image of `shape`."""
     hands = []
     for handedness, landmarks, world in zip(
         result.multi_handedness or (),
@@ -71,9 +71,9 @@ def main(request_path: str, reply_path: str) -> None:
         max_num_hands=request['max_hands'],
         min_detection_confidence=request['threshold'],
     ) as solution:
-        for path in request['pictures']:
-            picture = cv2.cvtColor(cv2.imread(path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
-            large, enlargement, start = framed(cv2, picture)
+        for path in request['images']:
+            image = cv2.cvtColor(cv2.imread(path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+            large, enlargement, start = framed(cv2, image)
             hands[path] = describe(solution.process(large), large.shape, enlargement, start)
     with open(reply_path, 'w') as file:
         json.dump({'version': mediapipe.__version__, 'hands': hands}, file)

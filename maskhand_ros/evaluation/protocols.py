@@ -20,9 +20,9 @@ from pathlib import Path
 
 import numpy as np
 
+from maskhand_ros.datasets import LabelledHand
+from maskhand_ros.datasets.record import FROM_MANO_21
 from maskhand_ros.evaluation import metrics
-from maskhand_ros.evaluation.datasets import LabelledHand
-from maskhand_ros.evaluation.datasets.record import FROM_MANO_21
 from maskhand_ros.hand_model.numpy_hand import HandModel
 from maskhand_ros.perception.types import Hand
 from maskhand_ros.skeleton import LEFT

@@ -1,4 +1,4 @@
-"""Contact sheets of rendered hands: shards keep no pictures, so new ones are rendered and measured."""
+"""Contact sheets of rendered hands: shards keep no images, so new ones are rendered and measured."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def write_synthetic_sheets(folder: Path, reconstructor: Reconstructor, count: in
         for name, rows in zip(('worst', 'random'), choose(errors), strict=True):
             if rows:
                 path = folder / f'{kind}_{name}.png'
-                files.write_picture(path, contact_sheet([tiles[i] for i in rows]))
+                files.write_image(path, contact_sheet([tiles[i] for i in rows]))
                 print(f'written {path}')
 
 

@@ -1,6 +1,6 @@
 """Jitter on a real video, where its hand holds still.
 
-Truth there is none, so that what holds still is told by the picture itself: by its optical flow (DIS, Kroeger
+Truth there is none, so that what holds still is told by the image itself: by its optical flow (DIS, Kroeger
 et al. 2016) on the hand, not by anything that is to be judged. Even a hand held still drifts: jitter is what
 is left of each stretch beside a straight line.
 """

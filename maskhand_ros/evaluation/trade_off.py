@@ -1,5 +1,5 @@
 """What smoothing costs and brings: lag of a wrist that waves against its jitter at rest, over the filter's
-strength, as a picture.
+strength, as a chart.
 
 The pipeline runs once without smoothing; its hands then go through filters whose cutoffs are all multiplied
 by one factor.
@@ -19,7 +19,7 @@ from maskhand_ros.evaluation import evaluate_video as video
 from maskhand_ros.evaluation import video_measures as measures
 from maskhand_ros.evaluation.video_measures import Record
 from maskhand_ros.geometry import rotvec_to_matrix
-from maskhand_ros.perception.smoothing import DIRECTION, RANGE, HandFilter
+from maskhand_ros.perception.smoothing import DIRECTION, LOG_DEPTH, HandFilter
 from maskhand_ros.perception.types import Hand, PlacedHand
 
 FACTORS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
@@ -32,11 +32,11 @@ def run(args: argparse.Namespace) -> int:
     """`maskhand evaluate-video --trade-off`: watch `wave` and `still` without smoothing, print and draw."""
     from maskhand_ros.data_engine.sequences import SEQUENCES, play
 
-    pipeline = cli_arguments.build_pipeline(args, smoothing='off')
+    pipeline = cli_arguments.build_offline_pipeline(args, smoothing='off')
     wave, still = (video.watch(pipeline, SEQUENCES[name].actors, play(name)) for name in ('wave', 'still'))
     found = points(wave, still, SEQUENCES['still'].still)
     print(text(found))
-    files.write_picture(args.trade_off, picture(found))
+    files.write_image(args.trade_off, chart(found))
     return 0
 
 
@@ -45,7 +45,7 @@ def smoothed(record: Record, factor: float) -> Record:
     leaves them."""
     direction, distance = (
         dataclasses.replace(filter_, rest=factor * filter_.rest, slope=factor * filter_.slope)
-        for filter_ in (DIRECTION, RANGE)
+        for filter_ in (DIRECTION, LOG_DEPTH)
     )
     filters: dict[int, HandFilter] = {}
     rows = []
@@ -99,7 +99,7 @@ def text(found: dict[str, tuple[float, float, float]]) -> str:
     return '\n'.join([head, *rows])
 
 
-def picture(found: dict[str, tuple[float, float, float]]) -> np.ndarray:
+def chart(found: dict[str, tuple[float, float, float]]) -> np.ndarray:
     """`points` drawn: (H, W, 3) uint8 RGB."""
     lags, across, along = np.array(list(found.values())).T
     return np.concatenate(

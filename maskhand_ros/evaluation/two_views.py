@@ -1,4 +1,4 @@
-"""One hand in a calibrated pair of pictures: both views in one world, and how far they are from each other.
+"""One hand in a calibrated pair of images: both views in one world, and how far they are from each other.
 
 A pair's world comes in a unit of its own (a checkerboard's square), `unit` metres long; hands come in metres.
 Frames are a leading axis of F, the two views one of 2.
@@ -20,7 +20,7 @@ from maskhand_ros.geometry import Camera, procrustes_align
 @dataclass(frozen=True)
 class Eye:
     """One of two calibrated cameras: `rotation` (3, 3) and `translation` (3,), world units, take points of
-    the world into the frame of `camera`; `video` is the file of its pictures."""
+    the world into the frame of `camera`; `video` is the file of its images."""
 
     camera: Camera
     rotation: np.ndarray
@@ -99,7 +99,7 @@ def triangulate(eyes: list[Eye], pixels: np.ndarray) -> np.ndarray:
 
 
 class Pair:
-    """What one system made of both views, `sights` [[Sight or None, ...], ...] a view, T pictures each.
+    """What one system made of both views, `sights` [[Sight or None, ...], ...] a view, T images each.
 
     F of them show the hand in both views; figures are (T,), NaN in the others.
     """
@@ -107,12 +107,12 @@ class Pair:
     def __init__(self, eyes: list[Eye], sights: list[list[Sight | None]]) -> None:
         if len(sights[0]) != len(sights[1]):
             raise CommandError(
-                f'the views have {len(sights[0])} and {len(sights[1])} pictures', 'give synchronised videos'
+                f'the views have {len(sights[0])} and {len(sights[1])} images', 'give synchronised videos'
             )
         self._eyes, self._sights = eyes, sights
         self._frames = [k for k, pair in enumerate(zip(*sights, strict=True)) if all(pair)]
         if not self._frames:
-            raise CommandError('no picture shows the hand in both views', 'check that the views go together')
+            raise CommandError('no image shows the hand in both views', 'check that the views go together')
         wrists, keypoints, self._pixels = (
             np.array([[getattr(view[k], name) for view in sights] for k in self._frames])
             for name in ('wrist', 'keypoints', 'keypoints_px')
@@ -135,7 +135,7 @@ class Pair:
         return figure
 
     def counts(self) -> dict[str, int]:
-        """In how many pictures both, one and none of the views have the hand, and in how many of the first
+        """In how many images both, one and none of the views have the hand, and in how many of the first
         they tell different sides."""
         seen = np.array([[sight is not None for sight in view] for view in self._sights]).sum(0)
         sides = np.array([[view[k].side for view in self._sights] for k in self._frames])

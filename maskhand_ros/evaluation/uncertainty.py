@@ -118,3 +118,20 @@ def gaussian_samples(
 ) -> np.ndarray:
     """What a regressor with the same mean (N, K, 3) and stddev (N, K, 2) would draw: (count, N, K, 3)."""
     return mean + axes_stddev(stddev) * rng.standard_normal((count, *mean.shape))
+
+
+def rank_auc(score: np.ndarray, good: np.ndarray) -> float:
+    """Area under the ROC curve: the probability that a good hand has a higher score (N,) than another, ties
+    counted half; `good` (N,) bool. NaN if all are good or none."""
+    good = np.asarray(good, bool)
+    count = int(good.sum())
+    if not 0 < count < len(good):
+        return float('nan')
+    places = ranks(np.asarray(score, float))
+    return float((places[good].sum() - count * (count - 1) / 2) / (count * (len(good) - count)))
+
+
+def error_by_decile(score: np.ndarray, error: np.ndarray, parts: int = 10) -> list[float]:
+    """Mean errors of `parts` groups of equal count by score (N,), the lowest first; fewer of fewer hands."""
+    order = np.argsort(score, kind='stable')
+    return [float(error[part].mean()) for part in np.array_split(order, parts) if len(part)]

@@ -11,6 +11,7 @@ import numpy as np
 from maskhand_ros import shard_schema
 from maskhand_ros.errors import CommandError
 from maskhand_ros.evaluation.metrics import mpjpe, pa_mpjpe
+from maskhand_ros.evaluation.placed_shards import PlacedShards
 from maskhand_ros.perception.reconstructor import HandPrediction, Reconstructor
 from maskhand_ros.shard_schema import CUE_SHARD
 
@@ -41,10 +42,7 @@ def shard_batches(
     for path in paths:
         if limit <= 0:
             return
-        with np.load(path, allow_pickle=False) as shard:
-            arrays = {name: shard[name] for name in CUE_SHARD if name in shard.files}
-        specs = {name: spec for name, spec in CUE_SHARD.items() if name in arrays or name not in OPTIONAL}
-        shard_schema.check_arrays(str(path), arrays, specs, 'maskhand train data')
+        arrays = shard_schema.read_arrays(path, str(path), CUE_SHARD, 'maskhand train data', OPTIONAL)
         count = min(limit, len(arrays['keypoints']))
         limit -= count
         for start in range(0, count, batch):
@@ -79,6 +77,10 @@ class Predictions:
     """(S, N, 21, 3) hypotheses, the most probable first."""
     visible: np.ndarray | None = None
     """(N, 21) bool; None if the shards do not say."""
+    published_error: np.ndarray | None = None
+    """(N, 21, 3) metres, of the hands after the fit to their landmarks; None if they were not placed."""
+    misfit: np.ndarray | None = None
+    """(N,) refinement.misfit_of; None if they were not placed."""
     errors: dict[str, np.ndarray] = field(default_factory=dict)
     """(N,) arrays in mm, pixels or degrees, by name; those of T iterations end in `@T`."""
 
@@ -122,9 +124,11 @@ def collect(
     limit: int,
     iterations: Sequence[int] = (),
     vertices: bool = False,
+    place: PlacedShards | None = None,
 ) -> Predictions:
     """Run the model on a split; `iterations` are further numbers of decoding steps to measure beside the
-    reconstructor's own, `vertices` measures PA-MPVPE too."""
+    reconstructor's own, `vertices` measures PA-MPVPE too; with `place` the hands are also
+    fitted to their landmarks."""
     parts, errors, default = [], [], reconstructor.iterations
     for cues, truth in shard_batches(data, split, limit):
         try:
@@ -132,7 +136,7 @@ def collect(
         except KeyError as error:
             fix = 'delete and make them anew'
             if 'image' in reconstructor.inputs:
-                fix = 'this measures models that read cues; for one that reads pictures, `maskhand benchmark`'
+                fix = 'this measures models that read cues; for one that reads images, `maskhand benchmark`'
             raise CommandError(f'{split} shards in {data} lack {error}', fix) from error
         meshes = _meshes(reconstructor, truth) if vertices else None
         measured = _other_errors(prediction, truth, cues)
@@ -145,7 +149,7 @@ def collect(
             measured.update({f'{name}@{steps}': values for name, values in shape.items()})
         reconstructor.iterations, reconstructor.hypotheses = default, hypotheses
         errors.append(measured)
-        parts.append(_arrays(prediction, truth, cues))
+        parts.append({**_arrays(prediction, truth, cues), **_placed(place, prediction, truth, cues)})
     arrays = {
         name: None if parts[0][name] is None else np.concatenate([part[name] for part in parts], axis)
         for name, axis in {**dict.fromkeys(parts[0], 0), 'samples': 1}.items()
@@ -168,6 +172,18 @@ def _arrays(
         'samples': np.array(samples, np.float32) if samples else None,
         'visible': truth['visible'].astype(bool) if 'visible' in truth else None,
     }
+
+
+def _placed(
+    place: PlacedShards | None,
+    prediction: HandPrediction,
+    truth: dict[str, np.ndarray],
+    cues: dict[str, np.ndarray],
+) -> dict[str, np.ndarray | None]:
+    if place is None:
+        return {'published_error': None, 'misfit': None}
+    keypoints, misfit = place(prediction, cues, truth['focal'])
+    return {'published_error': keypoints - truth['keypoints'], 'misfit': misfit}
 
 
 def _meshes(reconstructor: Reconstructor, hands: dict[str, np.ndarray]) -> np.ndarray:

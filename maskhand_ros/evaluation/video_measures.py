@@ -40,7 +40,7 @@ class Record:
         return dataclasses.replace(self, hands=hands)
 
     def visible(self, camera: Camera) -> np.ndarray:
-        """(T, A) whether a hand is in the picture as a whole."""
+        """(T, A) whether a hand is in the image as a whole."""
         truth = np.stack(self.truth)
         pixels = camera.project(truth.reshape(-1, 3)).reshape(*truth.shape[:3], 2)
         return np.asarray(((pixels >= 0) & (pixels < [camera.width, camera.height])).all((2, 3)))

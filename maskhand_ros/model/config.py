@@ -1,7 +1,7 @@
 """Sizes of MaskHand's two configurations: what a checkpoint needs besides its weights.
 
 `compact` is shipped: it reads the cues of MediaPipe's landmark network. `paper` is the published system:
-ViT-H/16 on the picture, 64 tokens with the global orientation among them."""
+ViT-H/16 on the image, 64 tokens with the global orientation among them."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class TokenizerConfig:
 
 @dataclass(frozen=True)
 class ViTConfig:
-    """A vision transformer with square patches on a picture of `height` x `width` px."""
+    """A vision transformer with square patches on an image of `height` x `width` px."""
 
     height: int = 256
     width: int = 192
@@ -73,7 +73,7 @@ class MaskHandConfig:
     `multi_scale` False leaves the coarsest map only. `head` 'regression' gives the joints in 6D straight from
     the token queries: the ablations' baseline, which has no tokens to sample and is not exported. `trunk_*`,
     `context_tokens` and `dropout` are of the MLP that `compact` has beside the paper's parts; `vit` and
-    `shape_layers` of the picture encoder that `paper` has."""
+    `shape_layers` of the image encoder that `paper` has."""
 
     name: str = 'compact'
     tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)

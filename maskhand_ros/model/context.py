@@ -32,7 +32,7 @@ SQUEEZED = {'map_142': 12, 'map_157': 32}
 
 class Context(NamedTuple):
     """What a crop gives the synthesizer, once: `nodes` (B, 21, d); `extra` (B, C, d) further queries;
-    `references` (B, 21, 2) places of the nodes, 0..1 of the picture; `first` (B, F) a first regression
+    `references` (B, 21, 2) places of the nodes, 0..1 of the image; `first` (B, F) a first regression
     (`compact`: hand pose, global orientation, betas, camera; `paper`: betas, camera); `maps` (B, d, H, W)
     each, fine to coarse."""
 
@@ -61,7 +61,7 @@ def palm_canonical(points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def at_points(values: Tensor, places: Tensor) -> Tensor:
-    """Map (B, C, H, W) read at `places` (B, K, 2) in 0..1 of the picture: (B, K, C); outside, its edge."""
+    """Map (B, C, H, W) read at `places` (B, K, 2) in 0..1 of the image: (B, K, C); outside, its edge."""
     grid = (2 * places - 1)[:, :, None].to(values.dtype)
     sampled = nn.functional.grid_sample(values, grid, padding_mode='border', align_corners=False)
     return sampled.squeeze(-1).transpose(1, 2)

@@ -1,4 +1,4 @@
-"""Stage 2a of `paper`: a picture and 2D pose cues as queries and maps for the synthesizer (arXiv 2412.13393,
+"""Stage 2a of `paper`: an image and 2D pose cues as queries and maps for the synthesizer (arXiv 2412.13393,
 section 3.2: ViT-H/16, a simple feature pyramid, a cross-attention head for shape and camera, a GCN on the 2D
 pose).
 
@@ -67,7 +67,7 @@ class _Block(nn.Module):
 
 
 class ViT(nn.Module):
-    """Pictures (B, 3, height, width), normalised, to a map (B, C, height / 16, width / 16)."""
+    """Images (B, 3, height, width), normalised, to a map (B, C, height / 16, width / 16)."""
 
     def __init__(self, config: ViTConfig) -> None:
         super().__init__()

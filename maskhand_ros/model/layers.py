@@ -77,14 +77,14 @@ class DeformableAttention(nn.Module):
             self.offsets.bias.copy_(steps.expand(heads, levels, points, 2).flatten())
 
     def forward(self, x: Tensor, reference: Tensor, maps: tuple[Tensor, ...]) -> Tensor:
-        """`reference` (B, N, 2): x, y in 0..1 of the picture."""
+        """`reference` (B, N, 2): x, y in 0..1 of the image."""
         count, width = int(x.shape[1]), int(x.shape[2])
         split = (self.heads, self.levels, self.points)
         sizes = torch.tensor(
             [[[int(values.shape[3]), int(values.shape[2])]] for values in maps], device=x.device
         )
         offsets = self.offsets(x).reshape(-1, count, *split, 2).transpose(1, 2)  # (B, h, N, l, p, 2)
-        # In single precision: bfloat16 would round a place to a 256th of the picture.
+        # In single precision: bfloat16 would round a place to a 256th of the image.
         places = reference.float()[:, None, :, None, None] + offsets.float() / sizes
         places = 2 * places.reshape(-1, count, *split[1:], 2) - 1  # (B h, N, l, p, 2)
         weights = self.weights(x).reshape(-1, count, self.heads, self.levels * self.points).softmax(-1)

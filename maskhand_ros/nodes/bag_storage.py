@@ -1,4 +1,4 @@
-"""The files of recordings: rosbag2 and ROS 1 by rosbags, a cut off MCAP by the library mcap."""
+"""Readers of recordings: rosbag2 and ROS 1 with rosbags, a truncated MCAP file with the library mcap."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class Recorded(NamedTuple):
 
     topic: str
     time_ns: int
-    """When it was recorded."""
+    """Time of recording."""
     data: bytes
     """Serialized, CDR."""
 
 
 class Storage(Protocol):
-    """What holds the messages: `topics` {name: 'package/msg/Name'}."""
+    """A recording that messages are read from: `topics` {name: 'package/msg/Name'}."""
 
     topics: dict[str, str]
 
@@ -68,7 +68,7 @@ def ros1_storage(path: Path) -> RosbagsStorage:
 
 
 class PartialMcap:
-    """The Storage of an MCAP file without its end: messages of every whole chunk."""
+    """The Storage of a truncated MCAP file: the messages of all complete chunks."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -96,4 +96,4 @@ class PartialMcap:
             try:
                 yield from StreamReader(file).records
             except (McapError, EOFError, ValueError, RuntimeError):
-                return  # the end is missing: a chunk that is not whole does not decompress
+                return  # the end is missing: an incomplete chunk cannot be decompressed

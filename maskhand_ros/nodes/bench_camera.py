@@ -26,7 +26,7 @@ class BenchCamera(ClipPlayer):
         frames = list(itertools.islice(clip_frames(read_clip(), width, height, hands), IMAGES))
         assert frames[0].camera is not None
         self._rendered, self._camera = [frame.rgb for frame in frames], frames[0].camera
-        self._path, self._rate, self._calibrated = str(CLIP), self.rate or 30.0, True
+        self._path, self._rate = str(CLIP), self.rate or 30.0
 
     def _frames_due(self) -> Iterator[tuple[np.ndarray, float]]:
         images = itertools.islice(itertools.cycle(self._rendered), self._frames)

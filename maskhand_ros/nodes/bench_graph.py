@@ -17,7 +17,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.executors import Executor, SingleThreadedExecutor
 from rclpy.node import Node
 
-from maskhand_ros.cli_arguments import pipeline_options
+from maskhand_ros.cli_arguments import node_parameters
 from maskhand_ros.msg import HandArray
 from maskhand_ros.nodes import processes
 from maskhand_ros.nodes.messages import stamp_to_ns
@@ -79,6 +79,7 @@ def measure(args: argparse.Namespace, width: int, height: int) -> dict[str, Any]
 
     `args`: the command line of `maskhand bench`. Raises ModelError if a process fails.
     """
+    parameters = node_parameters(args)
     processes.prepare_environment(profile=args.fastdds == 'images')
     with tempfile.TemporaryDirectory() as temporary:
         player_report = Path(temporary) / 'camera.json'
@@ -94,7 +95,7 @@ def measure(args: argparse.Namespace, width: int, height: int) -> dict[str, Any]
         }
         with processes.graph() as children:
             environment = [processes.fastdds_profile()] if args.fastdds == 'node' else []
-            children['hand_node'] = processes.start('hand_node', pipeline_options(args), *environment)
+            children['hand_node'] = processes.start('hand_node', parameters, *environment)
             processes.bring_up(children['hand_node'])
             listener, robot = Listener(), None
             if args.teleop:
@@ -106,9 +107,9 @@ def measure(args: argparse.Namespace, width: int, height: int) -> dict[str, Any]
             cpu = _listen(nodes, children)
             for node in nodes:
                 node.destroy_node()
-        processes.expect(player_report.exists(), 'the camera ended without a report', 'see its message above')
+        processes.expect(player_report.exists(), 'the camera ended without a report')
         stamps = json.loads(player_report.read_text())['stamps_ns']
-        processes.expect(len(stamps) == camera['frames'], 'the camera ended early', 'see its message above')
+        processes.expect(len(stamps) == camera['frames'], 'the camera ended early')
     named = {name: getattr(args, name) for name in ('hands', 'fastdds', 'camera_qos', 'threads')}
     return {
         'size': f'{width}x{height}',

@@ -23,13 +23,12 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
+from maskhand_ros.clip import CLIP
 from maskhand_ros.errors import CommandError
 from maskhand_ros.geometry import Camera
 from maskhand_ros.nodes.images import encode_image
 from maskhand_ros.nodes.messages import ns_to_stamp
 from maskhand_ros.video_reader import VideoReader, plausible_rate
-
-DEMO_CLIP = Path(__file__).parents[1] / 'data' / 'demo_clip.mp4'
 
 RELIABLE = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
 
@@ -40,29 +39,16 @@ class ClipPlayer(Node):
     that many), `frame_id`, `report` (JSON file for the stamps of the published images), and QoS overrides of
     the images: `qos_overrides./image.publisher.reliability`."""
 
-    video: str
-    camera: int
-    rate: float
-    seconds: float
-    loop: bool
-    wait_for_subscribers: int
-    frame_id: str
-    report: str
-
     def __init__(self) -> None:
         super().__init__('clip_player')
-        defaults = {
-            'video': '',
-            'camera': -1,
-            'rate': 0.0,
-            'seconds': 0.0,
-            'loop': False,
-            'wait_for_subscribers': 0,
-            'frame_id': 'camera_optical_frame',
-            'report': '',
-        }
-        for name, default in defaults.items():
-            setattr(self, name, self.declare_parameter(name, default).value)
+        self.video: str = self.declare_parameter('video', '').value
+        self.camera: int = self.declare_parameter('camera', -1).value
+        self.rate: float = self.declare_parameter('rate', 0.0).value
+        self.seconds: float = self.declare_parameter('seconds', 0.0).value
+        self.loop: bool = self.declare_parameter('loop', False).value
+        self.wait_for_subscribers: int = self.declare_parameter('wait_for_subscribers', 0).value
+        self.frame_id: str = self.declare_parameter('frame_id', 'camera_optical_frame').value
+        self.report: str = self.declare_parameter('report', '').value
         self._images = self.create_publisher(
             Image, 'image', RELIABLE, qos_overriding_options=QoSOverridingOptions.with_default_policies()
         )
@@ -86,12 +72,12 @@ class ClipPlayer(Node):
 
     def _open(self) -> None:
         """Opens the source, and sets its path, rate (Hz) and Camera."""
-        self._path = self.video or str(DEMO_CLIP)
+        self._path = self.video or str(CLIP)
         width, height = self._open_camera() if self.camera >= 0 else self._open_video()
         self._camera = Camera.default(width, height)
         truth = Path(self._path).with_suffix('.npz')
-        self._calibrated = self.camera < 0 and truth.is_file()
-        if self._calibrated:
+        calibrated = self.camera < 0 and truth.is_file()
+        if calibrated:
             with np.load(truth, allow_pickle=False) as file:
                 self._camera = Camera(np.array(file['K'], float), width, height)
         else:
@@ -159,11 +145,7 @@ class ClipPlayer(Node):
 
     def _publish(self, rgb: np.ndarray) -> None:
         """Publishes RGB (H, W, 3) uint8 and its CameraInfo with the present time."""
-        stamp = (
-            time.time_ns()
-            if not self.get_parameter('use_sim_time').value
-            else self.get_clock().now().nanoseconds
-        )
+        stamp = self.get_clock().now().nanoseconds
         header = Header(stamp=ns_to_stamp(stamp), frame_id=self.frame_id)
         K = self._camera.K
         self._infos.publish(
@@ -183,16 +165,8 @@ class ClipPlayer(Node):
 
     def _write_report(self) -> None:
         if self.report:
-            Path(self.report).write_text(
-                json.dumps(
-                    {
-                        'source': f'camera {self.camera}' if self.camera >= 0 else self._path,
-                        'rate_hz': self._rate,
-                        'calibrated': self._calibrated,
-                        'stamps_ns': self._stamps,
-                    }
-                )
-            )
+            source = f'camera {self.camera}' if self.camera >= 0 else self._path
+            Path(self.report).write_text(json.dumps({'source': source, 'stamps_ns': self._stamps}))
 
 
 def main(args: list[str] | None = None, player: type[ClipPlayer] = ClipPlayer) -> None:

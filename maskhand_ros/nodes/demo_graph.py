@@ -62,9 +62,7 @@ def run(args: argparse.Namespace) -> int:
             'report': str(player_report),
         }
         _run_graph(player, results / 'hands.mcap', args.device)
-        processes.expect(
-            player_report.exists(), 'the clip player ended without a report', 'see its message above'
-        )
+        processes.expect(player_report.exists(), 'the clip player ended without a report')
         print('Reading hands.mcap back and drawing hands.mp4 ...', flush=True)
         report(results, player_report, folder)
         for name in RESULTS:

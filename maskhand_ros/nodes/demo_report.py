@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,8 +16,8 @@ from maskhand_ros.camera_info import decode_camera_info
 from maskhand_ros.geometry import Camera, procrustes_align, rotvec_to_matrix
 from maskhand_ros.hand_model.numpy_hand import OPEN_HAND, HandModel
 from maskhand_ros.nodes.compressed import decode_compressed
+from maskhand_ros.nodes.message_types import typestore
 from maskhand_ros.nodes.messages import msg_to_hand, stamp_to_ns
-from maskhand_ros.nodes.recorder import typestore
 from maskhand_ros.perception.overlay import draw_hands
 from maskhand_ros.perception.types import Hand
 from maskhand_ros.skeleton import LEFT, RIGHT, Handedness
@@ -157,10 +158,7 @@ def print_table(summary: dict[str, Any], recording: Recording, folder: Path) -> 
 def _errors(recording: Recording, stamps_ns: list[int], truth: Truth) -> dict[str, float | None]:
     """{name: error} over the visible hands that were reported in the processed images."""
     mean_hand = _mean_hand_keypoints()
-    rooted: list[float] = []
-    aligned: list[float] = []
-    depth: list[float] = []
-    mean: list[float] = []
+    errors: dict[str, list[float]] = defaultdict(list)
     pinches: dict[Handedness, tuple[list[float], list[float]]] = {side: ([], []) for side in SIDES}
     for index, stamp in enumerate(stamps_ns):
         for column, side in enumerate(SIDES):
@@ -168,22 +166,21 @@ def _errors(recording: Recording, stamps_ns: list[int], truth: Truth) -> dict[st
             if hand is None or hand.keypoints is None or not truth['visible'][index, column]:
                 continue
             true = truth['keypoints'][index, column].astype(float)
-            rooted.append(_distance(hand.keypoints - hand.keypoints[0], true - true[0]))
-            aligned.append(_distance(procrustes_align(hand.keypoints, true), true))
-            mean.append(_distance(procrustes_align(mean_hand[side], true), true))
-            depth.append(abs(hand.keypoints[0, 2] / true[0, 2] - 1))
+            of_mean = procrustes_align(mean_hand[side], true)
+            rooted = hand.keypoints - hand.keypoints[0], true - true[0]
+            errors['keypoint_error_mm'].append(_millimetres(*rooted))
+            errors['pa_mpjpe_mm'].append(_millimetres(procrustes_align(hand.keypoints, true), true))
+            errors['mean_hand_pa_mpjpe_mm'].append(_millimetres(of_mean, true))
+            errors['wrist_depth_error_percent'].append(100 * abs(hand.keypoints[0, 2] / true[0, 2] - 1))
             for pinch, points in zip(pinches[side], (hand.keypoints, true), strict=True):
                 pinch.append(float(np.linalg.norm(points[THUMB_TIP] - points[INDEX_TIP])))
-    if not rooted:
+    if not errors:
         return {}
     correlations = [
         np.corrcoef(found, true)[0, 1] for found, true in pinches.values() if np.std(found) > 0 < np.std(true)
     ]
     return {
-        'keypoint_error_mm': round(float(np.mean(rooted)) * 1e3, 2),
-        'pa_mpjpe_mm': round(float(np.mean(aligned)) * 1e3, 2),
-        'mean_hand_pa_mpjpe_mm': round(float(np.mean(mean)) * 1e3, 2),
-        'wrist_depth_error_percent': round(float(np.mean(depth)) * 100, 2),
+        **{name: round(float(np.mean(values)), 2) for name, values in errors.items()},
         'thumb_index_correlation': round(float(np.mean(correlations)), 4) if correlations else None,
     }
 
@@ -196,9 +193,8 @@ def _both_hands(recording: Recording, stamps_ns: list[int], truth: Truth | None)
         for stamp in stamps_ns
     ]
     if truth is not None:
-        in_view: np.ndarray = np.all(
-            truth['visible'][: len(found)], axis=1
-        )  # `--seconds` ends before the ground truth
+        # With `--seconds` the images end before the ground truth.
+        in_view: np.ndarray = np.all(truth['visible'][: len(found)], axis=1)
     else:
         first = next((i for i, both in enumerate(found) if both), len(found))
         in_view = np.arange(len(found)) >= first
@@ -229,9 +225,9 @@ def _best(hands: Iterable[Hand], side: Handedness) -> Hand | None:
     return max((hand for hand in hands if hand.side == side), key=lambda hand: hand.score, default=None)
 
 
-def _distance(found: np.ndarray, true: np.ndarray) -> float:
-    """Mean distance (m) between points (N, 3) and (N, 3)."""
-    return float(np.linalg.norm(found - true, axis=1).mean())
+def _millimetres(found: np.ndarray, true: np.ndarray) -> float:
+    """Mean distance in mm between points (N, 3) and (N, 3), both in metres."""
+    return 1e3 * float(np.linalg.norm(found - true, axis=1).mean())
 
 
 def _percent(fraction: float | None) -> str:

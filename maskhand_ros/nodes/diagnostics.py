@@ -1,5 +1,4 @@
-"""What is known about the work of hand_node: rate, stage times, hands, faults. /diagnostics is made from it
-in statuses.py."""
+"""Record of the work of hand_node: rate, stage times, hands, faults. statuses.py publishes it."""
 
 from __future__ import annotations
 
@@ -14,11 +13,11 @@ from maskhand_ros.nodes.frame_queue import FrameQueue
 from maskhand_ros.perception.types import Hand
 
 STUCK = 5.0
-"""Seconds in one picture after which the worker counts as stuck."""
+"""Processing time of one image, seconds, above which the worker counts as stuck."""
 
 
 class Diagnostics:
-    """Collects what the worker does and what is wrong."""
+    """Counts, times and faults of the worker. Thread-safe."""
 
     def __init__(self) -> None:
         self._seen = 0, 0
@@ -32,24 +31,24 @@ class Diagnostics:
         self.hands: list[Hand] = []
         self.failure: tuple[str, str] | None = None
         """(what, fix) of a configuration that failed."""
-        self.namesake = ''
-        """What is wrong where another node has the name of this one."""
+        self.duplicate_name = ''
+        """Fault text if another node has the name of this one; else empty."""
 
     def started(self) -> float:
-        """The worker took an image; returns when (monotonic s)."""
+        """Marks the start of the work on an image; returns its time (monotonic s)."""
         with self._lock:
             self._busy_since = since = time.monotonic()
             self.taken += 1
         return since
 
     def arrived(self, age: float) -> None:
-        """An image came, `age` seconds after its stamp by the node's clock."""
+        """Adds an image that arrived `age` seconds after its stamp by the node's clock."""
         with self._lock:
             self._ages.append(age)
 
     def finished(self, hands: list[Hand], with_depth: bool, timings: dict[str, float]) -> None:
-        """The worker published the Hands of an image with or without depth; `timings` {stage: seconds}.
-        `ended` comes after it, so that an idle worker has counted its image."""
+        """Adds the published Hands of an image, with or without depth; `timings` {stage: seconds}. Call it
+        before `ended`: when `busy` is False, the image must be counted."""
         with self._lock:
             self.processed += 1
             self.with_depth += with_depth
@@ -59,16 +58,16 @@ class Diagnostics:
                 self._times.setdefault(stage, deque(maxlen=300)).append(seconds)
 
     def ended(self) -> None:
-        """The worker is done with the image that it took, or gave it up."""
+        """Marks the end of the work on an image, successful or not."""
         with self._lock:
             self._busy_since = None
 
     def forget_hands(self) -> None:
-        """No hand is followed any more."""
+        """Clears the hands."""
         self.hands = []
 
     def forget_times(self) -> None:
-        """Other models, or another device: what was measured before says nothing of them."""
+        """Clears the measured times, which do not hold for other models or another device."""
         with self._lock:
             self._times.clear()
             self._ages.clear()
@@ -90,7 +89,7 @@ class Diagnostics:
         )
 
     def age(self) -> float:
-        """Seconds from the stamps of the last images to their arrival by the node's clock, the median."""
+        """Median time from the stamp of an image to its arrival, by the node's clock, seconds."""
         with self._lock:
             return float(np.median(self._ages)) if self._ages else 0.0
 
@@ -106,7 +105,7 @@ class Diagnostics:
             return self._busy_since is not None and time.monotonic() - self._busy_since > STUCK
 
     def percentiles(self) -> list[tuple[str, str]]:
-        """Pairs (key, value) of the times that the stages took."""
+        """Pairs (key, value) of the percentiles of the stage times."""
         with self._lock:
             return [
                 (f'{stage} p{p} (ms)', f'{np.percentile(times, p) * 1e3:.1f}')

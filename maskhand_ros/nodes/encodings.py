@@ -1,4 +1,4 @@
-"""Encodings of sensor_msgs/Image that are read as colour: where the samples lie, and what makes RGB of them.
+"""Encodings of sensor_msgs/Image that are read as colour: layout of the samples, and conversion to RGB.
 
 Names: sensor_msgs/image_encodings.hpp, and `i420`, which drivers use though it is not listed there. YUV is
 ITU-R BT.601 in limited range, as in cv_bridge. docs/encodings.md lists them for users.
@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 Bytes = NDArray[np.uint8]
 
 BIT_DEPTHS = (8, 10, 12, 14, 16)
-"""Of sensors: a 16-bit sample of unknown range is taken to have the fewest of these that hold the image."""
+"""Bit depths of sensors. 16-bit samples of unknown range are assumed to have the smallest of these that holds
+the largest sample of the image."""
 
 UNKNOWN = 0
-"""Bits of a 16-bit sample that is known to have a sensor's range only: 10, 12, 14 or 16."""
+"""Value of Encoding.bits for 16-bit samples with the range of an unknown sensor: 10 to 16 bits."""
 
 # Limited range: Y 16 to 235, chroma 16 to 240. OpenCV has no code for YUV 4:4:4 in limited range.
 _YUV_TO_RGB = np.linalg.inv([[65.481, 128.553, 24.966], [-37.797, -74.203, 112.0], [112.0, -93.786, -18.214]])
@@ -30,7 +31,7 @@ _YUV_TO_RGB = np.column_stack([255 * _YUV_TO_RGB, -255 * _YUV_TO_RGB @ [16, 128,
 
 @dataclass(frozen=True)
 class Plane:
-    """Rows of an image that lie one behind the other."""
+    """Layout of one plane of an image."""
 
     down: int = 1
     """Rows of the image for each row of the plane."""
@@ -43,21 +44,21 @@ class Encoding:
     """One encoding of H x W pixels."""
 
     samples: int
-    """Per pixel, in the first plane."""
+    """Samples per pixel in the first plane."""
     to_rgb: Callable[[list[Bytes]], Bytes]
-    """From the planes, the first (H, W, samples) or (H, W) for one sample, others (rows, samples of a row),
-    to RGB (H, W, 3)."""
+    """Conversion to RGB (H, W, 3) of the planes: the first (H, W, samples), or (H, W) for one sample; others
+    (rows, samples of a row)."""
     bits: int = 8
-    """Of a sample: 8, or 16 or UNKNOWN, which take two bytes."""
+    """Bits of a sample: 8, or 16 or UNKNOWN, which take two bytes."""
     planes: tuple[Plane, ...] = (Plane(),)
     even: tuple[bool, bool] = (False, False)
     """Whether width and height must be even: pixels share their chroma."""
     least: int = 1
-    """Pixels of width and height at least."""
+    """Minimum width and height, pixels."""
 
     @property
     def bytes_per_pixel(self) -> int:
-        """Of the first plane."""
+        """Bytes per pixel of the first plane."""
         return self.samples * (1 if self.bits == 8 else 2)
 
 

@@ -24,7 +24,7 @@ from maskhand_ros.nodes.memory import return_freed_memory
 from maskhand_ros.nodes.outputs import Outputs, diagnostics_publisher
 from maskhand_ros.nodes.parameters import CheckedParameters
 from maskhand_ros.nodes.running import run_node
-from maskhand_ros.nodes.silence import namesake
+from maskhand_ros.nodes.silence import duplicate_name
 from maskhand_ros.nodes.statuses import ERROR, Status, diagnostic_array, statuses
 from maskhand_ros.nodes.worker import Worker
 from maskhand_ros.perception.config import PipelineConfig
@@ -73,7 +73,7 @@ class HandNode(CheckedParameters):
         values = self.values()
         fields = [field.name for field in dataclasses.fields(PipelineConfig)]
         try:
-            config: dict[str, Any] = {name: values[name] for name in fields}
+            config: dict[str, Any] = {name: value for name, value in values.items() if name in fields}
             self.pipeline = pipeline = HandPipeline(PipelineConfig(**config))
             pipeline.warm_up()
             self._outputs = Outputs(self, pipeline.hand_model, pipeline.model_name, values)
@@ -116,13 +116,11 @@ class HandNode(CheckedParameters):
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stops the worker and releases everything, from any state."""
-        self._stop()
         self._release()
         return super().on_shutdown(state)
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Returns to unconfigured, so that the node can be configured again."""
-        self._stop()
         self._release()
         return super().on_error(state)
 
@@ -143,7 +141,8 @@ class HandNode(CheckedParameters):
         return_freed_memory()
 
     def _release(self) -> None:
-        """Releases models and publishers."""
+        """Stops the worker, if it runs, and releases models and publishers."""
+        self._stop()
         if self._outputs is not None:
             self._outputs.close()
         self._outputs = self.pipeline = None
@@ -186,7 +185,7 @@ class HandNode(CheckedParameters):
     def _publish_diagnostics(self) -> None:
         if self.pipeline is not None and self.pipeline.device.lost:
             self.get_logger().warning(f'on the CPU: {self.pipeline.device.lost}', throttle_duration_sec=60)
-        self.diagnostics.namesake = namesake(self)
+        self.diagnostics.duplicate_name = duplicate_name(self)
         parts = statuses(
             self, self._state_machine.current_state[1], self.diagnostics, self._inputs, self.pipeline
         )
@@ -200,7 +199,7 @@ class HandNode(CheckedParameters):
         errors = {status.part: status.text for status in parts if status.level == ERROR}
         self._reminders.update('images', errors.get('images', ''))
         self._reminders.update('worker', errors.get('model', '') if self.diagnostics.stuck() else '')
-        self._reminders.update('name', self.diagnostics.namesake)
+        self._reminders.update('name', self.diagnostics.duplicate_name)
 
 
 def main(args: list[str] | None = None) -> None:

@@ -1,8 +1,8 @@
 """Conversion of hands to messages and back: HandArray, HandTopology, PointCloud2, pose.
 
 `msg_to_hand` reads attributes only and accepts messages of rclpy and of rosbags: hence `Any`. Numbers are
-assigned as array.array or ndarray of the field's type: rclpy checks other sequences element by element in
-Python.
+assigned as array.array or ndarray of the field's type, because rclpy checks other sequences element by
+element in Python.
 """
 
 from __future__ import annotations
@@ -75,23 +75,8 @@ def to_pose(position: np.ndarray, rotation: np.ndarray) -> Pose:
 
 def is_finite(hand: Hand) -> bool:
     """Whether every number of a Hand is finite; other hands are not published."""
-    values: tuple[Any, ...] = (
-        hand.wrist_position,
-        hand.wrist_rotation,
-        hand.wrist_covariance,
-        hand.keypoints,
-        hand.keypoints_wrist,
-        hand.keypoint_stddev,
-        hand.keypoint_stddev_depth,
-        hand.keypoints_px,
-        hand.joint_rotations,
-        hand.joints_wrist,
-        hand.mano_pose,
-        hand.betas,
-        hand.vertices,
-        (hand.score, hand.confidence, hand.side_probability),
-        *(value for hypothesis in hand.hypotheses for value in vars(hypothesis).values()),
-    )
+    fields = {**vars(hand), 'hypotheses': None}
+    values = [*fields.values(), *(value for each in hand.hypotheses for value in vars(each).values())]
     return all(value is None or np.isfinite(value).all() for value in values)
 
 

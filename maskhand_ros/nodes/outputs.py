@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Mapping
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -65,21 +66,21 @@ class Outputs:
         lost_ids: list[int],
         header: Header,
         frame: Frame,
-        processing_time: Callable[[], float],
+        arrival: float,
     ) -> None:
         """Publishes the hands of one image on all topics, with the image's stamp.
 
-        `header.frame_id` is valid for tf2, or empty: then of the topics in that frame only `~/hands` is
-        published. `processing_time`: function that returns the seconds since the image arrived.
+        If `header.frame_id` is empty, of the topics in that frame only `~/hands` is published; otherwise it
+        is valid for tf2. `arrival`: of the image (monotonic s).
         """
         # TF first: a subscriber of ~/hands may look up the frames at once.
         self._names.forget(lost_ids)
-        if header.frame_id and self._node.get_parameter('publish_tf').value and _wanted(self._tf):
+        if header.frame_id and self._node.get_parameter('publish_tf').value and _has_subscribers(self._tf):
             self._publish_tf(hands, header)
-        if _wanted(self._hands):
-            self._publish_hands(hands, lost_ids, header, frame, processing_time)
+        if _has_subscribers(self._hands):
+            self._publish_hands(hands, lost_ids, header, frame, arrival)
         if header.frame_id:
-            self._publish_placed(hands, header)
+            self._publish_in_camera_frame(hands, header)
         self._publish_overlay(hands, header, frame)
 
     def close(self) -> None:
@@ -93,15 +94,20 @@ class Outputs:
         self._publishers.append(publisher)
         return publisher
 
-    def _publish_placed(self, hands: list[Hand], header: Header) -> None:
+    def _publish_in_camera_frame(self, hands: list[Hand], header: Header) -> None:
         """Publishes wrist poses, markers and keypoints, which are in the frame of the header."""
         for hand in hands:
             wrist = self._wrists[hand.side]
-            if hand.operator and hand.state == TRACKED and hand.wrist_position is not None and _wanted(wrist):
+            if (
+                hand.operator
+                and hand.state == TRACKED
+                and hand.wrist_position is not None
+                and _has_subscribers(wrist)
+            ):
                 wrist.publish(messages.wrist_msg(hand, header))
-        if _wanted(self._markers):
+        if _has_subscribers(self._markers):
             self._markers.publish(self._marker_builder.build(hands, header))
-        if _wanted(self._cloud):
+        if _has_subscribers(self._cloud):
             self._cloud.publish(messages.cloud_msg(hands, header))
 
     def _publish_tf(self, hands: list[Hand], header: Header) -> None:
@@ -116,18 +122,18 @@ class Outputs:
         lost_ids: list[int],
         header: Header,
         frame: Frame,
-        processing_time: Callable[[], float],
+        arrival: float,
     ) -> None:
         height, width = frame.rgb.shape[:2]
         vertices = self._node.get_parameter('publish_vertices').value
         array = messages.hands_to_msg(
             hands, lost_ids, header, width, height, 0.0, self._hand_model.name, self._network, vertices
         )
-        array.processing_time = messages.to_duration(processing_time())
+        array.processing_time = messages.to_duration(time.monotonic() - arrival)
         self._hands.publish(array)
 
     def _publish_overlay(self, hands: list[Hand], header: Header, frame: Frame) -> None:
-        raw, jpeg = _wanted(self._overlay), _wanted(self._overlay_jpeg)
+        raw, jpeg = _has_subscribers(self._overlay), _has_subscribers(self._overlay_jpeg)
         if not (raw or jpeg):
             return
         drawn = draw_hands(frame.rgb, hands, frame.camera, self._hand_model.faces, mirrored=self._mirrored)
@@ -143,6 +149,6 @@ def diagnostics_publisher(node: Node) -> Publisher:
     return node.create_publisher(DiagnosticArray, '/diagnostics', 1)
 
 
-def _wanted(publisher: Publisher) -> bool:
+def _has_subscribers(publisher: Publisher) -> bool:
     """Whether the topic has subscribers."""
     return bool(publisher.get_subscription_count() > 0)

@@ -1,5 +1,5 @@
 """Parameters of hand_node: rcl descriptors, declaration, and the check of every value that is set, all made
-from maskhand_ros.options."""
+from maskhand_ros.options.PARAMETERS."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rclpy.lifecycle import LifecycleNode
 from rclpy.parameter import Parameter
 
 from maskhand_ros.option import Option, OptionError, ReadAt
-from maskhand_ros.options import OPTIONS
+from maskhand_ros.options import PARAMETERS
 
 _MAY_BE_SET = {
     ReadAt.START: 'set it when the node starts: in a parameter file, or with -p',
@@ -20,7 +20,7 @@ _MAY_BE_SET = {
     ReadAt.ALWAYS: 'may be set at any time',
 }
 _STATES = 'unconfigured', 'inactive'
-"""In which options other than ReadAt.ALWAYS may be set."""
+"""Lifecycle states in which options other than ReadAt.ALWAYS may be set."""
 
 
 def descriptor(option: Option) -> ParameterDescriptor:
@@ -44,7 +44,7 @@ class CheckedParameters(LifecycleNode):
     """A lifecycle node whose parameters are `options`: a value is checked by Option.check, whoever sets it,
     and by the state that the node is in."""
 
-    options: ClassVar[Mapping[str, Option]] = OPTIONS
+    options: ClassVar[Mapping[str, Option]] = PARAMETERS
 
     def declare_options(self) -> None:
         """Declares every option. OptionError for a value, of a parameter file or `-p`, that is refused."""
@@ -61,12 +61,12 @@ class CheckedParameters(LifecycleNode):
         return {name: option.check(self.get_parameter(name).value) for name, option in self.options.items()}
 
     def set_parameters(self, parameter_list: list[Parameter]) -> list[SetParametersResult]:
-        """One after the other; a result each."""
+        """Sets one after the other; returns one result for each."""
         return [self.set_parameters_atomically([parameter]) for parameter in parameter_list]
 
     def set_parameters_atomically(self, parameter_list: list[Parameter]) -> SetParametersResult:
-        """All of them or none. `reason` says why a value is refused, or when one takes effect that is read
-        at a transition still to come."""
+        """Sets all of them or none. `reason` says why a value is rejected, or at which transition it takes
+        effect."""
         try:
             checked = [self._checked(parameter) for parameter in parameter_list]
         except OptionError as error:
@@ -79,7 +79,7 @@ class CheckedParameters(LifecycleNode):
         return result
 
     def _checked(self, parameter: Parameter) -> Parameter:
-        """The Parameter with its value in the option's type; as it is where it is none of `options`."""
+        """The Parameter with its value converted to the type of the option; unchanged without an option."""
         option = self.options.get(parameter.name)
         if option is None:
             return parameter
@@ -90,7 +90,7 @@ class CheckedParameters(LifecycleNode):
         return checked
 
     def _check_state(self, option: Option) -> None:
-        """OptionError where the option cannot be set in the present state."""
+        """OptionError if the option cannot be set in the present state."""
         if option.read_at is ReadAt.START:
             raise OptionError(f'{option.name} is read only: {_MAY_BE_SET[option.read_at]}')
         state = self._state()
@@ -104,7 +104,7 @@ class CheckedParameters(LifecycleNode):
             )
 
     def _pending(self, parameter: Parameter) -> str:
-        """What is to be done until a Parameter takes effect that is about to be set; empty: nothing."""
+        """Text about the transitions after which a new value takes effect; empty if it does at once."""
         option = self.options.get(parameter.name)
         if option is None or option.read_at is not ReadAt.CONFIGURE or not self._changes(parameter):
             return ''

@@ -1,7 +1,7 @@
-"""The order and the times in which a recording is played into hand_node.
+"""Order and times in which a recording is played into hand_node.
 
-Messages are paired by header stamps, as in the live node. Where the stamps of a topic cannot be used, because
-they are 0 or of another clock than the images', recording times stand in.
+Messages are paired by header stamps, as in the live node. Recording times are used for topics whose stamps
+are 0 or of another clock than the images.
 """
 
 from __future__ import annotations
@@ -14,22 +14,21 @@ from maskhand_ros.nodes.bag import Bag, header_stamp, with_stamp
 from maskhand_ros.nodes.bag_storage import Recorded
 
 AHEAD_NS = 50_000_000
-"""Nanoseconds by which what goes with an image may be stamped later: the depth nearest to it may be."""
+"""Nanoseconds by which messages that are paired with an image may have a later stamp."""
 
 SAME_CLOCK_NS = 5_000_000_000
-"""Nanoseconds by which recording may lag behind the stamps of one topic more than of another. A difference
-beyond is that of two clocks."""
+"""Maximum difference of the recording delays (recording time minus stamp) of two topics of one clock, ns."""
 
 SAMPLES = 20
-"""Messages of a topic whose stamps are looked at."""
+"""Messages of a topic from which its recording delay is measured."""
 
 STATIC = '/tf_static'
 
 
 class Playback:
-    """Iterates over (topic of hand_node, serialized message), in the order in which hand_node is to get them:
-    static transforms, then each image after what is stamped up to AHEAD_NS later. So no image waits, and late
-    recording does not matter. `assumptions`: what was assumed of the times, one line each."""
+    """Iterator over (topic of hand_node, serialized message) in the order of playing: static transforms, then
+    each image after all messages with stamps up to AHEAD_NS later, so that they are there to be paired even
+    if they were recorded late. `assumptions`: assumptions about the times, one line each."""
 
     def __init__(self, images: Bag, beside: Bag, image: str, roles: dict[str, str]) -> None:
         """`images`, `beside`: the same recording, opened twice. `image`: topic of the images. `roles`: {topic
@@ -60,7 +59,7 @@ class Playback:
             yield self._roles[self._image], image
 
     def _decide(self, topic: str, role: str, image_lag: int | None) -> None:
-        """Whether the stamps of a topic beside the images can be compared with theirs."""
+        """Decides whether the stamps of a topic are used, or replaced by recording times."""
         lag = self._lag(topic)
         if image_lag is None:
             self._replaced[topic] = 0
@@ -75,7 +74,7 @@ class Playback:
             )
 
     def _lag(self, topic: str) -> int | None:
-        """Median of recording time less stamp, ns; None where most stamps are 0 or there is no message."""
+        """Median of recording time minus stamp, ns; None if most stamps are 0 or there is no message."""
         first = list(itertools.islice(self._beside.messages([topic]), SAMPLES))
         lags = [each.time_ns - stamp for each in first if (stamp := header_stamp(each.data))]
         return round(median(lags)) if len(lags) > len(first) / 2 else None

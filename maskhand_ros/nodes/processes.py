@@ -91,12 +91,12 @@ def bring_up(process: Process, name: str = 'hand_node') -> None:
         ):
             deadline = time.monotonic() + CONFIGURE_SECONDS
             while not client.wait_for_service(timeout_sec=0.2):
-                expect(_in_time(process, deadline), f'{name} did not start', 'see its message above')
+                expect(_in_time(process, deadline), f'{name} did not start')
             future = client.call_async(ChangeState.Request(transition=Transition(id=transition)))
             while not future.done():
-                expect(_in_time(process, deadline), f'{name} did not {label}', 'see its message above')
+                expect(_in_time(process, deadline), f'{name} did not {label}')
                 rclpy.spin_once(node, timeout_sec=0.2)
-            expect(future.result().success, f'{name} could not {label}', 'see its message above')
+            expect(future.result().success, f'{name} could not {label}')
     finally:
         node.destroy_node()
 
@@ -104,7 +104,7 @@ def bring_up(process: Process, name: str = 'hand_node') -> None:
 def expect_running(children: Processes, *names: str) -> None:
     """Raises ModelError if one of the processes has ended."""
     for name in names:
-        expect(children[name].poll() is None, f'{name} ended while the clip played', 'see its message above')
+        expect(children[name].poll() is None, f'{name} ended while the clip played')
 
 
 def stop(name: str, process: Process) -> None:
@@ -120,7 +120,7 @@ def stop(name: str, process: Process) -> None:
         print(f'{name} ended with exit status {process.returncode}', file=sys.stderr, flush=True)
 
 
-def expect(condition: bool, what: str, fix: str) -> None:
+def expect(condition: bool, what: str, fix: str = 'see its message above') -> None:
     """Raises ModelError unless `condition` holds."""
     if not condition:
         raise ModelError(what, fix)

@@ -21,8 +21,6 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.serialization import serialize_message
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
-from rosbags.typesys import Stores, get_types_from_msg, get_typestore
-from rosbags.typesys.store import Typestore
 from sensor_msgs.msg import CameraInfo, Image
 from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
@@ -32,20 +30,12 @@ from maskhand_ros.nodes.compatibility import subscription_callback
 from maskhand_ros.nodes.compressed import encode_compressed
 from maskhand_ros.nodes.image_subscription import AutoQosSubscription
 from maskhand_ros.nodes.images import decode_image
+from maskhand_ros.nodes.message_types import typestore
 from maskhand_ros.nodes.outputs import LATCHED
-from maskhand_ros.nodes.shared_files import share_path
 from maskhand_ros.nodes.silence import COMPRESSED, type_name
 
 RECORDER_QOS = QoSProfile(depth=200, reliability=ReliabilityPolicy.RELIABLE)
 """QoS with a history that covers the time in which this process is busy."""
-
-
-def typestore() -> Typestore:
-    """The rosbags types of ROS 2 and of maskhand_ros's messages."""
-    store = get_typestore(Stores.ROS2_KILTED)
-    for path in sorted(share_path('msg').glob('*.msg')):
-        store.register(get_types_from_msg(path.read_text(), f'maskhand_ros/msg/{path.stem}'))
-    return store
 
 
 class McapFile:

@@ -1,4 +1,4 @@
-"""Why no images or no CameraInfo arrive, in words: what is published instead, and what to do."""
+"""Explanations for missing images and CameraInfo: the reason, what is published instead, and the remedy."""
 
 from __future__ import annotations
 
@@ -55,18 +55,18 @@ class Topic(NamedTuple):
 
 
 def why_no_images(node: Node, image: AutoQosSubscription) -> str:
-    """What keeps images away from the subscription of hand_node, and what to do."""
+    """Reason why the image subscription of hand_node receives nothing, with the remedy."""
     publishers = node.get_publishers_info_by_topic(image.topic)
     if not publishers:
         return f'nobody publishes it{_instead(node, image)}'
     misfits = image.misfits()
     if misfits:
         return '. '.join(misfits)
-    return f'its publisher is silent: {", ".join(_names(publishers))}; look at the camera'
+    return f'its publisher is silent: {", ".join(_names(publishers))}; check the camera'
 
 
 def why_no_camera_info(node: Node, topic: str) -> tuple[str, str]:
-    """What keeps CameraInfo away from a subscription to `topic`, and what to do."""
+    """Reason why a subscription to CameraInfo on `topic` receives nothing, and the remedy."""
     publishers = node.get_publishers_info_by_topic(topic)
     seen = f'nobody publishes {topic}'
     if publishers:
@@ -78,8 +78,8 @@ def why_no_camera_info(node: Node, topic: str) -> tuple[str, str]:
     return seen, f'Publish it beside the image, or remap `camera_info` (launch: camera_info:=TOPIC); {listed}'
 
 
-def namesake(node: Node) -> str:
-    """What is wrong where another node of the same name and namespace is in the graph, else ''."""
+def duplicate_name(node: Node) -> str:
+    """Fault text if another node has the same name and namespace; else ''."""
     own = node.get_name(), node.get_namespace()
     if node.get_node_names_and_namespaces().count(own) < 2:
         return ''
@@ -103,8 +103,8 @@ def published(node: Node, types: Iterable[str]) -> list[Topic]:
 
 
 def how_to_subscribe(topic: str, kind: str) -> str:
-    """What makes hand_node subscribe to an image topic of the type `kind`: the arguments are those of
-    hand.launch.py, and a parameter and a remapping of the node."""
+    """Arguments of hand.launch.py (parameter and remapping of the node) that subscribe to an image topic of
+    the type `kind`."""
     if kind == IMAGE:
         return f'set compressed:=false and image:={topic}'
     if kind == COMPRESSED and topic.endswith('/compressed'):
@@ -119,7 +119,8 @@ def how_to_subscribe(topic: str, kind: str) -> str:
 
 
 def _instead(node: Node, image: AutoQosSubscription) -> str:
-    """What is published in place of an image topic: the same image in another transport, or other topics."""
+    """Text about what is published instead of an image topic: the same image in another transport, or other
+    topics."""
     here = published(node, (IMAGE, COMPRESSED, *TYPES))
     base, wanted = image.topic.removesuffix(image.suffix), COMPRESSED if image.suffix else IMAGE
     same = [topic for topic in here if topic.base in (base, base.removesuffix('/compressed'))]

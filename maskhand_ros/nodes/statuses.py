@@ -19,7 +19,7 @@ from maskhand_ros.perception.types import Hand
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 
 ACCEPTABLE_AGE = -0.1, 5.0
-"""Seconds from a picture's stamp to its arrival: diagnostic_updater's TimeStampStatus takes -1 to 5."""
+"""Seconds from an image's stamp to its arrival: diagnostic_updater's TimeStampStatus takes -1 to 5."""
 
 
 class Status(NamedTuple):
@@ -38,8 +38,8 @@ def statuses(
     inputs: Inputs | None,
     pipeline: HandPipeline | None,
 ) -> list[Status]:
-    """The statuses of a node in the lifecycle state of the label `state`. `inputs`: None unless it is active.
-    `pipeline`: None unless it is configured."""
+    """The statuses of a node in the lifecycle state `state` (a label). `inputs` is None unless the node is
+    active, `pipeline` unless it is configured."""
     return [
         _images(node, state, diagnostics, inputs),
         _calibration(state, diagnostics, inputs),
@@ -98,12 +98,12 @@ def _counts(diagnostics: Diagnostics, inputs: Inputs) -> str:
     frames = inputs.frames
     return (
         f'{diagnostics.rate():.1f} Hz; of {frames.received}: {frames.dropped} dropped for newer ones, '
-        f'{frames.lost} lost on the way'
+        f'{frames.lost} lost by the middleware'
     )
 
 
 def _image_warnings(diagnostics: Diagnostics, inputs: Inputs) -> list[str]:
-    """All that is wrong with images that arrive: a fault of every image must not hide the others."""
+    """Faults of the images that arrive; all of them, because one fault must not hide the others."""
     warnings = [f'{reason}. {remedy}' for reason, remedy in diagnostics.images.recent()]
     if diagnostics.losing(inputs.frames):
         warnings.append(
@@ -112,8 +112,8 @@ def _image_warnings(diagnostics: Diagnostics, inputs: Inputs) -> list[str]:
     age = diagnostics.age()
     if not ACCEPTABLE_AGE[0] <= age <= ACCEPTABLE_AGE[1]:
         warnings.append(
-            f'stamps are {age:.3f} s before their arrival by this clock: who gates on age refuses all '
-            'hands. Set the clocks (chrony), or use_sim_time for a bag'
+            f'images arrive {age:.3f} s after their stamps by this clock: consumers that check the age '
+            'reject all hands. Synchronise the clocks (chrony), or set use_sim_time for a bag'
         )
     return warnings
 
@@ -127,48 +127,53 @@ def _calibration(state: str, diagnostics: Diagnostics, inputs: Inputs | None) ->
         values = [('of the same stamp', paired), ('latest in its place', unpaired)]
         text = 'CameraInfo is used' if paired + unpaired else 'no image yet'
         if unpaired:
-            text += f'; the latest for {unpaired} of {paired + unpaired} pictures, theirs had not come'
+            text += f'; the latest for {unpaired} of {paired + unpaired} images, whose own had not arrived'
     if recent:
-        level, text = WARN, f'{recent[0][0]}: no metric place, no TF. {recent[0][1]}'
+        level, text = WARN, f'{recent[0][0]}: no metric position, no TF. {recent[0][1]}'
     return Status('calibration', level, text, [*values, *faults.values()])
 
 
 def _depth(diagnostics: Diagnostics, inputs: Inputs | None) -> Status:
     recent = diagnostics.depth.recent()
-    level, text = OK, 'not asked for'
+    level, text = OK, 'use_depth is false'
     if inputs is not None and inputs.depth is not None:
-        text = f'used in {diagnostics.with_depth} of {diagnostics.processed} pictures'
+        text = f'used in {diagnostics.with_depth} of {diagnostics.processed} images'
     if recent:
-        level, text = WARN, f'{recent[0][0]}: scale comes from elsewhere. {recent[0][1]}'
-    values = [('pictures with depth', diagnostics.with_depth), *diagnostics.depth.values()]
+        level, text = WARN, f'{recent[0][0]}: the scale is not measured. {recent[0][1]}'
+    values = [('images with depth', diagnostics.with_depth), *diagnostics.depth.values()]
     return Status('depth', level, text, values)
 
 
 def _model(state: str, diagnostics: Diagnostics, pipeline: HandPipeline | None) -> Status:
     values: list[tuple] = list(diagnostics.percentiles())
-    warnings = [diagnostics.namesake] if diagnostics.namesake else []
+    warnings = [diagnostics.duplicate_name] if diagnostics.duplicate_name else []
     if pipeline is not None:
-        device = pipeline.device
-        saved = ', '.join(f'{name} {value}' for name, value in pipeline.degradations.items())
+        device, search = pipeline.device, pipeline.search.total
+        reduced = ', '.join(f'{name} {value}' for name, value in pipeline.degradations.items())
         values = [
             ('model', pipeline.model_name),
             ('model hash', pipeline.model_hash),
             ('hand model', pipeline.hand_model.name),
             ('device', device.name),
             ('providers', ', '.join(device.providers)),
-            ('reduced for max_latency', saved or 'nothing'),
+            ('reduced for max_latency', reduced or 'nothing'),
+            ('views searched', search.views),
+            ('proposals examined', search.proposals),
+            ('hands found', search.found),
             *values,
         ]
-        if saved:
-            warnings.append(f'load shedding for max_latency: reduced {saved}')
+        if reduced:
+            warnings.append(f'load shedding for max_latency: reduced {reduced}')
         if device.lost:
-            warnings.append(f'the CPU stands in for {device.name}: {device.lost}; configure again to retry')
+            warnings.append(
+                f'running on the CPU instead of {device.name}: {device.lost}; configure again to retry'
+            )
     level, text = (WARN, ' | '.join(warnings)) if warnings else (OK, state)
     recent = diagnostics.faults.recent()
     if diagnostics.failure:
         level, text = ERROR, f'{diagnostics.failure[0]}. Fix: {diagnostics.failure[1]}'
     elif diagnostics.stuck():
-        level, text = ERROR, f'stuck in one picture for over {STUCK:.0f} s; restart the node'
+        level, text = ERROR, f'stuck in one image for over {STUCK:.0f} s; restart the node'
     elif recent:
         level, text = ERROR, f'{recent[0][0]}. {recent[0][1]}'
     return Status('model', level, text, [*values, *diagnostics.faults.values()])

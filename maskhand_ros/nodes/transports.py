@@ -1,5 +1,5 @@
-"""Image streams that only an image_transport plugin decodes: their names, and the command that makes
-sensor_msgs/Image of them."""
+"""Image streams that only an image_transport plugin decodes: their names, and the command that republishes
+them as sensor_msgs/Image."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _STARTS = {b'\0\0\0\1': 'ffmpeg', b'\0\0\1': 'ffmpeg', b'OggS': 'theora', b'\x28
 
 
 def transport_of(format: str, data: bytes) -> str | None:
-    """The image_transport plugin for a CompressedImage that is no picture file, if its format or its first
+    """The image_transport plugin for a CompressedImage that is no image file, if its format or its first
     bytes tell."""
     named = (transport for word, transport in _WORDS.items() if word in format.lower())
     begun = (transport for start, transport in _STARTS.items() if data.startswith(start))
@@ -32,8 +32,8 @@ def transport_of(format: str, data: bytes) -> str | None:
 
 
 def republish(transport: str, topic: str = 'TOPIC') -> str:
-    """What to do about a stream on `topic`: the command of image_transport (ROS 2 Jazzy and later; Humble
-    takes the transports as arguments)."""
+    """Remedy for a stream on `topic`: the command of image_transport that republishes it (ROS 2 Jazzy and
+    later; Humble takes the transports as arguments)."""
     return (
         f'Republish it as Image: ros2 run image_transport republish --ros-args -p in_transport:={transport} '
         f'-p out_transport:=raw -r in/{transport}:={topic} -r out:=/republished (Humble: republish '

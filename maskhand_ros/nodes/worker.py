@@ -36,10 +36,10 @@ if TYPE_CHECKING:
 DISCOVERY = 1.0
 """Seconds after activation in which CameraInfo, depth and transforms may be missing without a warning: their
 publishers are being discovered."""
-_DISCOVERED = 'no CameraInfo', 'no depth', 'no transform to the depth camera'
+_NOT_YET_DISCOVERED = 'no CameraInfo', 'no depth', 'no transform to the depth camera'
 """Reasons of faults that are not counted during DISCOVERY."""
 
-_REJECTED = {
+_REJECTION_REMEDIES = {
     gates.NOT_FINITE: 'Networks returned NaN or infinity: try another device; if it stays, report it',
     gates.JOINT_LIMITS: 'Joint angles that no hand has: poor light, motion blur, or another object',
     gates.BONE_LENGTHS: 'Larger or smaller than any hand: check depth, its unit, and hand_length',
@@ -49,7 +49,7 @@ _REJECTED = {
 
 
 class Worker:
-    """Runs the pipeline on the newest image while the node is active; a bad image is counted."""
+    """Runs the pipeline on the newest image while the node is active. Unusable images are counted."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class Worker:
         limit, steps = node.get_parameter('max_latency').value, len(degradation_steps(pipeline.config))
         self._budget = LatencyBudget(limit, steps) if limit else None
         self._check_stamp = StampCheck()
-        self._silent, self._begun = False, time.monotonic()
+        self._was_silent, self._started = False, time.monotonic()
         self._running.set()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -94,28 +94,26 @@ class Worker:
             self._watch_silence(newest is None)
             if newest is not None and self._running.is_set():
                 msg, arrival = newest
-                since = self._diagnostics.started()
+                taken = self._diagnostics.started()
                 try:
                     with self._counted():
-                        self._process(msg, arrival, since)
+                        self._process(msg, arrival, taken)
                 finally:
                     self._diagnostics.ended()
 
-    def _process(self, msg: Any, arrival: float, since: float) -> None:
-        """Processes an image message and publishes its hands. `arrival` and `since`: when it was received and
-        when it was taken from the queue (monotonic s)."""
+    def _process(self, msg: Any, arrival: float, taken: float) -> None:
+        """Processes an image message and publishes its hands. `arrival` and `taken`: times of its arrival and
+        of its removal from the queue (monotonic s)."""
         frame, header = self._frame(msg, arrival)
         decoded = time.monotonic()
         hands = [hand for hand in self._pipeline.process(frame) if self._finite(hand)]
         processed = time.monotonic()
         self._count_rejected()
-        self._outputs.publish(
-            hands, self._pipeline.lost_ids, header, frame, lambda: time.monotonic() - arrival
-        )
+        self._outputs.publish(hands, self._pipeline.lost_ids, header, frame, arrival)
         end = time.monotonic()
         times = {
-            'wait': since - arrival,
-            'decode': decoded - since,
+            'wait': taken - arrival,
+            'decode': decoded - taken,
             **self._pipeline.timings,
             'publish': end - processed,
             'total': end - arrival,
@@ -134,8 +132,8 @@ class Worker:
         if clock_was_set:
             self._clock_jumped.clear()
             self._pipeline.end_tracks()
-        since_stamp = self._node.get_clock().now().nanoseconds - stamp
-        self._diagnostics.arrived(since_stamp * 1e-9 - (time.monotonic() - arrival))
+        age = (self._node.get_clock().now().nanoseconds - stamp) * 1e-9
+        self._diagnostics.arrived(age - (time.monotonic() - arrival))
         frame = Frame(rgb=rgb, stamp_ns=stamp, camera=self._camera(stamp, rgb))
         header = self._header(msg.header)
         frame.depth = self._depth(frame, header.frame_id, msg.header.frame_id)
@@ -185,10 +183,10 @@ class Worker:
     def _watch_silence(self, silent: bool) -> None:
         """Ends all tracks when no image has arrived for `image_timeout`."""
         late = silent and self._inputs.frames.age() > self._value('image_timeout')
-        if late and not self._silent:
+        if late and not self._was_silent:
             self._pipeline.end_tracks()
             self._diagnostics.forget_hands()
-        self._silent = late
+        self._was_silent = late
 
     @contextmanager
     def _counted(self) -> Iterator[None]:
@@ -217,10 +215,10 @@ class Worker:
     def _count_rejected(self) -> None:
         for reason, hands in self._pipeline.rejected.items():
             for _ in range(hands):
-                self._diagnostics.faults.add(f'hand rejected: {reason}', _REJECTED[reason])
+                self._diagnostics.faults.add(f'hand rejected: {reason}', _REJECTION_REMEDIES[reason])
 
     def _count(self, faults: Faults, error: BadInput) -> None:
-        if error.reason in _DISCOVERED and time.monotonic() - self._begun < DISCOVERY:
+        if error.reason in _NOT_YET_DISCOVERED and time.monotonic() - self._started < DISCOVERY:
             return
         if faults.add(error.reason, error.remedy):
             self._node.get_logger().warning(str(error))

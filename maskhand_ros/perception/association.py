@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import cv2
 import numpy as np
 
 from maskhand_ros.perception.crop import roi_from_keypoints
@@ -13,40 +16,69 @@ _MAX_DISTANCE, _MAX_SPEED = 1.0, 6.0
 and an increase per second."""
 _MAX_SIZE_RATIO = 1.7
 """Maximum ratio of its new size to its old one, or the inverse."""
-_SAME_HAND = 0.1
-"""Maximum mean distance between the landmarks of one hand, as a share of its crop's edge length."""
+_SAME_HAND = 0.2
+"""Maximum mean distance between the landmarks of two observations of one hand, in hand sizes."""
+_SAME_REGION = 0.25
+"""Maximum distance between the centres of two HandRois of one hand, as a share of the smaller edge length."""
+
+_PART_SIZE = 0.45
+"""Maximum edge length of a region in a hand that counts as a part of it, relative to the hand's region."""
+_TOUCH = 0.6
+"""Maximum distance between the middles of hands that touch, in sizes of the larger one."""
 
 
-def match_score(track: Track, observation: Observation) -> float:
-    """Score of an Observation for the Track whose search region it comes from: probability of the track's
-    side minus the movement in hand sizes. Higher is better."""
+def match_score(track: Track, observation: Observation | None) -> float:
+    """Score of an Observation for the Track whose search region it comes from: probability of a hand, plus
+    probability of the track's side, minus the movement in hand sizes. Higher is better; without an
+    Observation it is -infinity."""
+    if observation is None:
+        return -np.inf
     moved = np.linalg.norm(track.keypoints_px - observation.keypoints_px, axis=1).mean() / max(
         observation.size_px, 1.0
     )
-    return float(observation.probability_of(track.side) - moved)
+    return float(observation.presence + observation.probability_of(track.side) - moved)
 
 
 def relative_distance(track: Track, observation: Observation, stamp: float) -> float:
     """Distance of an Observation from a lost Track, divided by the maximum distance at `stamp` seconds;
     above 1 it is not the same hand. Infinite for another side or size."""
     size = max(float(np.ptp(track.keypoints_px, axis=0).max()), 1.0)
-    growth = observation.size_px / size
-    if observation.side != track.side or not 1 / _MAX_SIZE_RATIO < growth < _MAX_SIZE_RATIO:
+    size_ratio = observation.size_px / size
+    if observation.side != track.side or not 1 / _MAX_SIZE_RATIO < size_ratio < _MAX_SIZE_RATIO:
         return np.inf
     moved = np.linalg.norm(track.keypoints_px.mean(0) - observation.keypoints_px.mean(0)) / size
     return float(moved / (_MAX_DISTANCE + _MAX_SPEED * (stamp - track.stamp)))
 
 
-def is_known(observation: Observation, others: list[Observation]) -> bool:
-    """Whether an Observation shows the same hand as one of the `others`."""
-    near = _SAME_HAND * 2 * max(observation.size_px, 1.0)
+def touch(one: Track, other: Track) -> bool:
+    """Whether the hands of two Tracks, where they were last, may touch."""
+    apart = np.linalg.norm(one.keypoints_px.mean(0) - other.keypoints_px.mean(0))
+    return bool(apart < _TOUCH * max(np.ptp(track.keypoints_px, axis=0).max() for track in (one, other)))
+
+
+def is_known(observation: Observation, others: Sequence[Observation], followed: bool = False) -> bool:
+    """Whether an Observation shows the same hand as one of the `others`. `followed`: all belong to tracks;
+    a left and a right hand are then two hands down to half the distance, as in a clap."""
+    near = _SAME_HAND * max(observation.size_px, 1.0)
     return any(
-        np.linalg.norm(other.keypoints_px - observation.keypoints_px, axis=1).mean() < near
+        np.linalg.norm(other.keypoints_px - observation.keypoints_px, axis=1).mean()
+        < (near / 2 if followed and other.side != observation.side else near)
         for other in others
     )
 
 
 def covers(observation: Observation, roi: HandRoi) -> bool:
-    """Whether a detection `roi` is the hand of an Observation."""
+    """Whether a detection `roi` is the hand of an Observation, or a part of it."""
     own = roi_from_keypoints(observation.keypoints_px, observation.side)
-    return bool(np.linalg.norm(own.center_px - roi.center_px) < 0.25 * min(own.size_px, roi.size_px))
+    apart = np.linalg.norm(own.center_px - roi.center_px)
+    return bool(apart < _SAME_REGION * min(own.size_px, roi.size_px)) or has_part(observation, roi)
+
+
+def has_part(observation: Observation, roi: HandRoi) -> bool:
+    """Whether the much smaller `roi` lies in the hand of an Observation: in close view a finger can look
+    like a hand."""
+    own = roi_from_keypoints(observation.keypoints_px, observation.side)
+    if roi.size_px > _PART_SIZE * own.size_px:
+        return False
+    hull = cv2.convexHull(observation.keypoints_px.astype(np.float32))
+    return cv2.pointPolygonTest(hull, tuple(map(float, roi.center_px)), measureDist=False) >= 0

@@ -3,7 +3,7 @@ stored in model.json under `calibration`."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,10 @@ from maskhand_ros.errors import ModelError
 CONFIDENCE_BELOW = 0.02
 """Mean keypoint error relative to the wrist, metres, below which a hand counts as good for `confidence`."""
 CONFIDENCE_FEATURES = 4
+TYPICAL_MISFIT = 0.035
+"""Misfit that leaves the confidence as it is: about the median of photographs."""
+EXCESS_MISFIT = 0.065
+"""Misfit from which it counts more: landmarks of a hand that is reconstructed well are seldom further off."""
 TYPICAL = 0.01
 """Standard deviation that `power` does not change, metres."""
 
@@ -24,6 +28,10 @@ class Calibration:
     A standard deviation s becomes factor * TYPICAL * (s / TYPICAL) ** `power`, with the factor `lateral` or
     `depth` of the keypoint. `samples`: number of sampled poses whose variance is added to the predicted one
     first; 0: none. `confidence` None: the token probability is used.
+
+    `confidence` is for a hand that agrees with its landmarks as most do. After the fit, its odds are
+    multiplied by (misfit / TYPICAL_MISFIT) ** `misfit`[0], and beyond EXCESS_MISFIT by (misfit /
+    EXCESS_MISFIT) ** `misfit`[1] as well (refinement.misfit_of).
     """
 
     lateral: np.ndarray
@@ -34,6 +42,8 @@ class Calibration:
     confidence: np.ndarray | None = None
     """(4,) weights of `confidence_features` in a logistic model."""
     power: float = 1.0
+    misfit: np.ndarray = field(default_factory=lambda: np.zeros(2))
+    """(2,) exponents, negative where a misfit lowers the confidence; 0: the misfit does not count."""
 
     @classmethod
     def identity(cls) -> Calibration:
@@ -57,7 +67,8 @@ class Calibration:
             samples = int(stored.get('samples', 0))
             if samples == 1:
                 raise ValueError('one sample has no spread')
-            return cls(lateral, depth, samples, weights, power)
+            misfit = np.array(stored.get('misfit', (0, 0)), float).reshape(2)
+            return cls(lateral, depth, samples, weights, power, misfit)
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(
                 f'`calibration` in model.json is malformed ({error})',
@@ -72,6 +83,7 @@ class Calibration:
             'power': round(self.power, 4),
             'samples': self.samples,
             'confidence': None if self.confidence is None else np.round(self.confidence, 4).tolist(),
+            'misfit': np.round(self.misfit, 4).tolist(),
         }
 
     def stddev(self, head: np.ndarray, keypoints: np.ndarray | None = None) -> np.ndarray:
@@ -84,14 +96,30 @@ class Calibration:
         return spread * np.stack([self.lateral, self.depth], 1)
 
     def probability(self, stddev: np.ndarray, presence: np.ndarray) -> np.ndarray:
-        """Probability (N,) that the mean keypoint error is below CONFIDENCE_BELOW; needs `confidence`."""
+        """Probability (N,) that the mean keypoint error is below CONFIDENCE_BELOW, for a typical misfit;
+        needs `confidence`."""
         return 1 / (1 + np.exp(-np.clip(confidence_features(stddev, presence) @ self.confidence, -30, 30)))
+
+    def after_fit(self, confidence: np.ndarray, misfit: np.ndarray) -> np.ndarray:
+        """Confidences (N,) of hands whose fit to the landmarks has left `misfit` (N,)."""
+        if not self.misfit.any():
+            return confidence
+        confidence = np.clip(np.asarray(confidence, float), 1e-12, 1 - 1e-12)
+        odds = confidence / (1 - confidence) * np.exp(np.clip(misfit_features(misfit) @ self.misfit, -30, 30))
+        return odds / (1 + odds)
 
 
 def sample_variance(keypoints: np.ndarray) -> np.ndarray:
     """Variance (N, 21, 2) [mean of both lateral axes, depth] among keypoints (S, N, 21, 3)."""
     x, y, z = np.moveaxis(np.var(keypoints, axis=0, ddof=1), -1, 0)
     return np.stack([(x + y) / 2, z], -1)
+
+
+def misfit_features(misfit: np.ndarray) -> np.ndarray:
+    """(N, 2): log of `misfit` (N,) over TYPICAL_MISFIT, and over EXCESS_MISFIT where it is larger."""
+    misfit = np.maximum(misfit, 1e-6)
+    excess = np.maximum(np.log(misfit / EXCESS_MISFIT), 0)
+    return np.stack([np.log(misfit / TYPICAL_MISFIT), excess], 1)
 
 
 def confidence_features(stddev: np.ndarray, presence: np.ndarray) -> np.ndarray:

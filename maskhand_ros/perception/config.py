@@ -33,7 +33,7 @@ class PipelineConfig:
     predict: float = default('predict')
     operator_choice: str = default('operator_choice')
     operator_timeout: float = default('operator_timeout')
-    detect_interval: int = default('detect_interval')
+    search_budget: float = default('search_budget')
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from maskhand_ros.geometry import Camera
-from maskhand_ros.perception.gates import ELSEWHERE, NOT_FINITE, REASONS, TURNED, PlausibleHand
+from maskhand_ros.perception.gates import NEW_ORIENTATION, NEW_POSITION, NOT_FINITE, REASONS, PlausibleHand
 from maskhand_ros.perception.reconstructor import HandPrediction
 from maskhand_ros.perception.smoothing import HandFilter
 from maskhand_ros.perception.tracker import Pairs, Tracker
@@ -48,24 +48,25 @@ class Continuity:
         if good.all():
             return pairs, output
         self.rejected[NOT_FINITE] += int((~good).sum())
-        for (track, _), fine in zip(pairs, good, strict=True):
-            track.hit_streak *= fine
-        return [pair for pair, fine in zip(pairs, good, strict=True) if fine], output.rows(good)
+        for (track, _), finite in zip(pairs, good, strict=True):
+            if not finite:
+                track.hit_streak = 0
+        return [pair for pair, finite in zip(pairs, good, strict=True) if finite], output.rows(good)
 
     def admit(
         self, pairs: Pairs, placed: list[PlacedHand], output: HandPrediction, stamp: float
     ) -> tuple[Pairs, list[PlacedHand], HandPrediction]:
         """The plausible ones of `pairs`, PlacedHands and rows of the network output, at `stamp` seconds.
         The others count as rejected, and their tracks are TENTATIVE again. A track that jumped
-        (gates.ELSEWHERE) is another hand and gets a new id."""
+        (gates.NEW_POSITION) is another hand and gets a new id."""
         admitted, pairs = [], list(pairs)
         for k, (reason, hand) in enumerate(zip(self._plausible(placed), placed, strict=True)):
             track, observation = pairs[k]
             jump = None if reason else track.jump(hand, stamp)
-            if jump == ELSEWHERE:
+            if jump == NEW_POSITION:
                 track = self._tracker.replace(track, observation, stamp)
                 pairs[k] = track, observation
-            elif jump == TURNED:
+            elif jump == NEW_ORIENTATION:
                 track.filter = HandFilter()
             elif jump:
                 reason = jump
@@ -74,7 +75,7 @@ class Continuity:
                 track.hit_streak = 0
                 continue
             admitted.append(k)
-            if hand.measured_length and output.confidence[k] > _MIN_CONFIDENCE:
+            if hand.measured_length and hand.confidence > _MIN_CONFIDENCE:
                 track.length.add(hand.measured_length)
         if len(admitted) < len(pairs):
             pairs, placed = [pairs[k] for k in admitted], [placed[k] for k in admitted]
@@ -84,10 +85,10 @@ class Continuity:
     def predict(self, hands: list[Hand], stamp: float, camera: Camera) -> list[Hand]:
         """PREDICTED Hands at `stamp` seconds for the TRACKED hands of earlier frames that are not in
         `hands`."""
-        given = {hand.id for hand in hands}
-        away = [track for track in self._tracker.tracks if track.id not in given]
-        found = (track.motion.predict(stamp, camera, self._predict) for track in away)
-        return [hand for hand in found if hand is not None]
+        visible = {hand.id for hand in hands}
+        lost = [track for track in self._tracker.tracks if track.id not in visible]
+        predicted = (track.motion.predict(stamp, camera, self._predict) for track in lost)
+        return [hand for hand in predicted if hand is not None]
 
     def smooth(
         self, pairs: Pairs, placed: list[PlacedHand], output: HandPrediction, stamp: float

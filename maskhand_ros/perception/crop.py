@@ -21,9 +21,6 @@ _MAX_COORDINATE = 30_000
 """Largest pixel coordinate given to cv2.remap, which uses 16-bit integers."""
 _MIN_COSINE = 0.01
 """Smallest cosine of the angle between a ray and the optical axis: rays are clamped to 89.4 degrees."""
-_SAME_PLACE, _SAME_SIZE, _SAME_ROLL = 0.03, 0.03, 0.05
-"""Tolerances within which two squares count as the same: distance of the centres (share of the edge
-length), relative difference of the edge lengths, roll (radians)."""
 
 
 def roll_of(direction: np.ndarray) -> float:
@@ -48,14 +45,17 @@ def roi_from_keypoints(keypoints_px: np.ndarray, side: Handedness | None) -> Han
     return HandRoi(centre[0] * right + centre[1] * up, float(size), roll, side)
 
 
-def nearly_same(one: HandRoi, other: HandRoi) -> bool:
-    """Whether two HandRois of one side are nearly the same square."""
-    roll = (one.roll - other.roll + np.pi) % (2 * np.pi) - np.pi
+def nearly_same(
+    one: HandRoi, other: HandRoi, place: float = 0.03, size: float = 0.03, roll: float = 0.05
+) -> bool:
+    """Whether two HandRois of one side are nearly the same square. Tolerances: distance of the centres
+    (`place`, share of the edge length), relative difference of the edge lengths, roll (radians)."""
+    turned = (one.roll - other.roll + np.pi) % (2 * np.pi) - np.pi
     return bool(
         one.side == other.side
-        and np.linalg.norm(one.center_px - other.center_px) < _SAME_PLACE * one.size_px
-        and abs(one.size_px / other.size_px - 1) < _SAME_SIZE
-        and abs(roll) < _SAME_ROLL
+        and np.linalg.norm(one.center_px - other.center_px) < place * one.size_px
+        and abs(one.size_px / other.size_px - 1) < size
+        and abs(turned) < roll
     )
 
 
@@ -69,6 +69,7 @@ def crop_hand(rgb: np.ndarray, camera: Camera, roi: HandRoi, mirror: bool) -> tu
     # Avoids aliasing: a large region is warped at up to three times the size, then reduced by area.
     factor = int(np.clip(roi.size_px / CROP_SIZE, 1, 3))
     size = factor * CROP_SIZE
+    # Centres of pixels have whole coordinates, so the corner of the image is at -0.5.
     enlarge = np.array([[factor, 0, (factor - 1) / 2], [0, factor, (factor - 1) / 2], [0, 0, 1.0]])
     if camera.is_distorted:
         crop = _warp_distorted(rgb, camera, crop_camera, enlarge, size)

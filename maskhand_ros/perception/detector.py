@@ -1,4 +1,4 @@
-"""MediaPipe's palm detector (weights/palm_detector.onnx): hands in a whole image, as HandRois."""
+"""MediaPipe's palm detector (weights/palm_detector.onnx): hands in a View of an image, as HandRois."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from maskhand_ros.network_contract import DETECTOR_SIZE
 from maskhand_ros.perception.crop import roll_of
 from maskhand_ros.perception.device import Device
 from maskhand_ros.perception.types import HandRoi
+from maskhand_ros.perception.views import View
 
 _GRIDS = ((24, 2), (12, 6))
 """Cells per side and anchors per cell, in the order of the network's 2,016 rows."""
@@ -57,7 +58,7 @@ def weighted_nms(rows: np.ndarray, scores: np.ndarray, overlap: float = 0.3) -> 
 
 
 class PalmDetector:
-    """Palm detector. Best for palms about a fifth of the image wide."""
+    """Palm detector. Best for palms about a fifth of the View wide that point up."""
 
     def __init__(self, path: Path, threshold: float = 0.5, device: Device | None = None) -> None:
         """Loads the network on a Device (default: the CPU); detections below `threshold` (0..1) are dropped.
@@ -66,28 +67,17 @@ class PalmDetector:
         self._threshold = threshold
         self._anchors = _anchor_centres()
 
-    def __call__(self, rgb: np.ndarray, zoom: float = 1.0) -> list[HandRoi]:
-        """HandRoi[] in `rgb` (H, W, 3) uint8, best first, side unknown.
-
-        `zoom` 1 fits the image into the network's input; less shrinks it inside a black border, which finds
-        hands that fill the image.
-        """
-        height, width = rgb.shape[:2]
-        scale = zoom * DETECTOR_SIZE / max(height, width)
-        size = max(round(width * scale), 1), max(round(height * scale), 1)
-        left, top = (DETECTOR_SIZE - size[0]) // 2, (DETECTOR_SIZE - size[1]) // 2
-        square = np.zeros((DETECTOR_SIZE, DETECTOR_SIZE, 3), np.uint8)
-        square[top : top + size[1], left : left + size[0]] = cv2.resize(
-            rgb, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-        )
-        found = self._network.run({'image': cv2.dnn.blobFromImage(square, 1 / 255)})
+    def __call__(self, rgb: np.ndarray, view: View) -> list[HandRoi]:
+        """HandRoi[] in a View of `rgb` (H, W, 3) uint8, best first, side unknown."""
+        found = self._network.run({'image': cv2.dnn.blobFromImage(view.cut(rgb, DETECTOR_SIZE), 1 / 255)})
         boxes, logits = found['boxes'][0], found['scores'][0, :, 0]
         keep = logits > np.log(self._threshold / (1 - self._threshold))
         rows, scores = weighted_nms(
             self._decode(boxes[keep], self._anchors[keep]), 1 / (1 + np.exp(-logits[keep]))
         )
-        points = (rows.reshape(-1, 9, 2) * DETECTOR_SIZE - [left, top]) * (np.array([width, height]) / size)
-        return [self._roi(palm, score) for palm, score in zip(points, scores, strict=True)]
+        return [
+            self._roi(palm, score, view) for palm, score in zip(rows.reshape(-1, 9, 2), scores, strict=True)
+        ]
 
     @staticmethod
     def _decode(boxes: np.ndarray, anchors: np.ndarray) -> np.ndarray:
@@ -99,10 +89,15 @@ class PalmDetector:
         return np.concatenate([np.stack([centre - half, centre + half], 1), points], 1).reshape(-1, 18)
 
     @staticmethod
-    def _roi(palm: np.ndarray, score: float) -> HandRoi:
-        """HandRoi of a palm (9, 2) px: two box corners, then wrist, MCPs and thumb."""
+    def _roi(palm: np.ndarray, score: float, view: View) -> HandRoi:
+        """HandRoi of a palm (9, 2) in 0..1 of the View: two box corners, then wrist, MCPs and thumb."""
         low, high, points = palm[0], palm[1], palm[2:]
         roll = roll_of(points[_MIDDLE_MCP] - points[_WRIST])
-        side = max(high - low)
-        centre = (low + high) / 2 + _ROI_SHIFT * side * np.array([np.sin(roll), -np.cos(roll)])
-        return HandRoi(centre, float(_ROI_SCALE * side), roll, score=float(score))
+        edge = max(high - low)
+        centre = (low + high) / 2 + _ROI_SHIFT * edge * np.array([np.sin(roll), -np.cos(roll)])
+        return HandRoi(
+            view.to_image(centre),
+            float(_ROI_SCALE * edge * view.size_px),
+            roll + view.roll,
+            score=float(score),
+        )

@@ -14,15 +14,16 @@ from maskhand_ros.skeleton import JOINT_PARENTS, LEFT
 
 NOT_FINITE, JOINT_LIMITS, BONE_LENGTHS, JUMP = 'not finite', 'joint limits', 'bone lengths', 'jump'
 REASONS = (NOT_FINITE, JOINT_LIMITS, BONE_LENGTHS, JUMP)
-ELSEWHERE, TURNED = 'elsewhere', 'turned'
+NEW_POSITION, NEW_ORIENTATION = 'new position', 'new orientation'
+"""Verdicts of JumpGate on a hand that is accepted although it jumped."""
 
 _BONE_RATIOS = 0.55, 1.7
 """Accepted bone lengths, relative to the mean hand: children to adults, with a margin for depth errors."""
 _LOW, _HIGH = np.full((15, 3), -1.7), np.full((15, 3), 1.7)
 """Limits (15, 3) of the rotation vectors of finger joints, radians: twist, flexion, abduction; the same on
 all axes of the thumb. They are wide: they reject broken reconstructions, not rare poses."""
-_LOW[:12], _HIGH[:12] = (-0.8, -0.9, -0.6), (1.4, 2.4, 0.6)
-_LOW[:12:3, 2], _HIGH[:12:3, 2] = -1.0, 1.4
+_LOW[:12], _HIGH[:12] = (-0.8, -0.9, -0.6), (1.4, 2.4, 0.6)  # the four fingers
+_LOW[:12:3, 2], _HIGH[:12:3, 2] = -1.0, 1.4  # abduction of their MCP joints
 
 _MAX_STEP, _MAX_SPEED = 0.1, 6.0
 """Maximum movement of a wrist between frames: constant, metres, and metres per second."""
@@ -49,12 +50,12 @@ class PlausibleHand:
         betas, size = np.stack([hand.betas for hand in hands]), np.array([hand.size for hand in hands])
         bones = self._bones + np.einsum('bck,nk->nbc', self._by_beta, betas)
         lengths = size[:, None] * np.sqrt(np.square(bones).sum(-1)) / self._lengths
-        bent = ((angles < _LOW) | (angles > _HIGH)).any((1, 2))
-        short_or_long = ((lengths < _BONE_RATIOS[0]) | (lengths > _BONE_RATIOS[1])).any(1)
-        broken = [not _finite(hand) for hand in hands]
+        beyond_limits = ((angles < _LOW) | (angles > _HIGH)).any((1, 2))
+        wrong_lengths = ((lengths < _BONE_RATIOS[0]) | (lengths > _BONE_RATIOS[1])).any(1)
+        not_finite = [not _finite(hand) for hand in hands]
         return [
-            next((reason for reason, holds in zip(REASONS, of_hand, strict=False) if holds), None)
-            for of_hand in zip(broken, bent, short_or_long, strict=True)
+            NOT_FINITE if broken else JOINT_LIMITS if bent else BONE_LENGTHS if stretched else None
+            for broken, bent, stretched in zip(not_finite, beyond_limits, wrong_lengths, strict=True)
         ]
 
 
@@ -73,15 +74,15 @@ class JumpGate:
 
     def __call__(self, hand: PlacedHand, stamp: float) -> str | None:
         """Verdict on a PlacedHand at `stamp` seconds. None: within the limits. JUMP: beyond, reject it. At
-        the JUMP_FRAMES-th frame beyond, the hand is accepted: ELSEWHERE if it moved too fast, TURNED if it
-        only turned."""
+        the JUMP_FRAMES-th frame beyond, the hand is accepted: NEW_POSITION if it moved too
+        fast, NEW_ORIENTATION if it only turned."""
         moved, turned = self._excess(hand, stamp)
         verdict = None
         if max(moved, turned) > 0:
             self._rejected += 1
             if self._rejected < JUMP_FRAMES:
                 return JUMP
-            verdict = ELSEWHERE if moved > 0 else TURNED
+            verdict = NEW_POSITION if moved > 0 else NEW_ORIENTATION
         self._last, self._rejected = (hand.position, hand.orient, stamp), 0
         return verdict
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections import deque
-from typing import Any
 
 import numpy as np
 
-from maskhand_ros.options import OPTIONS
 from maskhand_ros.perception.config import PipelineConfig
 
 WINDOW = 15
@@ -20,28 +17,21 @@ _HOLD, _LONGEST_HOLD = 5.0, 60.0
 after each relapse."""
 _RELAPSE = 10.0
 """Seconds after undoing a step in which a latency above the limit counts as a relapse."""
-_DETECT_INTERVAL_FACTOR = 4
-"""Factor by which the detector runs less often."""
+_LEAST_SEARCH = 0.001
+"""Reduced search budget, seconds per frame."""
 
 
-def degradation_steps(config: PipelineConfig) -> list[tuple[str, int]]:
+def degradation_steps(config: PipelineConfig) -> list[tuple[str, float]]:
     """Steps that reduce the work of a pipeline, in order: a field of PipelineConfig and its reduced value.
     max_hands comes last, one hand at a time."""
-    steps: list[tuple[str, int]] = []
+    steps: list[tuple[str, float]] = []
     if config.hypotheses:
         steps.append(('hypotheses', 0))
     if config.iterations > 1:
         steps.append(('iterations', 1))
-    limits = OPTIONS['detect_interval'].limits
-    assert limits is not None
-    steps.append(('detect_interval', min(_DETECT_INTERVAL_FACTOR * config.detect_interval, int(limits[1]))))
+    if not 0 < config.search_budget <= _LEAST_SEARCH:
+        steps.append(('search_budget', _LEAST_SEARCH))
     return steps + [('max_hands', hands) for hands in range(config.max_hands - 1, 0, -1)]
-
-
-def degraded(config: PipelineConfig, level: int) -> PipelineConfig:
-    """The PipelineConfig after the first `level` of its degradation_steps."""
-    changes: dict[str, Any] = dict(degradation_steps(config)[:level])
-    return dataclasses.replace(config, **changes)
 
 
 class LatencyBudget:

@@ -14,8 +14,8 @@ _VELOCITY_WEIGHT = 0.4
 _DECAY = 0.15
 """Time constant of the decay of the velocity, seconds."""
 _ACCELERATION, _TURNING, _FINGERS = 8.0, 3.0, 0.06
-"""Standard deviations of the wrist's acceleration (m/s^2), of its angular velocity (rad/s), and of a
-keypoint's velocity relative to the wrist (m/s)."""
+"""Standard deviations of unmodelled motion: the wrist's acceleration (m/s^2), angular velocity (rad/s),
+and a keypoint's velocity relative to the wrist (m/s)."""
 
 
 class MotionModel:
@@ -26,19 +26,22 @@ class MotionModel:
         self._stamp, self._velocity = 0.0, np.zeros(3)
 
     def update(self, hand: Hand, stamp: float) -> None:
-        """Updates the model with a Hand at `stamp` seconds."""
-        if hand.state != TRACKED or hand.wrist_position is None:
+        """Updates the model with a Hand at `stamp` seconds. A TENTATIVE Hand does not change it: a hidden
+        hand that is seen in single frames is predicted in the others."""
+        if hand.wrist_position is None:
             self._hand = None
+        if hand.state != TRACKED or hand.wrist_position is None:
             return
         if self._hand is not None and stamp > self._stamp:
             velocity = (hand.wrist_position - self._hand.wrist_position) / (stamp - self._stamp)
             self._velocity = self._velocity + _VELOCITY_WEIGHT * (velocity - self._velocity)
         self._hand, self._stamp = hand, stamp
 
-    def predict(self, stamp: float, camera: Camera, longest: float) -> Hand | None:
-        """PREDICTED Hand at `stamp` seconds, with its last finger pose. None if the last Hand was not
-        TRACKED or had no metric position, or is older than `longest` seconds."""
-        if self._hand is None or not 0 < stamp - self._stamp <= longest:
+    def predict(self, stamp: float, camera: Camera, max_age: float) -> Hand | None:
+        """PREDICTED Hand at `stamp` seconds, with its last finger pose. None if no Hand was
+        TRACKED, the last one had no metric position, or the last TRACKED one is older than `max_age`
+        seconds."""
+        if self._hand is None or not 0 < stamp - self._stamp <= max_age:
             return None
         hand, seconds = self._hand, stamp - self._stamp
         step = self._velocity * _DECAY * (1 - np.exp(-seconds / _DECAY))

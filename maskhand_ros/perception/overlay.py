@@ -27,12 +27,13 @@ def draw_hands(
     camera: Camera | None = None,
     faces: np.ndarray | None = None,
     mirrored: bool = False,
+    labels: bool = True,
 ) -> np.ndarray:
     """Copy of the image `rgb` (H, W, 3) uint8 with the `hands` drawn.
 
     `camera`: Camera of the image; None: Camera.default. `faces`: (F, 3) triangles of a right hand, their
     winding is reversed for left hands; None: no mesh. `mirrored`: the image is a mirror image
-    (`mirrored_input`).
+    (`mirrored_input`). `labels`: id, side and confidence as text beside each hand.
     """
     # Hands are in the real camera's frame, the image is mirrored. Mirroring reverses the winding.
     if mirrored:
@@ -50,7 +51,7 @@ def draw_hands(
                 MESH_COLOURS[hand.side],
             )
         _draw_skeleton(canvas, hand)
-    for hand in hands:
+    for hand in hands if labels else ():
         _draw_label(canvas, hand)
     return canvas
 

@@ -6,6 +6,7 @@ import dataclasses
 import time
 from collections.abc import Sequence
 from hashlib import sha256
+from typing import Any
 
 import numpy as np
 
@@ -19,13 +20,14 @@ from maskhand_ros.perception.cues import CueNetwork
 from maskhand_ros.perception.detector import PalmDetector
 from maskhand_ros.perception.device import Device, concatenate
 from maskhand_ros.perception.gates import PlausibleHand
-from maskhand_ros.perception.load_shedding import degradation_steps, degraded
+from maskhand_ros.perception.load_shedding import degradation_steps
+from maskhand_ros.perception.observer import Observer
 from maskhand_ros.perception.operator import Operator
 from maskhand_ros.perception.placement import Placement
 from maskhand_ros.perception.reconstructor import Reconstructor
+from maskhand_ros.perception.search import HandSearch
 from maskhand_ros.perception.side import SideComparison
 from maskhand_ros.perception.skinning import skin
-from maskhand_ros.perception.track import Observation
 from maskhand_ros.perception.tracker import Pairs, Tracker
 from maskhand_ros.perception.types import Frame, Hand, HandRoi
 from maskhand_ros.perception.weights import INDEX, REQUIRED_FILES, find_weights
@@ -35,7 +37,8 @@ class HandPipeline:
     """Pipeline from image to hands; call `process` once per frame, in order of time.
 
     `timings` {stage: s} and `lost_ids` are of the last frame. `degradations` {field of PipelineConfig: value}
-    are the options that load shedding has reduced (`degrade`).
+    are the options that load shedding has reduced (`degrade`). `search` is the HandSearch; its `counts`
+    are of the last frame.
     """
 
     def __init__(self, config: PipelineConfig | None = None) -> None:
@@ -61,16 +64,16 @@ class HandPipeline:
             required_files=REQUIRED_FILES,
         )
         self._cues = CueNetwork(folder / 'landmarks.onnx', self.device)
-        self._place = Placement(self.hand_model, at_landmarks, config.hand_length)
-        plausible = PlausibleHand(self.hand_model)
-        self._tracker = Tracker(
-            PalmDetector(folder / 'palm_detector.onnx', config.detection_threshold, self.device),
-            self._cues,
-            SideComparison(self._reconstruct, self._place, plausible),
-            config.max_hands,
-            config.presence_threshold,
-            config.detect_interval,
+        self._place = Placement(
+            self.hand_model, at_landmarks, config.hand_length, self._reconstruct.calibration
         )
+        plausible = PlausibleHand(self.hand_model)
+        observer = Observer(
+            self._cues, SideComparison(self._reconstruct, self._place, plausible), config.presence_threshold
+        )
+        detector = PalmDetector(folder / 'palm_detector.onnx', config.detection_threshold, self.device)
+        self.search = HandSearch(detector, observer, config.search_budget)
+        self._tracker = Tracker(observer, config.max_hands)
         self._continuity = Continuity(self._tracker, plausible, config.smoothing, config.predict)
         self._operator = Operator(config.operator_choice, config.operator_timeout)
         description = self._reconstruct.description
@@ -78,7 +81,7 @@ class HandPipeline:
         self.model_hash = sha256((folder / INDEX).read_bytes()).hexdigest()
         self.timings: dict[str, float] = {}
         self.lost_ids: list[int] = []
-        self.degradations: dict[str, int] = {}
+        self.degradations: dict[str, float] = {}
 
     @property
     def rejected(self) -> dict[str, int]:
@@ -88,15 +91,16 @@ class HandPipeline:
     def degrade(self, level: int) -> None:
         """Applies the first `level` steps of load_shedding.degradation_steps; `degradations` names them. A
         lower max_hands ends the surplus tracks, the operator's last (Tracker.limit_hands)."""
-        config = degraded(self.config, level)
-        self.degradations = dict(degradation_steps(self.config)[:level])
+        changes: dict[str, Any] = dict(degradation_steps(self.config)[:level])
+        config, self.degradations = dataclasses.replace(self.config, **changes), changes
         self._reconstruct.hypotheses, self._reconstruct.iterations = config.hypotheses, config.iterations
-        self._tracker.detect_interval = config.detect_interval
+        self.search.budget = config.search_budget
         self._tracker.limit_hands(config.max_hands, self._operator.ids)
 
     def reset(self) -> None:
         """Clears all state. Ids start at 1 again."""
         self._tracker.reset()
+        self.search.reset()
         self._operator.reset()
         self.lost_ids = []
 
@@ -112,7 +116,7 @@ class HandPipeline:
     def warm_up(self) -> None:
         """Runs every network once, so that the first frame is not slow."""
         blank = np.zeros((240, 320, 3), np.uint8)
-        self._tracker.detect(blank, Camera.default(320, 240), [])
+        self.search(blank, Camera.default(320, 240), 0.0, [], [], 1)
         self._reconstruct(self._cues(np.zeros((1, CROP_SIZE, CROP_SIZE, 3), np.uint8)))
         self.reset()
 
@@ -148,11 +152,11 @@ class HandPipeline:
         followed = tracker.follow(frame.rgb, camera)
         clock.lap('cues')
         known = [observation for _, observation in followed]
-        fresh: list[Observation] = []
-        if rois is not None:
-            fresh = tracker.observe_regions(frame.rgb, camera, rois, known)
-        elif tracker.wants_detection(len(known)):
-            fresh = tracker.detect(frame.rgb, camera, known)
+        room = tracker.max_hands - len(known)
+        if rois is None:
+            fresh = self.search(frame.rgb, camera, stamp, known, tracker.lost_keypoints(), room)
+        else:
+            fresh = self.search.at_regions(frame.rgb, camera, rois, known, room)
         clock.lap('detect')
         pairs = tracker.update(followed, fresh, stamp)
         clock.lap('track')

@@ -20,8 +20,15 @@ from maskhand_ros.geometry import (
     rotvec_to_matrix,
 )
 from maskhand_ros.hand_model.numpy_hand import HandModel, HandOutput
+from maskhand_ros.perception.calibration import Calibration
 from maskhand_ros.perception.reconstructor import HandPrediction
-from maskhand_ros.perception.refinement import LANDMARK_SIGMA_PX, landmark_shift, refine, shape_jacobian
+from maskhand_ros.perception.refinement import (
+    LANDMARK_SIGMA_PX,
+    landmark_shift,
+    misfit_of,
+    refine,
+    shape_jacobian,
+)
 from maskhand_ros.perception.scale import PALM_KEYPOINTS, to_scale
 from maskhand_ros.perception.track import Observation
 from maskhand_ros.perception.types import (
@@ -35,7 +42,8 @@ from maskhand_ros.perception.types import (
 from maskhand_ros.skeleton import LEFT
 
 _EFFECTIVE_LANDMARKS = 6
-"""Effective number of independent landmarks of a hand: the errors of its 21 landmarks are correlated."""
+"""Number of landmarks with independent errors that inform as much as the 21 of a hand, whose errors are
+correlated."""
 _MIN_DEPTH = 0.02
 """Minimum depth of a point, metres."""
 _MAX_ITERATIONS = 8
@@ -46,10 +54,10 @@ ORIENTATION_SIGMA = 0.1
 
 @dataclass
 class Fit:
-    """Rigid transforms of N point sets: rotation `turn` (N, 3, 3), applied first, then `translation` (N,
-    3) m; `covariance` (N, 6, 6) of both (translation, then rotation vector)."""
+    """Rigid transforms of N point sets: `rotation` (N, 3, 3), applied first, then `translation` (N, 3) m;
+    `covariance` (N, 6, 6) of both (translation, then rotation vector)."""
 
-    turn: np.ndarray
+    rotation: np.ndarray
     translation: np.ndarray
     covariance: np.ndarray
 
@@ -67,16 +75,16 @@ def fit_pose(
     count = len(points)
     translation = _translation_onto(points, pixels / focal[:, None, None])
     sigma = np.hypot(LANDMARK_SIGMA_PX, stddev * (focal / translation[:, 2])[:, None])
-    sigma = np.broadcast_to(sigma, pixels.shape[:2])
-    weight = np.repeat(1 / sigma, 2, 1)[..., None]
-    weight *= (
-        np.sqrt(_EFFECTIVE_LANDMARKS / np.square(weight[:, ::2]).sum(1, keepdims=True)) / LANDMARK_SIGMA_PX
-    )
-    turn, turned_by = np.eye(3)[None], np.zeros((count, 3))
+    information = np.broadcast_to(1 / np.square(sigma), pixels.shape[:2])
+    # Scaled so that a hand's landmarks sum to the information of _EFFECTIVE_LANDMARKS independent ones.
+    total = _EFFECTIVE_LANDMARKS / LANDMARK_SIGMA_PX**2
+    information = total * information / information.sum(1, keepdims=True)
+    weight = np.repeat(np.sqrt(information), 2, 1)[..., None]  # (N, 42, 1) of x and y
+    rotation, rotation_vector = np.eye(3)[None], np.zeros((count, 3))
     prior = np.concatenate([np.zeros(3), np.full(3, 1 / ORIENTATION_SIGMA**2)])
     for _ in range(_MAX_ITERATIONS):
-        turned = points @ np.swapaxes(turn, 1, 2)
-        placed = turned + translation[:, None]
+        rotated = points @ np.swapaxes(rotation, 1, 2)
+        placed = rotated + translation[:, None]
         z = np.maximum(placed[..., 2:], _MIN_DEPTH)
         uv, scale = placed[..., :2] / z, focal[:, None, None] / z
         # Derivative of a projected point by the point, then by translation and a small rotation from the
@@ -84,21 +92,22 @@ def fit_pose(
         by_point = np.zeros((*uv.shape, 3))
         by_point[..., 0, 0] = by_point[..., 1, 1] = scale[..., 0]
         by_point[..., 2] = -uv * scale
-        jacobian = np.concatenate([by_point, -by_point @ cross_matrix(turned)], -1)
+        jacobian = np.concatenate([by_point, -by_point @ cross_matrix(rotated)], -1)
         jacobian = weight * jacobian.reshape(count, -1, 6)
         residual = weight * (pixels - focal[:, None, None] * uv).reshape(count, -1, 1)
         transposed = np.swapaxes(jacobian, 1, 2)
-        information = transposed @ jacobian + np.diag(prior)
+        hessian = transposed @ jacobian + np.diag(prior)
         gradient = transposed @ residual
-        gradient[:, 3:, 0] -= prior[3:] * turned_by
-        change = np.linalg.solve(information, gradient)[..., 0]
-        # A translation step changes the depth by at most half.
-        short = np.minimum(1, 0.5 * np.abs(translation[:, 2]) / np.maximum(np.abs(change[:, 2]), 1e-9))
-        translation = translation + change[:, :3] * short[:, None]
-        turn, turned_by = rotvec_to_matrix(change[:, 3:]) @ turn, turned_by + change[:, 3:]
+        gradient[:, 3:, 0] -= prior[3:] * rotation_vector
+        change = np.linalg.solve(hessian, gradient)[..., 0]
+        # A step changes the depth by at most half.
+        damping = np.minimum(1, 0.5 * np.abs(translation[:, 2]) / np.maximum(np.abs(change[:, 2]), 1e-9))
+        translation = translation + change[:, :3] * damping[:, None]
+        rotation = rotvec_to_matrix(change[:, 3:]) @ rotation
+        rotation_vector = rotation_vector + change[:, 3:]
         if np.abs(change).max() < 0.02:  # quadratic convergence: the next step is negligible
             break
-    return Fit(turn, translation, np.linalg.inv(information))
+    return Fit(rotation, translation, np.linalg.inv(hessian))
 
 
 def _translation_onto(points: np.ndarray, rays: np.ndarray) -> np.ndarray:
@@ -116,13 +125,22 @@ def _translation_onto(points: np.ndarray, rays: np.ndarray) -> np.ndarray:
 
 class Placement:
     """Places hands in the camera frame. `landmark_model` is `hand_model` with the keypoint set of the 2D
-    landmarks. `hand_length` is in metres from wrist to middle fingertip; 0: population mean."""
+    landmarks. `hand_length` is in metres from wrist to middle fingertip; 0: population mean. `calibration`
+    says what the misfit to the landmarks does to the confidence."""
 
-    def __init__(self, hand_model: HandModel, landmark_model: HandModel, hand_length: float = 0.0) -> None:
+    def __init__(
+        self,
+        hand_model: HandModel,
+        landmark_model: HandModel,
+        hand_length: float = 0.0,
+        calibration: Calibration | None = None,
+    ) -> None:
         self._model, self._landmark_model, self._hand_length = hand_model, landmark_model, hand_length
+        self._calibration = calibration or Calibration.identity()
         # An image shows a hand's proportions, not its size: the length is removed from the predicted betas.
-        self._shapes, self._population = self._length_projection(), hand_model.length(np.zeros(10))
-        self._by_beta = [part @ self._shapes for part in shape_jacobian(landmark_model)]
+        self._to_fixed_length = self._length_projection()
+        self._mean_length = float(hand_model.length(np.zeros(10)))
+        self._by_beta = [part @ self._to_fixed_length for part in shape_jacobian(landmark_model)]
 
     def _length_projection(self) -> np.ndarray:
         """Projection (10, 10) of betas onto those of constant hand length, which is linear in betas to
@@ -141,23 +159,24 @@ class Placement:
             np.array(part, float)
             for part in (prediction.global_orient, prediction.hand_pose, prediction.betas)
         )
-        betas = betas @ self._shapes
-        known = [self._known_length(observation) for observation in observations]
-        lengths = np.array([length for length, _ in known])
+        betas = betas @ self._to_fixed_length
+        known_lengths = [self._known_length(observation) for observation in observations]
+        lengths = np.array([length for length, _ in known_lengths])
         initial_sizes = lengths / self._model.length(betas)
-        fit, pose, change, shift, palms = self._fit(
+        fit, pose, betas_change, shift, palms, misfit = self._fit(
             prediction,
             self._landmark_model(betas, orient, pose, vertices=False),
             pose,
             initial_sizes,
             observations,
         )
-        betas, orient = betas + change, fit.turn @ orient
+        betas, orient = betas + betas_change, fit.rotation @ orient
         # The fit changed the shape and so the length. Scaling about the camera centre restores the length
         # and leaves the projection as it is.
         sizes = lengths / self._model.length(betas)
-        resized = sizes / initial_sizes
-        fit.translation *= resized[:, None]
+        rescaling = sizes / initial_sizes
+        fit.translation *= rescaling[:, None]
+        confidences = self._calibration.after_fit(prediction.confidence, misfit)
         placed = []
         for k, observation in enumerate(observations):
             in_crop = PlacedHand(
@@ -167,12 +186,15 @@ class Placement:
                 pose[k],
                 betas[k],
                 sizes[k],
-                resized[k] * shift[k],
+                rescaling[k] * shift[k],
                 fit.covariance[k],
-                known[k][1],
+                known_lengths[k][1],
+                float(confidences[k]),
+                float(misfit[k]),
             )
-            hand = _to_camera(in_crop, observation.crop_camera.rotation.T)
-            hand, ratio = to_scale(hand, resized[k] * palms[k] @ _axes(observation).T, frame, camera)
+            axes = _camera_from_crop(observation)
+            hand = _to_camera(in_crop, axes)
+            hand, ratio = to_scale(hand, rescaling[k] * palms[k] @ axes.T, frame, camera)
             if ratio is not None:
                 hand.measured_length = ratio * lengths[k]
             placed.append(hand)
@@ -184,7 +206,7 @@ class Placement:
             return observation.learned_length, SCALE_LEARNED
         if self._hand_length:
             return self._hand_length, SCALE_PARAMETER
-        return float(self._population), SCALE_POPULATION
+        return self._mean_length, SCALE_POPULATION
 
     def _fit(
         self,
@@ -193,10 +215,10 @@ class Placement:
         pose: np.ndarray,
         sizes: np.ndarray,
         observations: list[Observation],
-    ) -> tuple[Fit, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    ) -> tuple[Fit, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Rigid fit, then one refinement of fingers and shape, of N hands scaled by `sizes` (N,). Returns
-        the Fit, poses (N, 15, 3, 3), changes of betas (N, 10), landmark_shift (N, 21, 3) and
-        PALM_KEYPOINTS from the wrist (N, 6, 3)."""
+        the Fit, poses (N, 15, 3, 3), changes of betas (N, 10), landmark_shift (N, 21, 3),
+        PALM_KEYPOINTS from the wrist (N, 6, 3) and misfit_of (N,)."""
         joints, keypoints = (
             sizes[:, None, None] * part.astype(float) for part in (posed.joints, posed.keypoints)
         )
@@ -208,12 +230,12 @@ class Placement:
         # uncertain as the others.
         all_stddev = np.concatenate([stddev[:, 1:].mean(1, keepdims=True), stddev[:, 1:]], 1)
         fit = fit_pose(keypoints, pixels, focal, all_stddev)
-        turned = np.swapaxes(fit.turn, 1, 2)
-        pose, turn, translation, change, keypoints = refine(
+        transposed = np.swapaxes(fit.rotation, 1, 2)
+        pose, rotation, translation, betas_change, keypoints = refine(
             pose,
-            fit.turn[:, None] @ posed.joint_rotations,
-            joints @ turned,
-            keypoints @ turned,
+            fit.rotation[:, None] @ posed.joint_rotations,
+            joints @ transposed,
+            keypoints @ transposed,
             fit.translation,
             pixels,
             np.concatenate([observation.cues['world_landmarks'] for observation in observations]).astype(
@@ -223,32 +245,30 @@ class Placement:
             [sizes[:, None, None, None] * part for part in self._by_beta],
         )
         shift = landmark_shift(keypoints, translation, pixels, focal, stddev)
-        fit = Fit(turn @ fit.turn, translation, fit.covariance)
-        return fit, pose, change, shift, keypoints[:, PALM_KEYPOINTS]
+        fit = Fit(rotation @ fit.rotation, translation, fit.covariance)
+        misfit = misfit_of(keypoints, translation, pixels, focal)
+        return fit, pose, betas_change, shift, keypoints[:, PALM_KEYPOINTS], misfit
 
 
-def _axes(observation: Observation) -> np.ndarray:
-    """(3, 3) from the crop of an Observation (mirrored for a left hand) to the camera frame, for polar
-    vectors."""
-    return observation.crop_camera.rotation.T * (MIRROR_X if observation.side == LEFT else np.ones(3))
+def _camera_from_crop(observation: Observation) -> np.ndarray:
+    """Matrix (3, 3) from the axes of an Observation's crop to those of the camera. Crops of left hands are
+    mirrored, so theirs is a rotation with a reflection."""
+    rotation = observation.crop_camera.rotation.T
+    return rotation * MIRROR_X if observation.side == LEFT else rotation
 
 
-def _to_camera(hand: PlacedHand, back: np.ndarray) -> PlacedHand:
-    """A PlacedHand from the crop, which shows every hand as a right one, to the camera frame and its own
-    side. `back` (3, 3): rotation from the crop camera to the camera."""
+def _to_camera(hand: PlacedHand, axes: np.ndarray) -> PlacedHand:
+    """A PlacedHand from its crop, where every hand is a right one, to the camera frame and its own side.
+    `axes` (3, 3): _camera_from_crop."""
     left = hand.side == LEFT
-    mirror = MIRROR_X if left else np.ones(3)
-    polar, axial = (
-        back * mirror,
-        back * (-mirror if left else mirror),
-    )  # rotation vectors are axial: a reflection also negates them
     blocks = np.zeros((6, 6))
-    blocks[:3, :3], blocks[3:, 3:] = polar, axial
+    blocks[:3, :3], blocks[3:, 3:] = axes, -axes if left else axes  # a reflection negates rotation vectors
+    orient = axes @ hand.orient
     return replace(
         hand,
-        position=polar @ hand.position,
-        orient=back @ (mirror_rotation(hand.orient) if left else hand.orient),
+        position=axes @ hand.position,
+        orient=orient * MIRROR_X if left else orient,
         pose=mirror_rotation(hand.pose) if left else hand.pose,
-        shift=hand.shift @ polar.T,
+        shift=hand.shift @ axes.T,
         covariance=blocks @ hand.covariance @ blocks.T,
     )

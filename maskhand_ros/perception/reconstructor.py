@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ..geometry import rotation_6d_to_matrix, rotvec_to_matrix
-from ..hand_model.numpy_hand import HandModel
-from .calibration import Calibration
-from .device import Arrays, Device
-from .pose_networks import PoseNetworks
-from .sampling import sample_tokens
-from .weights import POSE_MODEL_FILES, verify_weights
+from maskhand_ros.geometry import rotation_6d_to_matrix, rotvec_to_matrix
+from maskhand_ros.hand_model.numpy_hand import HandModel
+from maskhand_ros.perception.calibration import Calibration
+from maskhand_ros.perception.device import Arrays, Device
+from maskhand_ros.perception.pose_networks import PoseNetworks
+from maskhand_ros.perception.sampling import sample_tokens
+from maskhand_ros.perception.weights import POSE_MODEL_FILES, verify_weights
 
 SAMPLING_STEPS = 3
 """Minimum decoding steps of a sampled hypothesis."""
@@ -114,26 +114,27 @@ class Reconstructor:
 
     def _estimate(self, context: dict[str, np.ndarray], cues: dict[str, np.ndarray]) -> HandPrediction:
         prediction = self._decode(context, self.iterations, 0.0)
-        # These samples are part of the uncertainty, so their steps and temperature are those of its
-        # calibration.
-        spread = [self._decode(context, SAMPLING_STEPS, 1.0) for _ in range(self.calibration.samples)]
-        self._calibrate(prediction, spread, cues)
+        # The spread of these samples is part of the uncertainty, which was calibrated with this number of
+        # steps and this temperature.
+        samples = [self._decode(context, SAMPLING_STEPS, 1.0) for _ in range(self.calibration.samples)]
+        self._calibrate(prediction, samples, cues)
         return prediction
 
-    def _calibrate(self, prediction: HandPrediction, spread: list[HandPrediction], cues: Arrays) -> None:
+    def _calibrate(self, prediction: HandPrediction, samples: list[HandPrediction], cues: Arrays) -> None:
         """Applies the Calibration to the standard deviations and the confidence of a HandPrediction;
-        `spread` are samples of the same hands."""
-        places = np.array([hypothesis.keypoints for hypothesis in spread])
-        prediction.keypoint_stddev = self.calibration.stddev(prediction.keypoint_stddev, places)
+        `samples` are sampled poses of the same hands."""
+        keypoints = np.array([sample.keypoints for sample in samples])
+        prediction.keypoint_stddev = self.calibration.stddev(prediction.keypoint_stddev, keypoints)
         if self.calibration.confidence is not None:
             prediction.confidence = self.calibration.probability(prediction.keypoint_stddev, cues['presence'])
 
     def _decode(self, context: Arrays, iterations: int, temperature: float, top_k: int = 0) -> HandPrediction:
         heads: Arrays = {}
-        fixed = {name: value for name, value in context.items() if name in self._synthesizer.inputs}
+        # The synthesizer reads these in each step; only codes and mask change.
+        context_inputs = {name: context[name] for name in context if name in self._synthesizer.inputs}
 
         def step(codes: np.ndarray, mask: np.ndarray) -> np.ndarray:
-            heads.update(self._synthesizer.run({'token_embeddings': codes, 'mask': mask, **fixed}))
+            heads.update(self._synthesizer.run({'token_embeddings': codes, 'mask': mask, **context_inputs}))
             return heads['logits']
 
         codes, probability = sample_tokens(
@@ -171,10 +172,10 @@ class Reconstructor:
     def _sampled_orientation(
         self, orient: np.ndarray, log_variance: np.ndarray, temperature: float
     ) -> np.ndarray:
-        """Samples of the orientation (N, 3, 3) from a Gaussian around `orient`, its spread about the
-        camera's axes."""
-        spread = np.exp(log_variance / 2) * np.sqrt(temperature)
-        return rotvec_to_matrix(spread * self._rng.standard_normal(spread.shape)) @ orient
+        """Samples of the orientation (N, 3, 3) from a Gaussian around `orient`. `log_variance`
+        (N, 3): of the rotation about each axis of the crop camera, radians squared."""
+        sigma = np.exp(log_variance / 2) * np.sqrt(temperature)
+        return rotvec_to_matrix(sigma * self._rng.standard_normal(sigma.shape)) @ orient
 
 
 def _ranked(drawn: list[HandPrediction]) -> list[HandPrediction]:

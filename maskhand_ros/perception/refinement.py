@@ -2,8 +2,8 @@
 network's pose as prior; all hands of an image in one batch.
 
 On photographs the landmark network's 3D landmarks are about as accurate as our pose, with independent
-errors. On renders, our training data, they are far worse, so our network learned to distrust them. Hence
-they enter here, as a measurement."""
+errors. On renders, the training data, they are far worse, so the network learned to ignore them. Therefore
+they are used here, as a measurement."""
 
 from __future__ import annotations
 
@@ -156,16 +156,31 @@ def refine(
     information = transposed @ jacobian + np.diag(_PRIOR)
     change = np.linalg.solve(information, transposed @ residual[..., None])[..., 0]
 
-    turn, bent, betas = rotvec_to_matrix(change[:, 3:6]), np.zeros((count, 45)), change[:, _BETAS:]
-    bent[:, _ANGLES] = change[:, 6:_BETAS]
-    local[:, 0] = turn @ local[:, 0]
-    local[:, 1:] = local[:, 1:] @ rotvec_to_matrix(bent.reshape(count, 15, 3) @ C_RIGHT.T)
+    rotation, angles, betas = rotvec_to_matrix(change[:, 3:6]), np.zeros((count, 45)), change[:, _BETAS:]
+    angles[:, _ANGLES] = change[:, 6:_BETAS]
+    local[:, 0] = rotation @ local[:, 0]
+    local[:, 1:] = local[:, 1:] @ rotvec_to_matrix(angles.reshape(count, 15, 3) @ C_RIGHT.T)
     parents = JOINT_PARENTS[1:]
     bones = ((joints[:, 1:] - joints[:, parents])[..., None, :] @ rotations[:, parents])[..., 0, :]
     offsets = (keypoints - joints[:, KEYPOINT_JOINT])[..., None, :] @ rotations[:, KEYPOINT_JOINT]
-    grown = [part @ betas[:, None, :, None] for part in by_beta]
-    keypoints = _chain(local, bones[..., None] + grown[0], offsets[..., 0, :, None] + grown[1])[1][..., 0]
-    return local[:, 1:], turn, translation + change[:, :3], betas, keypoints
+    growth = [part @ betas[:, None, :, None] for part in by_beta]
+    keypoints = _chain(local, bones[..., None] + growth[0], offsets[..., 0, :, None] + growth[1])[1][..., 0]
+    return local[:, 1:], rotation, translation + change[:, :3], betas, keypoints
+
+
+def misfit_of(
+    keypoints: np.ndarray, translation: np.ndarray, pixels: np.ndarray, focal: np.ndarray
+) -> np.ndarray:
+    """Misfit (N,) of fitted keypoints to their landmarks: root mean square distance in the image, over the
+    longer side of the landmarks' box. Arguments as in `refine`.
+
+    The landmark network and ours see the same crop, with independent errors: where they disagree by more than
+    either usually errs, the pose is wrong or the landmarks are.
+    """
+    points = keypoints + translation[:, None]
+    projected = focal[:, None, None] * points[..., :2] / points[..., 2:]
+    distance = np.sqrt(np.square(projected - pixels).sum(-1).mean(1))
+    return distance / np.maximum(np.ptp(pixels, axis=1).max(1), 1.0)
 
 
 def landmark_shift(
@@ -185,10 +200,10 @@ def landmark_shift(
     points = keypoints + translation[:, None]
     metres = points[..., 2:] / focal[:, None, None]
     difference = pixels * metres - points[..., :2]
-    spread = _DEGREES_OF_FREEDOM * (LANDMARK_SIGMA_PX * metres) ** 2 + np.square(difference).mean(
+    scale = _DEGREES_OF_FREEDOM * (LANDMARK_SIGMA_PX * metres) ** 2 + np.square(difference).mean(
         -1, keepdims=True
     )
     variance = stddev[..., None] ** 2
-    trust = variance / (variance + spread / (_DEGREES_OF_FREEDOM + 1))
-    trust[:, 0] = 0  # the wrist stays at the origin of its frame
-    return np.concatenate([trust * difference, np.zeros((*difference.shape[:2], 1))], -1)
+    weight = variance / (variance + scale / (_DEGREES_OF_FREEDOM + 1))
+    weight[:, 0] = 0  # the wrist stays at the origin of its frame
+    return np.concatenate([weight * difference, np.zeros((*difference.shape[:2], 1))], -1)

@@ -51,20 +51,21 @@ def sample_tokens(
     """
     codes = np.zeros((batch, length, codebook.shape[1]), np.float32)
     mask = np.ones((batch, length), bool)
-    chosen = np.zeros((batch, length))
-    for t in range(1, iterations + 1):
+    confidence = np.zeros((batch, length))
+    for iteration in range(1, iterations + 1):
         logits = step(codes, mask)
-        masked = int(cosine_schedule(t / iterations) * length + 1e-9)
+        still_masked = int(cosine_schedule(iteration / iterations) * length + 1e-9)
         if temperature == 0:
             probability = softmax(logits)
-            codes, chosen = probability @ codebook, probability.max(-1)
-            mask = least_confident(chosen, masked)
+            codes, confidence = probability @ codebook, probability.max(-1)
+            mask = least_confident(confidence, still_masked)
         else:
             assert rng is not None
+            # The argmax of logits plus Gumbel noise is a sample of the softmax.
             drawn = (keep_top_k(logits, top_k) / temperature + rng.gumbel(size=logits.shape)).argmax(-1)
             probability = np.take_along_axis(softmax(logits), drawn[..., None], -1)[..., 0]
             codes = np.where(mask[..., None], codebook[drawn], codes)
-            chosen = np.where(mask, probability, chosen)
-            mask = least_confident(np.where(mask, chosen, np.inf), masked)
+            confidence = np.where(mask, probability, confidence)
+            mask = least_confident(np.where(mask, confidence, np.inf), still_masked)
         codes = codes.astype(np.float32)
-    return codes, chosen
+    return codes, confidence

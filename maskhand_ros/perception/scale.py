@@ -20,20 +20,20 @@ from maskhand_ros.perception.types import (
 )
 from maskhand_ros.skeleton import LEFT
 
-SIZE_SPREAD = {SCALE_NONE: 0.055, SCALE_POPULATION: 0.055, SCALE_PARAMETER: 0.03, SCALE_LEARNED: 0.03}
-"""Relative standard deviation of the distance: that of adult hand lengths (5.5 %; the fit's error adds
-nothing to it, because a long hand is also wide), or the fit's error alone if the length is known."""
+DISTANCE_SIGMA = {SCALE_NONE: 0.055, SCALE_POPULATION: 0.055, SCALE_PARAMETER: 0.03, SCALE_LEARNED: 0.03}
+"""Relative standard deviation of the distance, by scale source. Known length: the error of the fit. Unknown
+length: the spread of adult hand lengths, to which the fit adds nothing, because long hands are also wide."""
 DEPTH_SIGMA = 0.01
 """Standard deviation of a distance from a depth image, metres: typical of data sheets at half a metre."""
 _SKIN = {'dorsal': 0.0135, 'palmar': 0.0195}
 """Metres from the visible skin to the keypoints inside the hand, by the visible side: medians over the
 palm of the open hand."""
 _RATIOS, _RATIOS_LEARNED = (0.6, 1.6), (0.87, 1.15)
-"""Accepted range of the ratio of the measured distance to the assumed one; the narrower one if the length
-was learned. Outside, the depth is that of an occluder or the background."""
-_MIN_POINTS, _RATIO_TOLERANCE = 8, 0.06
-"""Minimum palm samples with depth, and the relative difference from the median ratio up to which they
-count."""
+"""Accepted ratios of the measured distance to the assumed one: in general, and for a learned length. Outside,
+the depth is that of an occluder or the background."""
+_MIN_SAMPLES, _RATIO_TOLERANCE, _MIN_SHARE = 8, 0.06, 0.5
+"""Minimum palm samples with depth; relative difference from the median ratio up to which a sample agrees with
+it; minimum share of the samples that agree."""
 
 PALM_KEYPOINTS = [0, 1, 5, 9, 13, 17]
 """Keypoints around the palm."""
@@ -41,13 +41,14 @@ PALM_KEYPOINTS = [0, 1, 5, 9, 13, 17]
 
 def _palm_sample_weights() -> np.ndarray:
     """Weights (S, 6) of PALM_KEYPOINTS that give S samples spread over the palm."""
-    rays = [
+    # Along the lines from the wrist to the edge from keypoint 1 to 17.
+    weights = [
         np.eye(6)[a] * t * (1 - u) + np.eye(6)[b] * t * u + np.eye(6)[0] * (1 - t)
         for a, b in ((1, 2), (2, 3), (3, 4), (4, 5))
         for u in (0.0, 0.5)
         for t in (0.25, 0.45, 0.65, 0.85)
     ]
-    return np.array(rays)
+    return np.array(weights)
 
 
 _PALM_SAMPLES = _palm_sample_weights()
@@ -93,20 +94,20 @@ def to_scale(
         skin = _SKIN[_visible_side(palm, hand)]
         ratio = _depth_ratio(frame.depth, camera, _PALM_SAMPLES @ palm + hand.position, skin, hand.source)
     if ratio is not None:
-        known = hand.source == SCALE_LEARNED
+        learned = hand.source == SCALE_LEARNED
         hand = replace(
             hand,
             source=SCALE_DEPTH,
             # A learned length stays fixed: noise of the depth image must not resize the hand.
-            size=hand.size if known else ratio * hand.size,
-            shift=hand.shift if known else ratio * hand.shift,
+            size=hand.size if learned else ratio * hand.size,
+            shift=hand.shift if learned else ratio * hand.shift,
             position=ratio * hand.position,
         )
     distance = np.linalg.norm(hand.position)
-    along = DEPTH_SIGMA if hand.source == SCALE_DEPTH else SIZE_SPREAD[hand.source] * distance
+    sigma = DEPTH_SIGMA if hand.source == SCALE_DEPTH else DISTANCE_SIGMA[hand.source] * distance
     ray = hand.position / distance
     covariance = hand.covariance.copy()
-    covariance[:3, :3] += along**2 * np.outer(ray, ray)
+    covariance[:3, :3] += sigma**2 * np.outer(ray, ray)
     return replace(hand, covariance=covariance), ratio
 
 
@@ -126,15 +127,15 @@ def _depth_ratio(
     to their assumed distance; None if the depth image does not agree on one."""
     column, row = np.round(np.nan_to_num(camera.project(points), nan=-1.0)).astype(int).T
     inside = (column >= 0) & (row >= 0) & (column < depth.shape[1]) & (row < depth.shape[0])
-    seen = depth[row[inside], column[inside]].astype(float)
-    good = np.isfinite(seen) & (seen > 0)
-    if good.sum() < _MIN_POINTS:
+    measured = depth[row[inside], column[inside]].astype(float)
+    valid = np.isfinite(measured) & (measured > 0)
+    if valid.sum() < _MIN_SAMPLES:
         return None
-    ratios = (seen[good] + skin) / points[inside, 2][good]
+    ratios = (measured[valid] + skin) / points[inside, 2][valid]
     ratio = np.median(ratios)
     # Samples far from the median are another object in front of the palm, or the background.
-    near = np.abs(ratios - ratio) < _RATIO_TOLERANCE * ratio
+    agreeing = np.abs(ratios - ratio) < _RATIO_TOLERANCE * ratio
     low, high = _RATIOS_LEARNED if source == SCALE_LEARNED else _RATIOS
-    if near.sum() < max(_MIN_POINTS, 0.5 * len(ratios)) or not low < ratio < high:
+    if agreeing.sum() < max(_MIN_SAMPLES, _MIN_SHARE * len(ratios)) or not low < ratio < high:
         return None
-    return float(ratios[near].mean())
+    return float(ratios[agreeing].mean())

@@ -49,5 +49,5 @@ class SideComparison:
         # Without depth: the size of a hand does not depend on its side.
         placed = self._place(prediction, [observations[k] for k in finite], Frame(rgb), camera)
         possible = [reason is None for reason in self._plausible(placed)]
-        confidences[finite] = np.where(possible, prediction.confidence, 0)
+        confidences[finite] = np.where(possible, [hand.confidence for hand in placed], 0)
         return confidences

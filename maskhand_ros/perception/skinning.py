@@ -20,7 +20,7 @@ def skin(
     frame: Frame,
     camera: Camera,
 ) -> list[Hand]:
-    """Hands of the PlacedHands `placed`, with confidence and uncertainty from the HandPrediction and side and
+    """Hands of the PlacedHands `placed`, with uncertainty from the HandPrediction and side and
     presence from the Observations `observations`.
 
     `id`, `state` and `operator` are set later (Continuity.finish, Operator).
@@ -61,7 +61,7 @@ def _hand(
     wrist = rotations[0]
     pixels = camera.project(keypoints + placed.position)
     metric = placed.source != SCALE_NONE
-    back = observation.crop_camera.rotation.T
+    from_crop = observation.crop_camera.rotation.T
     return Hand(
         id=0,
         side=placed.side,
@@ -69,7 +69,7 @@ def _hand(
         state=TENTATIVE,
         operator=False,
         score=observation.presence,
-        confidence=float(prediction.confidence[index]),
+        confidence=placed.confidence,
         roi=_box(pixels, frame.rgb.shape),
         scale_source=placed.source,
         wrist_position=placed.position if metric else None,
@@ -86,24 +86,25 @@ def _hand(
         betas=placed.betas,
         vertices=vertices @ wrist,
         hypotheses=[
-            _hypothesis(drawn, index, placed.size, left, back, wrist) for drawn in prediction.hypotheses or ()
+            _hypothesis(drawn, index, placed.size, left, from_crop, wrist)
+            for drawn in prediction.hypotheses or ()
         ],
     )
 
 
 def _hypothesis(
-    drawn: HandPrediction, index: int, size: float, left: bool, back: np.ndarray, wrist: np.ndarray
+    drawn: HandPrediction, index: int, size: float, left: bool, from_crop: np.ndarray, wrist: np.ndarray
 ) -> Hypothesis:
-    """Hypothesis of hand `index` of a HandPrediction, scaled by `size`. `back` (3, 3): rotation from the
-    crop camera to the camera; `wrist` (3, 3): rotation of the wrist frame in the camera."""
+    """Hypothesis of hand `index` of a HandPrediction, scaled by `size`. `from_crop` (3, 3): rotation from
+    the crop camera to the camera; `wrist` (3, 3): rotation of the wrist frame in the camera."""
     rotations = np.concatenate([drawn.global_orient[index, None], drawn.hand_pose[index]]).astype(float)
     keypoints = size * drawn.keypoints[index].astype(float)
     if left:
         rotations, keypoints = mirror_rotation(rotations), keypoints * MIRROR_X
-    rotations[0] = back @ rotations[0]
+    rotations[0] = from_crop @ rotations[0]
     return Hypothesis(
         probability=float(drawn.confidence[index]),
-        keypoints_wrist=keypoints @ back.T @ wrist,
+        keypoints_wrist=keypoints @ from_crop.T @ wrist,
         mano_pose=matrix_to_rotvec(rotations).reshape(48),
         betas=np.asarray(drawn.betas[index], float),
     )

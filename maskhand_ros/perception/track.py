@@ -15,9 +15,10 @@ from maskhand_ros.perception.smoothing import HandFilter
 from maskhand_ros.perception.types import HandRoi
 from maskhand_ros.skeleton import LEFT, RIGHT, Handedness
 
-_SIDE_MEMORY, _SIDE_THRESHOLD, _SETTLED_HITS = (0.8, 0.98), 0.7, 10
-"""Weight of the past in the running probability of a side: up to _SETTLED_HITS frames, and later.
-Probability above which a track changes sides."""
+_SIDE_MEMORY, _SETTLED_SIDE_MEMORY, SETTLED_HITS = 0.8, 0.98, 10
+"""Weight of the past in the running probability of a side: up to SETTLED_HITS frames, and later."""
+_SIDE_THRESHOLD = 0.7
+"""Probability above which a track changes sides."""
 
 
 @dataclass
@@ -102,9 +103,9 @@ class Track:
 
     def update(self, observation: Observation, stamp: float) -> None:
         """Updates the track with an Observation at `stamp` seconds. The side changes with hysteresis: the
-        running probability must pass _SIDE_THRESHOLD, and it changes more slowly after _SETTLED_HITS
+        running probability must pass _SIDE_THRESHOLD, and it changes more slowly after SETTLED_HITS
         frames."""
-        memory = _SIDE_MEMORY[self.hits > _SETTLED_HITS]
+        memory = _SETTLED_SIDE_MEMORY if self.hits > SETTLED_HITS else _SIDE_MEMORY
         self.right_probability += (1 - memory) * (observation.right_probability - self.right_probability)
         self.hits += 1
         self.stamp = stamp

@@ -1,29 +1,22 @@
-"""Detection and tracking of hands in the image, after SORT (Bewley et al. 2016). A tracked hand is found
-again from a crop at its last position; the palm detector runs only while fewer than `max_hands` are
-tracked."""
+"""Tracking of hands in the image, after SORT (Bewley et al. 2016). A tracked hand is found again from a crop
+at its last position; new hands come from the search (search.py)."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection
 
 import numpy as np
 
 from maskhand_ros.geometry import Camera
-from maskhand_ros.perception.association import covers, is_known, match_score, relative_distance
-from maskhand_ros.perception.crop import crop_hand, crop_to_camera, roi_from_keypoints
-from maskhand_ros.perception.cues import CueNetwork
-from maskhand_ros.perception.detector import PalmDetector
-from maskhand_ros.perception.side import SURE, SideComparison
-from maskhand_ros.perception.track import Observation, Track
-from maskhand_ros.perception.types import HandRoi
-from maskhand_ros.skeleton import LEFT, RIGHT
+from maskhand_ros.perception.association import is_known, match_score, relative_distance, touch
+from maskhand_ros.perception.observer import Observer
+from maskhand_ros.perception.occlusion import hides, is_visible, painted_over
+from maskhand_ros.perception.track import SETTLED_HITS, Observation, Track
 
-DETECTOR_SCALES = (1.0, 0.5)
-"""Image scales of the detector, tried in turn until a hand is found; the smaller one finds hands that fill
-the image."""
 SEARCH_FRAMES = 3
-"""Maximum frames without an observation in which a track is still searched at its last position."""
+"""Maximum frames without an observation in which a track is still searched at its last position. A track
+that touches another hand is searched there until it ends."""
 MAX_AGE = 1.5
 """Maximum seconds without an observation before a track ends (SORT). Until then the hand may return from
 an occlusion or from outside the image with the same id."""
@@ -32,24 +25,13 @@ Pairs = list[tuple[Track, Observation]]
 
 
 class Tracker:
-    """Detects hands and tracks them in the image. Ids are not reused until `reset`.
+    """Tracks hands in the image. Ids are not reused until `reset`.
 
     `tracks`: visible hands, and hands lost for less than MAX_AGE.
     """
 
-    def __init__(
-        self,
-        detector: PalmDetector,
-        cue_network: CueNetwork,
-        compare_sides: SideComparison,
-        max_hands: int = 2,
-        presence_threshold: float = 0.5,
-        detect_interval: int = 5,
-    ) -> None:
-        """`detect_interval`: frames between runs of the detector while at least one hand, but fewer than
-        max_hands, are tracked."""
-        self._detector, self._cues, self._compare_sides = detector, cue_network, compare_sides
-        self.max_hands, self._threshold, self.detect_interval = max_hands, presence_threshold, detect_interval
+    def __init__(self, observer: Observer, max_hands: int = 2) -> None:
+        self._observer, self.max_hands = observer, max_hands
         self._warned = False
         self.tracks: list[Track] = []
         self.reset()
@@ -70,7 +52,6 @@ class Tracker:
         """Drops every track. Ids start at 1 again."""
         self._next_id = 1
         self.tracks = []
-        self._since_detection, self._blank_frames = self.detect_interval, 0
         self._stamp: float | None = None
         self._lost_ids: list[int] = []
 
@@ -103,18 +84,21 @@ class Tracker:
     def follow(self, rgb: np.ndarray, camera: Camera) -> Pairs:
         """Existing tracks with their Observations in this image (H, W, 3). Tracks that are not found count
         one more frame without an update."""
-        tracks = [track for track in self.tracks if track.time_since_update < SEARCH_FRAMES]
-        observations = self._observe(rgb, camera, [track.search_region() for track in tracks])
+        tracks = [track for track in self.tracks if self._is_searched(track)]
+        observations = self._observer(rgb, camera, [track.search_region() for track in tracks])
         candidates = [
-            (track, observation)
+            (track, observation if self._shows(observation, track) else None)
             for track, observation in zip(tracks, observations, strict=True)
-            if observation.presence >= self._threshold
         ]
         # If two tracks find the same hand, the track that matches its side and position better keeps it.
         candidates.sort(key=lambda pair: match_score(*pair), reverse=True)
         found: Pairs = []
         for track, observation in candidates:
-            if not is_known(observation, [other for _, other in found]):
+            front = [other for _, other in found if hides(other, track)]
+            if front and not (observation and is_visible(track, observation, front)):
+                (observation,) = self._observer(painted_over(rgb, front), camera, [track.search_region()])
+                observation = observation if self._shows(observation, track) else None
+            if observation and not is_known(observation, [other for _, other in found], followed=True):
                 found.append((track, observation))
         followed = [track for track, _ in found]
         for track in self.tracks:
@@ -122,76 +106,22 @@ class Tracker:
                 track.hit_streak, track.time_since_update = 0, track.time_since_update + 1
         return sorted(found, key=lambda pair: pair[0].id)
 
-    def wants_detection(self, followed: int) -> bool:
-        """Whether the detector should run on this frame, in which `followed` hands were found."""
-        self._since_detection += 1
-        missing = any(0 < track.time_since_update <= SEARCH_FRAMES for track in self.tracks)
-        return followed < self.max_hands and (
-            missing or not followed or self._since_detection >= self.detect_interval
+    def lost_keypoints(self) -> list[np.ndarray]:
+        """Last keypoints (21, 2) px of the tracks that were not found in this frame."""
+        return [track.keypoints_px for track in self.tracks if track.time_since_update]
+
+    def _is_searched(self, track: Track) -> bool:
+        return track.time_since_update < SEARCH_FRAMES or any(
+            touch(track, other) for other in self.tracks if not other.time_since_update
         )
 
-    def detect(self, rgb: np.ndarray, camera: Camera, known: Sequence[Observation]) -> list[Observation]:
-        """Observations of hands that are not among the `known` ones, from the whole image (H, W, 3)."""
-        self._since_detection = 0
-        # While no hand is visible, the second scale runs only every detect_interval frames.
-        both = not known and self._blank_frames % self.detect_interval == 0
-        found: list[Observation] = []
-        for scale in DETECTOR_SCALES if both else DETECTOR_SCALES[:1]:
-            rois = [roi for roi in self._detector(rgb, scale) if not any(covers(each, roi) for each in known)]
-            found = self.observe_regions(rgb, camera, rois, known)
-            if found:
-                break
-        self._blank_frames = 0 if found or known else self._blank_frames + 1
-        return found
-
-    def observe_regions(
-        self, rgb: np.ndarray, camera: Camera, rois: Iterable[HandRoi], known: Sequence[Observation] = ()
-    ) -> list[Observation]:
-        """Observations of the hands at `rois`, best first.
-
-        Each region is cropped twice: the first crop estimates side and position, the second uses them. A side
-        given in the HandRoi is kept. Otherwise a side less certain than SURE is settled by a third crop, of
-        the opposite side, and SideComparison.
-        """
-        found: list[Observation] = []
-        for roi in rois:
-            if len(known) + len(found) == self.max_hands:
-                break
-            (first,) = self._observe(rgb, camera, [roi])
-            if first.presence < self._threshold:
-                continue
-            side = roi.side or (RIGHT if first.right_probability > 0.5 else LEFT)
-            (second,) = self._observe(rgb, camera, [roi_from_keypoints(first.keypoints_px, side)])
-            second.right_probability = (first.right_probability + second.right_probability) / 2
-            if not self._is_new_hand(second, [*known, *found]):
-                continue
-            if roi.side is None and second.probability_of(second.side) < SURE:
-                second = self._on_likelier_side(rgb, camera, first, second, [*known, *found])
-            found.append(second)
-        return found
-
-    def _on_likelier_side(
-        self,
-        rgb: np.ndarray,
-        camera: Camera,
-        first: Observation,
-        second: Observation,
-        others: list[Observation],
-    ) -> Observation:
-        """The likelier of two Observations of one hand: `second`, or a new one cropped for the opposite
-        side. `first` gives the position of the new crop."""
-        opposite = LEFT if second.side == RIGHT else RIGHT
-        (other,) = self._observe(rgb, camera, [roi_from_keypoints(first.keypoints_px, opposite)])
-        if not self._is_new_hand(other, others):
-            return second
-        left, right = (other, second) if opposite == LEFT else (second, other)
-        probability = self._compare_sides(left, right, second.right_probability, rgb, camera)
-        likelier = right if probability > 0.5 else left
-        likelier.right_probability = probability
-        return likelier
-
-    def _is_new_hand(self, observation: Observation, others: list[Observation]) -> bool:
-        return observation.presence >= self._threshold and not is_known(observation, others)
+    def _shows(self, observation: Observation, track: Track) -> bool:
+        """Whether an Observation can be the hand of a Track. While a hand of the other side may touch it, it
+        must be of the track's side, so that neither track goes over to the other hand."""
+        touched = any(touch(track, other) for other in self.tracks if other.side != track.side)
+        return observation.presence >= self._observer.threshold and (
+            not touched or observation.probability_of(track.side) >= 0.5
+        )
 
     def update(self, followed: Pairs, fresh: list[Observation], stamp: float) -> Pairs:
         """Tracks with their Observations at `stamp` seconds: `followed`, then one for each of the `fresh`
@@ -200,6 +130,8 @@ class Tracker:
         for observation in fresh:
             track = self._lost_track_of(observation, [track for track, _ in pairs], stamp)
             if track is None:
+                if any(self._is_in_doubt(other, observation, stamp) for other, _ in followed):
+                    continue
                 track = self._new_track(observation)
                 self.tracks.append(track)
             pairs.append((track, observation))
@@ -223,6 +155,16 @@ class Tracker:
         self._lost_ids.append(track.id)
         return new
 
+    def _is_in_doubt(self, track: Track, observation: Observation, stamp: float) -> bool:
+        """Whether a new Observation may be the hand of a followed Track. A track that touches another one and
+        has just been lost may follow the wrong hand: until it has settled or is lost again, no hand that it
+        may belong to gets another id."""
+        return (
+            track.hit_streak < min(track.hits, SETTLED_HITS)
+            and any(touch(track, other) for other in self.tracks if other is not track)
+            and relative_distance(track, observation, stamp) <= 1
+        )
+
     def _lost_track_of(self, observation: Observation, taken: list[Track], stamp: float) -> Track | None:
         """The nearest lost Track that can be the hand of a new Observation; None if there is none."""
         away = [
@@ -239,25 +181,3 @@ class Tracker:
         )
         self._next_id += 1
         return track
-
-    def _observe(self, rgb: np.ndarray, camera: Camera, rois: Sequence[HandRoi]) -> list[Observation]:
-        """An Observation of each HandRoi. A HandRoi of unknown side is cropped as a right hand."""
-        if not rois:
-            return []
-        mirrors = [roi.side == LEFT for roi in rois]
-        crops = [crop_hand(rgb, camera, roi, mirror) for roi, mirror in zip(rois, mirrors, strict=True)]
-        cues = self._cues(np.stack([crop for crop, _ in crops]))
-        observations = []
-        for k, (mirror, (_, crop_camera)) in enumerate(zip(mirrors, crops, strict=True)):
-            one = {name: values[k : k + 1] for name, values in cues.items()}
-            right = float(one['handedness'][0, 0])
-            observations.append(
-                Observation(
-                    LEFT if mirror else RIGHT,
-                    crop_camera,
-                    one,
-                    crop_to_camera(one['landmarks'][0], crop_camera, camera, mirror),
-                    1 - right if mirror else right,
-                )
-            )
-        return observations

@@ -61,7 +61,6 @@ class HandRoi:
     """Radians, clockwise in the image: angle of the direction from wrist to fingers, 0 is up."""
     side: Handedness | None = None
     """None if unknown (a new detection)."""
-    side_probability: float = 0.5
     score: float = 1.0
 
 
@@ -86,6 +85,10 @@ class PlacedHand:
     covariance: np.ndarray
     """(6, 6) of the wrist's position and rotation, about the camera's fixed axes."""
     source: ScaleSource
+    confidence: float = 0.0
+    """Probability that the mean keypoint error from the wrist is below 20 mm."""
+    misfit: float = 0.0
+    """Distance to the landmarks over the hand's size (refinement.misfit_of)."""
     measured_length: float | None = None
     """Length from wrist to middle fingertip measured in a depth image, metres."""
 

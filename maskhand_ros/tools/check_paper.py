@@ -2,7 +2,7 @@
 
     make check-paper        (or: python -m maskhand_ros.tools.check_paper)
 
-Prints parameters and FLOPs by part, runs a random picture, exports to ONNX into a temporary folder and
+Prints parameters and FLOPs by part, runs a random image, exports to ONNX into a temporary folder and
 compares what the run time makes of it with torch. Takes minutes on one core, and less than 16 GB of memory.
 """
 
@@ -97,7 +97,7 @@ def check(config: MaskHandConfig, iterations: int = 5) -> float:
     """Do it all and print; the largest difference of a vertex in metres. OSError where the disk is full."""
     torch.manual_seed(0)
     model = MaskHand(config).eval()
-    # Untrained logits and codes are nearly even: the hand would hardly depend on the picture.
+    # Untrained logits and codes are nearly even: the hand would hardly depend on the image.
     nn.init.normal_(model.synthesizer.token_head.weight)
     nn.init.normal_(model.tokenizer.quantizer.codebook, std=10)
     round_weights(model)

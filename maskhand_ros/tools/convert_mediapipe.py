@@ -184,7 +184,7 @@ class TfliteToOnnx:
         pads = [0, 0, 0, 0]
         if options.Padding() == tflite.Padding.SAME:
             for axis, size in enumerate(self._shape(inputs[0])[1:3]):
-                # TFLite puts the odd pixel of padding after the picture.
+                # TFLite puts the odd pixel of padding after the image.
                 total = max((-(-size // stride[axis]) - 1) * stride[axis] + kernel[axis] - size, 0)
                 pads[axis], pads[axis + 2] = total // 2, total - total // 2
         names = [
@@ -235,8 +235,17 @@ class TfliteToOnnx:
         self._node('Sigmoid', [self._name(inputs[0])], self._name(output))
 
     def _prelu(self, inputs: list[int], output: int, _: Any) -> None:
-        slope = self._weight(f'slope_{output}', self._constants[inputs[1]].reshape(-1, 1, 1))
-        self._node('PRelu', [self._name(inputs[0]), slope], self._name(output))
+        """slope * x + (1 - slope) * relu(x), as depthwise convolutions of one pixel: ONNX Runtime has no
+        fast PRelu on the CPU. With it the palm detector takes 1.8 times as long."""
+        name, x = self._name(output), self._name(inputs[0])
+        slope = self._weight(f'slope_{output}', self._constants[inputs[1]].reshape(-1, 1, 1, 1))
+        one = self._initializer('one', np.float32(1))
+        self._node('Sub', [one, slope], f'rest_{output}')
+        self._node('Relu', [x], name + '_positive')
+        groups = self._constants[inputs[1]].size
+        for part, weight in ((x, slope), (name + '_positive', f'rest_{output}')):
+            self._node('Conv', [part, weight], f'{part}_{weight}', group=groups, kernel_shape=(1, 1))
+        self._node('Add', [f'{x}_{slope}', f'{name}_positive_rest_{output}'], name)
 
     def _max_pool_2d(self, inputs: list[int], output: int, table: Any) -> None:
         options = self._options(tflite.Pool2DOptions, table)

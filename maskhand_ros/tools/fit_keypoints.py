@@ -2,7 +2,7 @@
 
     python -m maskhand_ros.tools.fit_keypoints shards/val-*.npz
 
-On rendered pictures that the network reads well, its world landmarks are aligned with the truth; what is
+On rendered images that the network reads well, its world landmarks are aligned with the truth; what is
 left, averaged in each bone's own frame, is the difference of conventions. The points that follow are written
 as sparse convex combinations of mesh vertices into `open_hand.npz`. Only our own renders are used.
 """
@@ -21,7 +21,7 @@ from maskhand_ros.tools.bake_open_hand import fit_regressor
 
 
 def mean_offsets(hand: HandModel, shards: Sequence[str], presence: float) -> tuple[np.ndarray, int]:
-    """Mean place (21, 3) of MediaPipe's landmarks in the rest hand, and the number of pictures used.
+    """Mean place (21, 3) of MediaPipe's landmarks in the rest hand, and the number of images used.
 
     Alignment uses the landmarks on whose place conventions agree, so that the rest do not pull on it.
     """
@@ -55,7 +55,7 @@ def main() -> None:
     )
     parser.add_argument('shards', nargs='+')
     parser.add_argument(
-        '--presence', type=float, default=0.95, help='least presence score of a picture (default 0.95)'
+        '--presence', type=float, default=0.95, help='least presence score of an image (default 0.95)'
     )
     args = parser.parse_args()
     hand = HandModel.load()
@@ -71,7 +71,7 @@ def main() -> None:
     arrays['keypoint_regressor_mediapipe'] = rule
     np.savez_compressed(OPEN_HAND, **arrays)
     print(
-        f'{count} pictures; offsets from the mano set in mm:',
+        f'{count} images; offsets from the mano set in mm:',
         np.round(1e3 * np.linalg.norm(offsets, axis=1), 1),
     )
 

@@ -4,7 +4,8 @@
 
 Fits one factor for each keypoint and each of {lateral, depth} to the predicted standard deviations, one power
 for all, and the hand's confidence: the probability that its mean keypoint error, from the wrist, is below
-20 mm. Whether the spread of sampled hypotheses is worth its time is measured: fitted on one half of the
+20 mm once it is fitted to its landmarks, by the deviations, the presence and the misfit that the fit leaves.
+Whether the spread of sampled hypotheses is worth its time is measured: fitted on one half of the
 hands, judged on the other.
 """
 
@@ -19,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from maskhand_ros.cli_arguments import whole
+from maskhand_ros.evaluation.placed_shards import PlacedShards
 from maskhand_ros.evaluation.uncertainty import (
     Z68,
     Z95,
@@ -26,13 +28,14 @@ from maskhand_ros.evaluation.uncertainty import (
     coverage,
     distance_stddev,
     gaussian_nll,
+    rank_auc,
     spearman,
     within_keypoint_spearman,
 )
 from maskhand_ros.evaluation.uncertainty_predictions import Predictions, collect
 
 from ..hand_model.numpy_hand import HandModel
-from ..perception.calibration import CONFIDENCE_BELOW, Calibration, confidence_features
+from ..perception.calibration import CONFIDENCE_BELOW, Calibration, confidence_features, misfit_features
 from ..perception.device import Device
 from ..perception.reconstructor import Reconstructor
 
@@ -93,7 +96,11 @@ def fit(hands: Predictions, samples: int = 0) -> Calibration:
     scaled = min((_scaled(hands, samples, power) for power in POWERS), key=lambda each: each[1])[0]
     stddev = scaled.stddev(hands.stddev, hands.samples)
     features = confidence_features(stddev, hands.presence)
-    return replace(scaled, confidence=fit_logistic(features, hand_errors(hands) < CONFIDENCE_BELOW))
+    good = hand_errors(hands) < CONFIDENCE_BELOW
+    if hands.misfit is None:
+        return replace(scaled, confidence=fit_logistic(features, good))
+    weights = fit_logistic(np.concatenate([features, misfit_features(hands.misfit)], 1), good)
+    return replace(scaled, confidence=weights[: features.shape[1]], misfit=weights[features.shape[1] :])
 
 
 def _scaled(hands: Predictions, samples: int, power: float) -> tuple[Calibration, float]:
@@ -106,8 +113,10 @@ def _scaled(hands: Predictions, samples: int, power: float) -> tuple[Calibration
 
 
 def hand_errors(hands: Predictions) -> np.ndarray:
-    """Mean keypoint error (N,) from the wrist, metres, the wrist included: the root-aligned MPJPE."""
-    return np.linalg.norm(hands.error, axis=-1).mean(1)
+    """Mean keypoint error (N,) from the wrist, metres, the wrist included: the root-aligned MPJPE, of the
+    published hands if they were placed."""
+    error = hands.error if hands.published_error is None else hands.published_error
+    return np.linalg.norm(error, axis=-1).mean(1)
 
 
 def reliability(probability: np.ndarray, outcome: np.ndarray, bins: int = 10) -> float:
@@ -123,6 +132,9 @@ def judge(calibration: Calibration, hands: Predictions) -> dict[str, float]:
     error, spread = hands.error[:, 1:], axes_stddev(stddev[:, 1:])
     distance, stated, ratio = np.linalg.norm(error, axis=-1), distance_stddev(stddev[:, 1:]), error / spread
     confidence = calibration.probability(stddev, hands.presence)
+    if hands.misfit is not None:
+        confidence = calibration.after_fit(confidence, hands.misfit)
+    good = hand_errors(hands) < CONFIDENCE_BELOW
     return {
         'nll_nats_per_axis': float(gaussian_nll(error, spread).mean()),
         'hand_spearman': spearman(stated.mean(1), distance.mean(1)),
@@ -131,8 +143,9 @@ def judge(calibration: Calibration, hands: Predictions) -> dict[str, float]:
         'lateral_coverage_95': coverage(ratio[..., :2], Z95),
         'depth_coverage_68': coverage(ratio[..., 2], Z68),
         'depth_coverage_95': coverage(ratio[..., 2], Z95),
-        'confidence_spearman': spearman(-confidence, distance.mean(1)),
-        'confidence_calibration_error': reliability(confidence, hand_errors(hands) < CONFIDENCE_BELOW),
+        'confidence_spearman': spearman(-confidence, hand_errors(hands)),
+        'confidence_auc': rank_auc(confidence, good),
+        'confidence_calibration_error': reliability(confidence, good),
     }
 
 
@@ -154,7 +167,8 @@ def run(args: argparse.Namespace) -> int:
         args.weights, HandModel.load(), Device(args.device, args.threads), hypotheses=args.samples
     )
     reconstructor.calibration = Calibration.identity()
-    hands = collect(reconstructor, args.data, args.split, args.limit)
+    place = PlacedShards(reconstructor.hand_model, HandModel.load(None, 'mediapipe'))
+    hands = collect(reconstructor, args.data, args.split, args.limit, place=place)
     calibration, results = choose(hands)
     print(f'{"on the other half":32}' + ''.join(f'{name:>20}' for name in results))
     for measure in results['head']:

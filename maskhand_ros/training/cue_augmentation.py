@@ -1,4 +1,4 @@
-"""Cues as real pictures have them: on renders the landmark network does far worse than on photographs.
+"""Cues as real images have them: on renders the landmark network does far worse than on photographs.
 
 So that the model learns to trust good cues, half of each batch gets the truth plus correlated noise in place
 of the network's landmarks. And so that it does not trust them blindly (of a real fist the network is sure,
@@ -80,7 +80,7 @@ def replaced_cues(
 
 def change_style(cues: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
     """Cues whose features have other statistics: what the network is to read from them is how they vary over
-    the picture, for their level and contrast differ between renders and photographs.
+    the image, for their level and contrast differ between renders and photographs.
 
     In half of the rows every channel of a map takes its mean and spread in part from another row (MixStyle,
     Zhou et al. 2021); in all of them each channel's gain and level, and the global feature, get noise."""

@@ -85,7 +85,7 @@ class TrainingRun:
     `rates` {prefix: factor} multiplies the learning rate of the parameters whose names begin so.
     Resuming with the same arguments gives the same steps as never having stopped where the budget is in
     steps, on a CPU and from shards of cues: weights, optimiser and the CPU's random state are all in the
-    checkpoint; a GPU's dropout and the order of pictures start anew.
+    checkpoint; a GPU's dropout and the order of images start anew.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Where the trainer's batches come from: cues in memory for `compact`, pictures from disk for `paper`."""
+"""Where the trainer's batches come from: cues in memory for `compact`, images from disk for `paper`."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from ..hand_model.numpy_hand import HandModel
 from ..hand_model.torch_hand import TorchHand
 from ..model.maskhand import MaskHand
 from .cue_augmentation import augment
+from .image_augmentation import augment_images
 from .loop import TrainingRun
-from .picture_augmentation import augment_pictures
 
 Batch = tuple[dict[str, Tensor], dict[str, Tensor]]
 """Cues and truth."""
@@ -73,8 +73,8 @@ class CueSource:
         return {'samples_per_process': len(self.store)}
 
 
-class PictureSource:
-    """Shards of pictures (`maskhand train images`)."""
+class ImageSource:
+    """Shards of images (`maskhand train images`)."""
 
     def __init__(self, args: argparse.Namespace, fabric: Fabric) -> None:
         self._args = args
@@ -95,7 +95,7 @@ class PictureSource:
             seed = 1_000_003 * self._args.seed + train.step
             self._batches = self._shards.batches(self._args.batch_size, seed, self._args.workers)
         cues, truth = next(self._batches)
-        return augment_pictures(cues, truth, train.generator), truth
+        return augment_images(cues, truth, train.generator), truth
 
     def held_out(self) -> Iterable[Batch]:
         """Batches to measure on; none where there is no split `val`, and in all processes but the first."""

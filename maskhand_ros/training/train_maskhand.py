@@ -33,7 +33,7 @@ from ..model.tokenizer import Tokenizer
 from .loop import CHECKPOINT, TrainingRun, add_loop_arguments, start_processes
 from .objective import Objective
 from .procrustes import aligned_errors
-from .sources import Batch, CueSource, PictureSource
+from .sources import Batch, CueSource, ImageSource
 from .train_tokenizer import load_tokenizer
 
 LOG_EVERY, VALIDATE_EVERY = 200, 600
@@ -71,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "are this run's own",
     )
     parser.add_argument(
-        '--workers', type=whole(0), default=0, help='paper: processes that decode pictures, each'
+        '--workers', type=whole(0), default=0, help='paper: processes that decode images, each'
     )
 
 
@@ -162,7 +162,7 @@ def measure(
 def fit(
     model: MaskHand,
     hand: TorchHand,
-    source: CueSource | PictureSource,
+    source: CueSource | ImageSource,
     args: argparse.Namespace,
     fabric: Fabric,
     before: dict | None = None,
@@ -216,7 +216,7 @@ def run(args: argparse.Namespace) -> int:
         raise CommandError('compact has no backbone to fill', 'give --config paper, or leave out --backbone')
     hand = TorchHand(HandModel.load(args.hand_model))
     fabric = start_processes(args)
-    source = (CueSource if config.vit is None else PictureSource)(args, fabric)
+    source = (CueSource if config.vit is None else ImageSource)(args, fabric)
     model = new_model(config, tokenizer, args.seed)
     source.prepare(model)
     before = start_from(model, args.start_from) if args.start_from else None

@@ -188,7 +188,7 @@ def test_pictures_are_turned_as_their_exif_tag_says(frame, tmp_path):
     entry = (0x112).to_bytes(2, 'little') + b'\3\0\1\0\0\0' + (6).to_bytes(4, 'little')  # orientation 6
     exif = b'Exif\0\0II*\0' + (8).to_bytes(4, 'little') + b'\1\0' + entry + bytes(4)
     (tmp_path / 'a.jpg').write_bytes(jpeg(frame, exif))
-    rgb = files.read_picture(tmp_path / 'a.jpg')
+    rgb = files.read_image(tmp_path / 'a.jpg')
     turned = np.rot90(frame, -1)[..., ::-1]
     assert rgb.shape == turned.shape and np.abs(rgb.astype(int) - turned).mean() < 4
 
@@ -212,6 +212,6 @@ def test_a_cut_off_jpeg_is_told_whatever_opencv_makes_of_it(frame, share):
 )
 def test_what_is_not_a_picture_is_named(data, says, tmp_path):
     (tmp_path / 'a.jpg').write_bytes(data)
-    with pytest.raises(files.PictureError, match=says):
-        files.read_picture(tmp_path / 'a.jpg')
+    with pytest.raises(files.ImageError, match=says):
+        files.read_image(tmp_path / 'a.jpg')
     assert explain(data)[1]

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from maskhand_ros import cli
+from maskhand_ros.datasets import LabelledHand, ManoLabel
 from maskhand_ros.errors import CommandError
-from maskhand_ros.evaluation.datasets import LabelledHand, ManoLabel
 from maskhand_ros.geometry import project, rotvec_to_matrix
 from maskhand_ros.hand_model.numpy_hand import OPEN_HAND, HandModel
 
@@ -20,7 +20,7 @@ pytest.importorskip('webdataset', reason='needs the extra `train`')
 from maskhand_ros.data_engine import image_shards  # noqa: E402
 from maskhand_ros.data_engine.image_store import ImageShards  # noqa: E402
 from maskhand_ros.data_engine.labelled_crops import LabelledCrops  # noqa: E402
-from maskhand_ros.training.picture_augmentation import augment_pictures  # noqa: E402
+from maskhand_ros.training.image_augmentation import augment_images  # noqa: E402
 
 K = np.array([[480.0, 0, 310], [0, 478, 250], [0, 0, 1]])
 MIRROR = np.array([-1.0, 1, 1])
@@ -111,7 +111,7 @@ def test_contradicting_labels_and_damaged_pictures_are_left_out(mano, tmp_path):
     assert crops.left_out == {
         'parameters and keypoints disagree': 1,
         'no MANO label or camera': 1,
-        'picture cannot be read': 1,
+        'image cannot be read': 1,
     }
 
 
@@ -223,7 +223,7 @@ def test_shards_of_another_hand_are_refused(shards, tmp_path):
 
 def test_what_paper_is_shown_in_training(shards):
     cues, truth = next(ImageShards(shards, 'train', 'mano').batches(200, seed=0))
-    shown = augment_pictures(cues, truth, torch.Generator().manual_seed(0))
+    shown = augment_images(cues, truth, torch.Generator().manual_seed(0))
     assert shown['presence'].shape == (200, 21) and shown['image'].max() <= 255
     kept = (shown['landmarks'] == cues['landmarks']).all((1, 2))
     assert 70 < kept.sum() < 130, 'half of the poses are the detected ones'

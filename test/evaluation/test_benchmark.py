@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from maskhand_ros import cli
-from maskhand_ros.evaluation.datasets import LabelledHand
+from maskhand_ros.datasets import LabelledHand
 from maskhand_ros.evaluation.protocols import (
     NO_MESH,
     PROTOCOLS,

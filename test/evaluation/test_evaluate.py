@@ -96,7 +96,7 @@ def test_redefined_keypoints_go_where_the_other_set_lies_on_either_hand(bent_han
         assert np.linalg.norm(redefine(here) - there, axis=1).mean() < 0.5 * before
         assert redefine(here * mirror, left=True) == pytest.approx(redefine(here) * mirror)
         pixels = 900 * here[:, :2] + 300
-        assert redefine.in_picture(pixels, here) == pytest.approx(900 * redefine(here)[:, :2] + 300)
+        assert redefine.in_image(pixels, here) == pytest.approx(900 * redefine(here)[:, :2] + 300)
     assert Redefinition('mediapipe')(start[0]) == pytest.approx(start[0], abs=1e-7)
 
 
@@ -162,9 +162,9 @@ def test_peer_is_asked_once_scored_twice_and_compared_by_hand(fake_environment, 
     fake_environment(
         'assert isolated == "-I" and script.endswith("peer_mediapipe.py")\n'
         'request = json.load(open(asked))\n'
-        'assert set(request) == {"pictures", "max_hands", "threshold", "video"}\n'
-        'assert len(request["pictures"]) == 1 and not request["video"]\n'
-        f'hands = {{path: [{truth}] for path in request["pictures"]}}\n'
+        'assert set(request) == {"images", "max_hands", "threshold", "video"}\n'
+        'assert len(request["images"]) == 1 and not request["video"]\n'
+        f'hands = {{path: [{truth}] for path in request["images"]}}\n'
         'json.dump({"version": "fake", "hands": hands}, open(answered, "w"))\n'
     )
     out, sheet = tmp_path / 'out.json', tmp_path / 'sheet'
@@ -199,7 +199,7 @@ def test_an_unreadable_picture_is_reported_and_its_hands_are_missed(
     cv2.imwrite(str(tmp_path / 'a.png'), picture)
     (tmp_path / 'index.json').write_text(json.dumps([cut, *entries]))
     fake_environment(
-        'paths = json.load(open(asked))["pictures"]\n'
+        'paths = json.load(open(asked))["images"]\n'
         'assert len(paths) == 1 and paths[0].endswith("a.png"), paths\n'
         'json.dump({"version": "fake", "hands": {paths[0]: []}}, open(answered, "w"))\n'
     )

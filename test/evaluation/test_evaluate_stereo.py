@@ -149,14 +149,14 @@ def test_the_command_fails_where_the_views_part_or_the_peer_is_better(
     folder, hands, monkeypatch, capsys, factor, crumpled, status
 ):
     def peer(paths, max_hands):
-        view = int(files.read_picture(paths[0]).mean() > 90)
+        view = int(files.read_image(paths[0]).mean() > 90)
         shape = np.random.default_rng(view).normal(0, crumpled, (21, 3))
         seen = _sights(EYES[view], hands)
         found = [[PeerHand(RIGHT, s.keypoints_px, s.keypoints - s.wrist + shape)] for s in seen]
         return dict(zip(paths, found, strict=True)), 'fake'
 
     monkeypatch.setattr(evaluate_stereo, 'ask_mediapipe', peer)
-    monkeypatch.setattr(cli_arguments, 'build_pipeline', lambda *_, **__: _Pipeline(hands, factor))
+    monkeypatch.setattr(cli_arguments, 'build_offline_pipeline', lambda *_, **__: _Pipeline(hands, factor))
     out = folder / 'out.json'
     words = [] if crumpled is None else ['--peer', 'mediapipe']
     assert cli.main(['evaluate-stereo', str(folder), '--json', str(out), *words]) == status

@@ -1,8 +1,8 @@
 """Scores of stated uncertainty against closed forms and scipy; calibration against a planted one."""
 
 import json
-import shutil
 
+import model_json
 import numpy as np
 import pytest
 
@@ -10,12 +10,20 @@ from maskhand_ros import cli
 from maskhand_ros.data_engine.shards import pack_map
 from maskhand_ros.errors import ModelError
 from maskhand_ros.evaluation import uncertainty, uncertainty_report
+from maskhand_ros.evaluation.placed_shards import PlacedShards
 from maskhand_ros.evaluation.uncertainty_predictions import Predictions, shard_batches
 from maskhand_ros.geometry import rotvec_to_matrix
 from maskhand_ros.hand_model.numpy_hand import HandModel
-from maskhand_ros.perception.calibration import CONFIDENCE_BELOW, TYPICAL, Calibration, confidence_features
+from maskhand_ros.perception.calibration import (
+    CONFIDENCE_BELOW,
+    EXCESS_MISFIT,
+    TYPICAL,
+    TYPICAL_MISFIT,
+    Calibration,
+    confidence_features,
+)
 from maskhand_ros.perception.cues import CueNetwork
-from maskhand_ros.perception.reconstructor import Reconstructor
+from maskhand_ros.perception.reconstructor import HandPrediction, Reconstructor
 from maskhand_ros.perception.weights import SHIPPED, verify_weights
 from maskhand_ros.shard_schema import CUE_SHARD, SCALES
 from maskhand_ros.training import calibrate
@@ -132,6 +140,70 @@ def test_calibration_restores_a_known_scale_and_states_true_probabilities(power)
     assert confidence[good].mean() > confidence[~good].mean() + 0.4
 
 
+def test_a_misfit_that_tells_of_errors_lowers_the_confidence():
+    rng = np.random.default_rng(3)
+    hands, _ = _made(8000)
+    hands.misfit = 0.05 * np.exp(0.5 * rng.standard_normal(8000))
+    # The published hand is wrong where it misses its landmarks, whatever the network states.
+    odds = (TYPICAL_MISFIT / hands.misfit) * (EXCESS_MISFIT / np.maximum(hands.misfit, EXCESS_MISFIT)) ** 5
+    good = rng.random(8000) < odds / (1 + odds)
+    hands.published_error = np.where(good, 0.01, 0.03)[:, None, None] * np.ones((8000, 21, 3)) / np.sqrt(3)
+    calibration, results = calibrate.choose(hands)
+    assert calibration.misfit == pytest.approx([-1, -5], rel=0.25)
+    assert results['head']['confidence_calibration_error'] < 0.03
+    assert results['head']['confidence_auc'] == pytest.approx(
+        uncertainty.rank_auc(-hands.misfit[1::2], good[1::2]), abs=0.02
+    )
+    again = Calibration.of({'calibration': json.loads(json.dumps(calibration.to_json()))})
+    assert again.misfit == pytest.approx(calibration.misfit, abs=1e-4)
+    stated = again.after_fit(np.full(8000, 0.5), hands.misfit)
+    assert stated == pytest.approx(odds / (1 + odds), abs=0.1)
+
+
+def test_auc_and_deciles_are_what_sorting_by_hand_gives():
+    score, good = np.array([0.1, 0.4, 0.4, 0.8, 0.9]), np.array([False, True, False, True, True])
+    pairs = [(a > b) + 0.5 * (a == b) for a in score[good] for b in score[~good]]
+    assert uncertainty.rank_auc(score, good) == pytest.approx(np.mean(pairs))
+    assert np.isnan(uncertainty.rank_auc(score, np.ones(5, bool)))
+    error = np.arange(20.0)
+    assert uncertainty.error_by_decile(-error, error) == [
+        18.5,
+        16.5,
+        14.5,
+        12.5,
+        10.5,
+        8.5,
+        6.5,
+        4.5,
+        2.5,
+        0.5,
+    ]
+    assert len(uncertainty.error_by_decile(error[:4], error[:4])) == 4
+
+
+def test_placed_shards_are_the_published_hands():
+    """Exact cues of a bent hand give its true keypoints back, and hardly any misfit."""
+    hand, rng = HandModel.load(), np.random.default_rng(0)
+    pose = rotvec_to_matrix(rng.normal(0, 0.2, (1, 15, 3)))
+    orient, focal, wrist = rotvec_to_matrix(np.array([[0.3, 1.5, 0.2]])), 700.0, np.array([0.02, 0.05, 0.6])
+    truth = hand(np.zeros((1, 10)), orient, pose).keypoints
+    points = truth[0] - truth[0, 0] + wrist
+    pixels = focal * points[:, :2] / points[:, 2:] + 111.5
+    cues = {
+        'landmarks': np.concatenate([pixels / 224 - 0.5, np.zeros((21, 1))], 1)[None],
+        'world_landmarks': truth,
+        'presence': np.ones((1, 1)),
+    }
+    prediction = HandPrediction(
+        *(orient, pose, np.zeros((1, 10)), np.zeros((1, 3)), truth - truth[:, :1]),
+        *(np.ones((1, 16)), np.ones(1), np.full((1, 21, 2), 0.005)),
+    )
+    keypoints, misfit = PlacedShards(hand, hand)(prediction, cues, np.array([focal]))
+    assert keypoints[0] == pytest.approx(truth[0] - truth[0, 0], abs=1e-3) and misfit[0] < 0.01
+    prediction.hand_pose = np.tile(np.eye(3), (1, 15, 1, 1))
+    assert PlacedShards(hand, hand)(prediction, cues, np.array([focal]))[1][0] > misfit[0]
+
+
 def test_attainable_is_what_true_deviations_reach_and_wrong_ones_do_not():
     hands, _ = _made()
 
@@ -165,28 +237,18 @@ def cues():
     return CueNetwork(SHIPPED / 'landmarks.onnx')(crops)
 
 
-@pytest.fixture
-def weights(tmp_path):
-    """A copy of the shipped weights without calibration, and `write(calibration)` into its model.json."""
-    folder = tmp_path / 'weights'
-    shutil.copytree(SHIPPED, folder)
-
-    def write(calibration):
-        description = json.loads((folder / 'model.json').read_text())
-        description['calibration'] = calibration
-        (folder / 'model.json').write_text(json.dumps(description))
-
-    write(None)
-    return folder, write
+def write(weights, calibration):
+    """Writes a calibration, or None, into model.json."""
+    model_json.edit(weights, lambda description: description.update(calibration=calibration))
 
 
 def test_reconstructor_applies_what_model_json_says(weights, cues):
-    folder, write = weights
-    plain = Reconstructor(folder, HandModel.load(), hypotheses=2)(cues)
+    write(weights, None)
+    plain = Reconstructor(weights, HandModel.load(), hypotheses=2)(cues)
     rng = np.random.default_rng(0)
     calibration = Calibration(*rng.uniform(0.5, 2, (2, 21)), 0, np.array([-18.0, -2, -2.3, 0.1]), 1.2)
-    write(calibration.to_json())
-    scaled = Reconstructor(folder, HandModel.load(), hypotheses=2)(cues)
+    write(weights, calibration.to_json())
+    scaled = Reconstructor(weights, HandModel.load(), hypotheses=2)(cues)
     factors = np.stack([calibration.lateral, calibration.depth], 1)
     stated = factors * TYPICAL * (plain.keypoint_stddev / TYPICAL) ** 1.2
     assert scaled.keypoint_stddev == pytest.approx(stated, rel=1e-3)
@@ -195,8 +257,8 @@ def test_reconstructor_applies_what_model_json_says(weights, cues):
     assert scaled.confidence == pytest.approx(1 / (1 + np.exp(-odds)), abs=1e-3)
     assert scaled.keypoints == pytest.approx(plain.keypoints)
     assert scaled.hypotheses[0].confidence == pytest.approx(plain.hypotheses[0].confidence)
-    write({**calibration.to_json(), 'samples': 4})
-    sampled = Reconstructor(folder, HandModel.load())(cues)
+    write(weights, {**calibration.to_json(), 'samples': 4})
+    sampled = Reconstructor(weights, HandModel.load())(cues)
     assert (
         sampled.keypoint_stddev[:, 1:] > scaled.keypoint_stddev[:, 1:]
     ).all() and sampled.hypotheses is None
@@ -206,9 +268,9 @@ def test_reconstructor_applies_what_model_json_says(weights, cues):
         {'lateral': [0] * 21, 'depth': [1] * 21},
         {'lateral': [1] * 21, 'depth': [1] * 21, 'power': -1},
     ):
-        write(broken)
+        write(weights, broken)
         with pytest.raises(ModelError, match='maskhand train calibrate'):
-            Reconstructor(folder, HandModel.load())
+            Reconstructor(weights, HandModel.load())
 
 
 def _write_shard(path, cues, count, seed, visible):
@@ -235,14 +297,14 @@ def _write_shard(path, cues, count, seed, visible):
 
 def test_commands_calibrate_and_evaluate_on_shards(weights, cues, tmp_path, capsys):
     pytest.importorskip('torch')
-    folder, _ = weights
+    write(weights, None)
     for number in range(2):  # two shards a split
         _write_shard(tmp_path / f'cal-0-{number:04d}.npz', cues, 30, number, False)
         _write_shard(tmp_path / f'test_stress-0-{number:04d}.npz', cues, 30, 5 + number, True)
         _write_shard(tmp_path / f'test_camera-0-{number:04d}.npz', cues, 30, 9 + number, False)
-    words = ['--data', str(tmp_path), '--weights', str(folder)]
+    words = ['--data', str(tmp_path), '--weights', str(weights)]
     assert cli.main(['train', 'calibrate', *words, '--limit', '50', '--samples', '2']) == 0
-    stored = verify_weights(folder)['calibration']
+    stored = verify_weights(weights)['calibration']
     assert stored['hands'] == 50 and len(stored['lateral']) == len(stored['depth']) == 21
     out = tmp_path / 'out.json'
     evaluate = [

@@ -72,7 +72,7 @@ def planes(rgb, encoding, bits=16):
     fill `bits`."""
     encoding = NAMED.get(encoding, encoding)
     if encoding in YUV:
-        return _yuv_planes(rgb_to_yuv(rgb), encoding)
+        return _yuv_planes(*yuv_samples(rgb, encoding), encoding)
     deep = encoding.endswith('16')
     samples = np.rint(rgb * ((2**bits - 1) / 255)).astype(np.uint16) if deep else rgb
     if deep and bits == 16:  # less than rounds up; the two bytes of a sample would be equal
@@ -83,17 +83,23 @@ def planes(rgb, encoding, bits=16):
     return [samples[..., order].reshape(len(rgb), -1)]
 
 
-def _yuv_planes(yuv, encoding):
-    y = np.rint(yuv[..., 0]).astype(np.uint8)
+def yuv_samples(rgb, encoding):
+    """(H, W, 3) uint8 RGB to Y (H, W), and U and V at the resolution that `encoding` keeps them in."""
+    encoding, yuv = NAMED.get(encoding, encoding), rgb_to_yuv(rgb)
     down = {'nv24': (1, 1), 'uyvy': (1, 2), 'yuyv': (1, 2)}.get(encoding, (2, 2))
-    height, width = y.shape
+    height, width = yuv.shape[:2]
     blocks = yuv[..., 1:].reshape(height // down[0], down[0], width // down[1], down[1], 2)
-    chroma = np.rint(blocks.mean((1, 3))).astype(np.uint8)
-    u, v = chroma[..., 0], chroma[..., 1]
+    y, u, v = yuv[..., 0], *np.moveaxis(blocks.mean((1, 3)), -1, 0)
+    return [np.rint(part).astype(np.uint8) for part in (y, u, v)]
+
+
+def _yuv_planes(y, u, v, encoding):
+    """The planes of an image from the samples of Y, U and V."""
+    height, chroma = len(y), np.stack([u, v], 2)
     if encoding == 'i420':
         return [y, u, v]
     if encoding in ('uyvy', 'yuyv'):
-        pairs = chroma.reshape(height, width)  # u v u v: one pair for two pixels
+        pairs = chroma.reshape(y.shape)  # u v u v: one pair for two pixels
         both = (pairs, y) if encoding == 'uyvy' else (y, pairs)
         return [np.stack(both, 2).reshape(height, -1)]
     both = (v, u) if encoding == 'nv21' else (u, v)

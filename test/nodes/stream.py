@@ -41,7 +41,7 @@ class Stream:
         self.sent = {}
         """{stamp in ns: monotonic time in s} of the clip's pictures."""
         self._lock, self._running, self._silent = threading.Lock(), True, False
-        self._pictures, self._K = _clip()
+        self._images, self._K = _clip()
         self._context = None
         self.plug()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -102,11 +102,11 @@ class Stream:
                     continue
                 for msg in self.spoil() if self.spoil else self._shot(index):
                     self._publishers[type(msg)].publish(msg)
-            index = (index + 1) % len(self._pictures)
+            index = (index + 1) % len(self._images)
 
     def _shot(self, index):
         """CameraInfo and Image of one picture, noted in `sent`."""
-        picture = self._pictures[index]
+        picture = self._images[index]
         height, width = picture.shape[:2]
         stamp = time.time_ns() + self.offset_ns
         header = Header(stamp=ns_to_stamp(stamp), frame_id='camera')

@@ -34,27 +34,13 @@ def expected(rgb, encoding):
     if encoding.startswith('bayer'):
         return pixels.demosaic(pixels.mosaic(rgb, encoding[6:10]), encoding[6:10])
     if encoding in pixels.YUV:
-        y, *chroma = (part.astype(float) for part in yuv_planes(rgb, encoding))
+        y, *chroma = (part.astype(float) for part in pixels.yuv_samples(rgb, encoding))
         scale = [len(rgb) // len(part) for part in chroma], [rgb.shape[1] // part.shape[1] for part in chroma]
         full = [
             part.repeat(down, 0).repeat(across, 1) for part, down, across in zip(chroma, *scale, strict=True)
         ]
         return pixels.yuv_to_rgb(np.stack([y, *full], 2))
     return rgb
-
-
-def yuv_planes(rgb, encoding):
-    """Y, U and V as `encoding` keeps them, taken from where its planes have them."""
-    parts = pixels.planes(rgb, encoding)
-    name = pixels.NAMED.get(encoding, encoding)
-    if name == 'uyvy':
-        return parts[0][:, 1::2], parts[0][:, 0::4], parts[0][:, 2::4]
-    if name == 'yuyv':
-        return parts[0][:, 0::2], parts[0][:, 1::4], parts[0][:, 3::4]
-    if name == 'i420':
-        return parts
-    first, second = parts[1][:, 0::2], parts[1][:, 1::2]
-    return (parts[0], second, first) if name == 'nv21' else (parts[0], first, second)
 
 
 def inner(picture, encoding):

@@ -20,11 +20,12 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
 
+from maskhand_ros import cli
 from maskhand_ros.msg import Hand as HandMsg
 from maskhand_ros.msg import HandArray, HandTopology
 from maskhand_ros.nodes.hand_node import HandNode
 from maskhand_ros.option import OptionError, ReadAt
-from maskhand_ros.options import OPTIONS
+from maskhand_ros.options import OPTIONS, PARAMETERS
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -154,10 +155,11 @@ def test_device_is_never_replaced_silently(graph):
 def test_config_lists_every_parameter_with_its_default(graph):
     text = (ROOT / 'config/hand.yaml').read_text()
     config = yaml.safe_load(text)['/**']['ros__parameters']
-    assert config == {name: option.default for name, option in OPTIONS.items()}
+    assert config == {name: option.default for name, option in PARAMETERS.items()}
     marks = {ReadAt.START: '(start)', ReadAt.ACTIVATE: '(activate)', ReadAt.ALWAYS: '(live)'}
     node = graph.add(HandNode(namespace='described'))
-    for name, option in OPTIONS.items():
+    assert not any(map(node.has_parameter, OPTIONS.keys() - PARAMETERS.keys()))
+    for name, option in PARAMETERS.items():
         descriptor = node.describe_parameter(name)
         assert descriptor.description and descriptor.type == node.get_parameter(name).type_.value
         assert option.range_text in descriptor.additional_constraints
@@ -383,3 +385,8 @@ def test_without_calibration_hands_have_no_place(graph, clip):
     for hand in heard[-1].hands:
         assert hand.scale_source == HandMsg.SCALE_NONE and len(hand.wrist) == len(hand.keypoints) == 0
         assert len(hand.keypoints_wrist) == 21 and any(hand.keypoints_px)
+
+
+def test_bench_refuses_an_option_that_the_node_does_not_have(capsys):
+    assert cli.main(['bench', '--ros', '--iterations', '3']) == 1
+    assert 'hand_node has no parameter iterations. Fix: leave out --iterations' in capsys.readouterr().err

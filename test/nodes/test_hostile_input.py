@@ -14,6 +14,7 @@ from functools import partial
 import cv2
 import hostile
 import numpy as np
+import pixels
 import pytest
 from graph import counted
 from lifecycle_msgs.msg import Transition
@@ -36,7 +37,7 @@ from maskhand_ros.nodes.images import decode_depth, decode_image
 from maskhand_ros.nodes.inputs import camera_for
 from maskhand_ros.nodes.messages import ns_to_stamp, stamp_to_ns
 from maskhand_ros.option import ReadAt
-from maskhand_ros.options import OPTIONS
+from maskhand_ros.options import PARAMETERS
 from maskhand_ros.perception.types import Frame
 from maskhand_ros.srv import SelectOperator
 
@@ -46,12 +47,10 @@ COUNTS = {'image': 8000, 'compressed': 5000, 'camera info': 5000, 'depth': 3000,
 LIMIT = 2048
 """Pixels of the largest picture accepted here."""
 
-BAYER = [f'bayer_{pattern}' for pattern in ('rggb', 'bggr', 'gbrg', 'grbg')]
 WIDE, BOTH = ('yuyv', 'yuv422_yuy2', 'uyvy', 'yuv422'), ('nv12', 'nv21', 'i420')
-COLOURS = {'rgb8': 3, 'bgr8': 3, 'rgba8': 4, 'bgra8': 4, 'mono8': 1, '8UC1': 1, '8UC3': 3, '8UC4': 4}
-COLOURS |= {'rgb16': 6, 'bgr16': 6, 'rgba16': 8, 'bgra16': 8, 'mono16': 2, '16UC1': 2, '16UC3': 6, '16UC4': 8}
-COLOURS |= {f'{name}{bits}': bits // 8 for name in BAYER for bits in (8, 16)}
-COLOURS |= dict.fromkeys(WIDE, 2) | dict.fromkeys((*BOTH, 'nv24'), 1)
+"""Encodings of an even width, and of an even width and height."""
+SAMPLE = np.zeros((4, 4, 3), np.uint8)
+COLOURS = {encoding: pixels.image(SAMPLE, encoding).step // 4 for encoding in pixels.ALL}
 """Encoding -> bytes per pixel of the first plane."""
 DEPTHS = {'16UC1': 2, 'mono16': 2, '32FC1': 4}
 REASONS = {
@@ -230,7 +229,7 @@ def test_depth_that_is_much_too_coarse(idle):
 def test_parameters(idle):
     """Over the service any peer may set any of them to anything: it is taken as it is, or refused with name,
     range and unit. What names files or bounds memory is only for who starts the node."""
-    names = tuple(OPTIONS)
+    names = tuple(PARAMETERS)
     values = (None, True, '', 'x' * 10_000, -1, 0, 2**62, -(2**63), np.nan, np.inf, -np.inf, 2.0)
     lists = ([], [1, 2], ['a'], [b'\0'], [0.5, np.nan])
     changed = 0
@@ -245,7 +244,7 @@ def test_parameters(idle):
             raise AssertionError(f'{name} = {value!r}') from error
         after = idle.values()
         changed += after != before
-        option = OPTIONS[name]
+        option = PARAMETERS[name]
         if result.successful:
             assert after == {**before, name: value} and type(after[name]) is type(option.default)
         else:
@@ -256,12 +255,12 @@ def test_parameters(idle):
     def make(rng):
         plausible = rng.randint(-5, 200), rng.uniform(0, 70), rng.random() < 0.5
         name = rng.choice(names)
-        chosen = rng.choice(OPTIONS[name].choices or (OPTIONS[name].default,))
+        chosen = rng.choice(PARAMETERS[name].choices or (PARAMETERS[name].default,))
         return name, rng.choice((chosen, rng.choice(plausible), rng.choice((*values, *lists))))
 
     hostile.check_each(make, COUNTS['parameter'], check)
     assert changed > 100
-    idle.set_parameters([Parameter(option.name, value=option.default) for option in OPTIONS.values()])
+    idle.set_parameters([Parameter(option.name, value=option.default) for option in PARAMETERS.values()])
 
 
 def legal(option, value):

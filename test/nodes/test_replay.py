@@ -21,8 +21,8 @@ from maskhand_ros.clip import read_clip
 from maskhand_ros.msg import Hand, HandArray
 from maskhand_ros.nodes.compressed import encode_compressed
 from maskhand_ros.nodes.images import encode_image
+from maskhand_ros.nodes.message_types import typestore
 from maskhand_ros.nodes.messages import ns_to_stamp, stamp_to_ns
-from maskhand_ros.nodes.recorder import typestore
 
 PICTURES = 15
 STAMPS = [1_000_000_000 + index * 33_333_333 for index in range(PICTURES)]

@@ -52,7 +52,7 @@ def test_silence_is_an_error_ends_all_tracks_and_the_next_picture_is_answered(gr
         ids = {hand.id for hand in watched.show(rgb, info).hands}
     assert len(ids) == 2
     watched.wait_level(
-        'images', DiagnosticStatus.ERROR, 'no images on /silent/image: its publisher is silent: /test; look'
+        'images', DiagnosticStatus.ERROR, 'no images on /silent/image: its publisher is silent: /test; check'
     )
     graph.wait(lambda: not watched.node.diagnostics.hands)
     answer = watched.show(rgb, info)  # by its stamp 33 ms later: that alone would go on with the tracks
@@ -157,7 +157,7 @@ def test_calibration_of_another_stamp_is_used_and_counted(graph, clip):
         watched.show(rgb, info)
     for _ in range(3):
         assert all(hand.scale_source == Hand.SCALE_POPULATION for hand in watched.show(rgb).hands)
-    watched.wait_level('calibration', DiagnosticStatus.OK, 'the latest for 3 of 5 pictures')
+    watched.wait_level('calibration', DiagnosticStatus.OK, 'the latest for 3 of 5 images')
 
 
 @pytest.mark.parametrize('ahead, level', [(0.0, DiagnosticStatus.OK), (60.0, DiagnosticStatus.WARN)])
@@ -167,7 +167,7 @@ def test_the_clock_of_a_camera_that_is_not_ours(graph, clip, ahead, level):
     if ahead:
         watched.camera.frame_id = '/camera'  # a fault of every image hides no other
     watched.show(*clip[:2])
-    watched.wait_level('images', level, 'stamps are -' if ahead else 'dropped for newer ones')
+    watched.wait_level('images', level, 'images arrive -' if ahead else 'dropped for newer ones')
 
 
 def test_simulated_time_that_starts_again_ends_all_tracks(graph, clip):
@@ -196,8 +196,8 @@ def test_a_worker_that_hangs_is_an_error_and_no_second_one_is_started(graph, cli
     monkeypatch.setattr(watched.node.pipeline, 'process', lambda frame: free.wait(60) and process(frame))
     try:
         watched.camera.show(*clip[:2])
-        watched.wait_level('model', DiagnosticStatus.ERROR, 'stuck in one picture')
-        graph.wait(lambda: any('stuck in one picture' in line for line in logged(watched)))
+        watched.wait_level('model', DiagnosticStatus.ERROR, 'stuck in one image')
+        graph.wait(lambda: any('stuck in one image' in line for line in logged(watched)))
         assert watched.node.trigger_deactivate() == SUCCESS
         assert watched.node.trigger_activate() == FAILURE
     finally:
@@ -238,20 +238,18 @@ def test_a_gpu_that_goes_away_is_told_with_what_to_do(graph, clip, monkeypatch):
     assert len(watched.show(*clip[:2]).hands) == 2
     monkeypatch.setattr(watched.node.pipeline, 'process', process)
     time.sleep(RECENT)
-    status = watched.wait_level('model', DiagnosticStatus.WARN, 'the CPU stands in for cuda')
+    status = watched.wait_level('model', DiagnosticStatus.WARN, 'running on the CPU instead of cuda')
     assert 'out of memory' in status.message
 
 
 def test_a_limit_of_latency_is_kept_by_going_without_and_says_so(graph, clip):
     rgb, info, _ = clip
-    watched = graph.watch('hurried', max_latency=0.001, iterations=3, hypotheses=4)  # no machine is so fast
+    watched = graph.watch('hurried', max_latency=0.001, hypotheses=4)  # no machine is so fast
     assert all(len(hand.hypotheses) == 4 for hand in watched.show(rgb, info).hands)
     hands = [watched.show(rgb).hands for _ in range(80)]
     assert len(hands[-1]) == 1 and not hands[-1][0].hypotheses
     without = next(k for k, seen in enumerate(hands) if not any(hand.hypotheses for hand in seen))
     fewer = next(k for k, seen in enumerate(hands) if len(seen) == 1)
     assert without < fewer
-    says = (
-        'load shedding for max_latency: reduced hypotheses 0, iterations 1, detect_interval 20, max_hands 1'
-    )
+    says = 'load shedding for max_latency: reduced hypotheses 0, search_budget 0.001, max_hands 1'
     watched.wait_level('model', DiagnosticStatus.WARN, says)

@@ -9,7 +9,7 @@ from placed_hand import placed_hand
 
 from maskhand_ros.geometry import Camera, rotvec_to_matrix
 from maskhand_ros.perception.continuity import Continuity
-from maskhand_ros.perception.gates import ELSEWHERE, JOINT_LIMITS, JUMP, TURNED, JumpGate
+from maskhand_ros.perception.gates import JOINT_LIMITS, JUMP, NEW_ORIENTATION, NEW_POSITION, JumpGate
 from maskhand_ros.perception.track import Track
 from maskhand_ros.skeleton import RIGHT
 
@@ -39,7 +39,7 @@ def test_how_far_a_hand_may_move_from_frame_to_frame(hand, verdict):
 
 
 def test_a_jump_that_stays_is_told_apart_from_a_turn_and_from_single_errors():
-    for hand, verdict in ((changed(2.0), ELSEWHERE), (changed(0.0, 3.1), TURNED)):
+    for hand, verdict in ((changed(2.0), NEW_POSITION), (changed(0.0, 3.1), NEW_ORIENTATION)):
         gate = JumpGate()
         gate(PLACED, 0.0)
         # 3.1 rad are allowed after 77 ms, so the frames come faster.
@@ -68,10 +68,9 @@ def admitted(reason=None, jump=None, confidence=1.0):
     before, lengths = track.filter, []
     track.length = SimpleNamespace(add=lengths.append)
     continuity = Continuity(SimpleNamespace(tracks=[track]), lambda placed: [reason])
-    output = SimpleNamespace(confidence=np.array([confidence]), rows=lambda rows: output)
-    pairs, placed, _ = continuity.admit(
-        [(track, None)], [dataclasses.replace(PLACED, measured_length=0.2)], output, 0.0
-    )
+    output = SimpleNamespace(rows=lambda rows: output)
+    hand = dataclasses.replace(PLACED, measured_length=0.2, confidence=confidence)
+    pairs, placed, _ = continuity.admit([(track, None)], [hand], output, 0.0)
     assert len(pairs) == len(placed)
     return track, before, len(pairs), lengths, continuity.rejected
 
@@ -85,7 +84,7 @@ def test_a_rejected_hand_is_counted_and_its_track_confirmed_anew():
 
 
 def test_a_hand_that_turned_over_is_not_smoothed_from_its_old_orientation():
-    track, before, hands, _, rejected = admitted(jump=TURNED)
+    track, before, hands, _, rejected = admitted(jump=NEW_ORIENTATION)
     assert hands == 1 and track.filter is not before and not any(rejected.values())
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from placed_hand import placed_hand
 
-from maskhand_ros.geometry import Camera, matrix_to_rotvec, mirror_rotation, rotvec_to_matrix
+from maskhand_ros.geometry import MIRROR_X, Camera, matrix_to_rotvec, mirror_rotation, rotvec_to_matrix
 from maskhand_ros.hand_model.numpy_hand import HandModel
 from maskhand_ros.perception.placement import _to_camera, fit_pose
 from maskhand_ros.perception.scale import to_scale
@@ -53,7 +53,7 @@ def test_the_fit_is_the_mode_of_the_posterior_and_its_covariance_the_inverse_cur
     away = points @ rotvec_to_matrix(np.array([0.12, 0.1, -0.08])).T
     pixels = pixels_of(away + PLACE) + rng.normal(0, 2, (21, 2))
     fit = fit_pose(points[None], pixels[None], np.array([FOCAL]), stddev[None])
-    found = np.concatenate([fit.translation[0], matrix_to_rotvec(fit.turn)[0]])
+    found = np.concatenate([fit.translation[0], matrix_to_rotvec(fit.rotation)[0]])
     spread = stddev * FOCAL / PLACE[2]
     sigma = np.sqrt(np.diag(fit.covariance[0]))
 
@@ -83,12 +83,13 @@ def test_the_covariance_turns_and_mirrors_with_the_hand(side):
     back = rotvec_to_matrix(np.array([0.3, -0.5, 0.2]))
     orient = rotvec_to_matrix(np.array([1.0, 0.2, -0.4]))
     hand = placed_hand(side, PLACE, orient=orient, covariance=root @ root.T)
-    got, moves = _to_camera(hand, back), []
+    axes = back * MIRROR_X if side == LEFT else back
+    got, moves = _to_camera(hand, axes), []
     for column in root.T:
         disturbed = dataclasses.replace(
             hand, position=PLACE + column[:3], orient=rotvec_to_matrix(column[3:]) @ orient
         )
-        there = _to_camera(disturbed, back)
+        there = _to_camera(disturbed, axes)
         turn = matrix_to_rotvec((there.orient @ got.orient.T)[None])[0]
         moves.append(np.concatenate([there.position - got.position, turn]))
     np.testing.assert_allclose(got.covariance, np.transpose(moves) @ moves, atol=1e-3 * 1e-8)

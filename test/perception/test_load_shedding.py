@@ -3,7 +3,7 @@
 import pytest
 
 from maskhand_ros.clip import read_clip
-from maskhand_ros.perception.load_shedding import LatencyBudget, degradation_steps, degraded
+from maskhand_ros.perception.load_shedding import LatencyBudget, degradation_steps
 from maskhand_ros.perception.pipeline import HandPipeline, PipelineConfig
 from maskhand_ros.perception.types import Frame
 
@@ -19,20 +19,19 @@ def run(budget, latency_of, seconds, start=0.0, rate=30.0):
 
 
 def test_hands_are_the_last_thing_to_go_without():
-    config = PipelineConfig(hypotheses=8, iterations=5, max_hands=3, detect_interval=5)
+    config = PipelineConfig(hypotheses=8, iterations=5, max_hands=3)
     assert [name for name, _ in degradation_steps(config)] == [
         'hypotheses',
         'iterations',
-        'detect_interval',
+        'search_budget',
         'max_hands',
         'max_hands',
     ]
-    assert degraded(config, 0) == config
-    least = degraded(config, 5)
-    assert (least.hypotheses, least.iterations, least.detect_interval, least.max_hands) == (0, 1, 20, 1)
-    assert degradation_steps(PipelineConfig(max_hands=1)) == [('detect_interval', 20)]
-    rare = PipelineConfig(max_hands=1, detect_interval=300)  # the most there is
-    assert degraded(rare, 1) == rare
+    least = dict(degradation_steps(config))
+    assert least == {'hypotheses': 0, 'iterations': 1, 'search_budget': 0.001, 'max_hands': 1}
+    assert degradation_steps(PipelineConfig(max_hands=1)) == [('search_budget', 0.001)]
+    assert degradation_steps(PipelineConfig(max_hands=1, search_budget=0.001)) == []
+    assert degradation_steps(PipelineConfig(max_hands=1, search_budget=0.0)) == [('search_budget', 0.001)]
 
 
 def test_no_more_is_gone_without_than_the_limit_asks_for():
@@ -85,7 +84,7 @@ def test_a_pipeline_goes_without_and_takes_up_again(followed):
     pipeline.select_operator(right.id)
     pipeline._operator._slots[left.side].id = 0  # nobody's: the younger hand is the operator's
     pipeline.degrade(4)
-    assert pipeline.degradations == {'hypotheses': 0, 'iterations': 1, 'detect_interval': 20, 'max_hands': 1}
+    assert pipeline.degradations == {'hypotheses': 0, 'iterations': 1, 'search_budget': 0.001, 'max_hands': 1}
     (kept,) = pipeline.process(Frame(rgb=rgb, stamp_ns=33_000_000 * 4))
     assert kept.id == right.id and not kept.hypotheses
     assert pipeline.lost_ids == [left.id]

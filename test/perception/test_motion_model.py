@@ -65,8 +65,16 @@ def test_only_a_tracked_hand_is_predicted_and_not_for_longer_than_allowed():
     assert model.predict(now + 0.1, CAMERA, 0.2) is not None
     assert model.predict(now + 0.21, CAMERA, 0.2) is model.predict(now, CAMERA, 0.2) is None
     assert moved(5, TENTATIVE)[0].predict(now + 0.1, CAMERA, 0.2) is None
-    model.update(hand_at(now, TENTATIVE), now + DT)
+    model.update(dataclasses.replace(hand_at(now), wrist_position=None), now + DT)
     assert model.predict(now + 0.1, CAMERA, 0.2) is None
+
+
+def test_a_hand_that_is_seen_in_a_single_frame_is_predicted_from_when_it_was_tracked():
+    model, last, now = moved(30)
+    unseen = model.predict(now + 0.2, CAMERA, 0.25)
+    model.update(hand_at(now + 9, TENTATIVE), now + 0.1)
+    np.testing.assert_array_equal(model.predict(now + 0.2, CAMERA, 0.25).keypoints, unseen.keypoints)
+    assert model.predict(now + 0.3, CAMERA, 0.25) is None
 
 
 def test_one_step_does_not_throw_a_hand():

@@ -1,8 +1,6 @@
 """The whole way from picture to hands, on frames of the bundled clip: two rendered hands, the left one first
 in the truth."""
 
-import shutil
-
 import cv2
 import numpy as np
 import pytest
@@ -12,7 +10,6 @@ from maskhand_ros.geometry import Camera, mirror_rotation, rotvec_to_matrix
 from maskhand_ros.perception.crop import crop_hand, crop_to_camera, roi_from_keypoints
 from maskhand_ros.perception.pipeline import HandPipeline, PipelineConfig
 from maskhand_ros.perception.types import SCALE_NONE, TENTATIVE, TRACKED, Frame
-from maskhand_ros.perception.weights import SHIPPED
 from maskhand_ros.skeleton import LEFT, RIGHT
 
 STEP = 15
@@ -167,16 +164,15 @@ def test_crop_and_back_with_lens_distortion():
             assert np.linalg.norm(back - mark, axis=1).min() < 0.5
 
 
-def test_models_that_cannot_run_say_why(tmp_path):
+def test_models_that_cannot_run_say_why(weights, tmp_path):
     with pytest.raises(ModelError, match='maskhand export'):
         HandPipeline(PipelineConfig(weights_dir=str(tmp_path / 'nowhere')))
-    shutil.copytree(SHIPPED, tmp_path / 'weights')
-    landmarks = tmp_path / 'weights/landmarks.onnx'
+    landmarks = weights / 'landmarks.onnx'
     landmarks.write_bytes(landmarks.read_bytes()[:100_000])
     with pytest.raises(ModelError, match='landmarks.onnx.*truncated.*Fix: '):
-        HandPipeline(PipelineConfig(weights_dir=str(tmp_path / 'weights')))
+        HandPipeline(PipelineConfig(weights_dir=str(weights)))
     landmarks.unlink()
     with pytest.raises(ModelError, match='landmarks.onnx is missing'):
-        HandPipeline(PipelineConfig(weights_dir=str(tmp_path / 'weights')))
+        HandPipeline(PipelineConfig(weights_dir=str(weights)))
     with pytest.raises(ModelError, match='convert-mano'):
         HandPipeline(PipelineConfig(hand_model=str(tmp_path / 'mano.npz')))

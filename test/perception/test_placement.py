@@ -7,6 +7,7 @@ import pytest
 
 from maskhand_ros.crop_camera import crop_camera_for
 from maskhand_ros.geometry import (
+    C_RIGHT,
     CROP_SIZE,
     Camera,
     cross_matrix,
@@ -15,6 +16,7 @@ from maskhand_ros.geometry import (
     rotvec_to_matrix,
 )
 from maskhand_ros.hand_model.numpy_hand import HandModel
+from maskhand_ros.perception.calibration import EXCESS_MISFIT, TYPICAL_MISFIT, Calibration
 from maskhand_ros.perception.placement import Placement, fit_pose
 from maskhand_ros.perception.refinement import LANDMARK_SIGMA_PX
 from maskhand_ros.perception.skinning import skin
@@ -110,6 +112,33 @@ def test_the_pose_parameters_are_those_of_the_hands_own_side(hand, side):
         [-1, 1, 1] if side == LEFT else 1
     )
     np.testing.assert_allclose(again + got.wrist_position, keypoints, atol=5e-4)
+
+
+@pytest.mark.parametrize('side', [RIGHT, LEFT])
+def test_confidence_falls_where_the_hand_misses_its_landmarks(hand, side):
+    calibration = Calibration(np.ones(21), np.ones(21), misfit=np.array([-1.0, -6.0]))
+    place, frame = Placement(hand, hand, 0, calibration), Frame(np.zeros((480, 640, 3), np.uint8), 0, CAMERA)
+    prediction, view, *_ = scene(hand, side)
+    prediction.confidence = np.array([0.9])
+    exact = place(prediction, [view], frame, CAMERA)[0]
+    assert exact.misfit < 0.01 and exact.confidence > 0.95
+    # The network takes a fist for a flat hand: no rigid motion and no small bend brings it to the landmarks.
+    prediction.hand_pose = np.tile(np.eye(3), (1, 15, 1, 1))
+    bent = np.zeros((15, 3))
+    bent[:12, 1] = 1.5
+    fist = hand(np.zeros((1, 10)), prediction.global_orient, rotvec_to_matrix(bent @ C_RIGHT.T)[None])
+    flip = np.array([-1.0, 1, 1]) if side == LEFT else np.ones(3)
+    place_in_crop = view.crop_camera.rotation @ POSITION * flip
+    pixels = project(fist.keypoints[0] + place_in_crop, view.crop_camera.matrix) / CROP_SIZE - 0.5
+    view.cues['landmarks'][0, :, :2] = pixels
+    view.cues['world_landmarks'] = fist.keypoints
+    wrong = place(prediction, [view], frame, CAMERA)[0]
+    assert wrong.misfit > 1.2 * EXCESS_MISFIT
+    odds = 9 * (TYPICAL_MISFIT / wrong.misfit) * (EXCESS_MISFIT / wrong.misfit) ** 6
+    assert wrong.confidence == pytest.approx(odds / (1 + odds)) and wrong.confidence < 0.6
+    assert skin(hand, [wrong], prediction, [view], frame, CAMERA)[0].confidence == wrong.confidence
+    unknown = Placement(hand, hand)(prediction, [view], frame, CAMERA)[0]
+    assert unknown.confidence == 0.9  # weights without these exponents
 
 
 def test_a_wrong_orientation_is_drawn_to_the_landmarks(hand):
@@ -215,8 +244,26 @@ def test_stated_covariance_holds_for_landmarks_whose_errors_go_together(hand):
         common, own = rng.normal(size=(1, 1, 2)), rng.normal(size=(1, 21, 2))
         noise = LANDMARK_SIGMA_PX * (shared * common + np.sqrt(1 - shared**2) * own)
         fit = fit_pose(points, exact + noise, focal)
-        moved = fit.turn[0] @ centre + fit.translation[0] - (centre + place)
+        moved = fit.rotation[0] @ centre + fit.translation[0] - (centre + place)
         lever = np.concatenate([np.eye(3), -cross_matrix(centre)], 1)
         stated = lever @ fit.covariance[0] @ lever.T
         scores.append(moved[:2] / np.sqrt(np.diag(stated)[:2]))
     assert 0.7 < np.std(scores) < 1.15
+
+
+def test_the_landmark_of_the_wrist_is_as_uncertain_as_the_others(hand):
+    """Keypoint deviations are relative to the wrist, whose own is 0: a wrong landmark of the wrist must not
+    pull the hand more than one of the middle fingertip (22 and 30 mm here; 60 and 19 by the stated 0)."""
+    frame = Frame(np.zeros((480, 640, 3), np.uint8), 0, CAMERA)
+
+    def position(wrist_stddev, landmark):
+        prediction, view, *_ = scene(hand, RIGHT)
+        prediction.keypoint_stddev[:] = 0.02
+        prediction.keypoint_stddev[:, 0] = wrist_stddev
+        view.cues['landmarks'][0, landmark, 0] += 20 / CROP_SIZE
+        (got,) = Placement(hand, hand)(prediction, [view], frame, CAMERA)
+        return got.position
+
+    exact = position(0.02, [])
+    assert np.linalg.norm(position(0.0, 0) - exact) < np.linalg.norm(position(0.0, 12) - exact)
+    np.testing.assert_allclose(position(0.0, 0), position(0.05, 0))

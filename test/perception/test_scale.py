@@ -67,6 +67,15 @@ def test_a_few_points_of_the_palm_are_not_enough():
     assert ratio is None and got.source == SCALE_POPULATION
 
 
+@pytest.mark.parametrize('slope, agree', [(0.0015, True), (0.004, False)])
+def test_at_least_half_of_the_palm_agrees_on_the_distance(slope, agree):
+    """On a ramp of `slope` m per px, 27 and 13 of 32 points are near the median: more than the 8 points that
+    are always required."""
+    depth = 0.55 + slope * (np.arange(640, dtype=np.float32) - 320)
+    _, ratio = measured(np.tile(depth, (480, 1)))
+    assert (ratio is not None) == agree
+
+
 def test_where_keypoints_are_seen_beside_the_mesh_scales_with_the_hand_unless_its_length_is_learned():
     wall, shift = np.full((480, 640), 0.53, np.float32), np.full((21, 3), 0.01)
     for source, kept in ((SCALE_POPULATION, False), (SCALE_LEARNED, True)):

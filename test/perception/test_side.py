@@ -9,6 +9,7 @@ import pytest
 from maskhand_ros.geometry import Camera
 from maskhand_ros.perception.crop import roi_from_keypoints
 from maskhand_ros.perception.pipeline import HandPipeline, PipelineConfig
+from maskhand_ros.perception.placement import Placement
 from maskhand_ros.perception.side import SideComparison
 from maskhand_ros.perception.track import Track
 from maskhand_ros.perception.types import Frame
@@ -34,8 +35,8 @@ class Handedness:
     def __init__(self, config=None):
         self.pipeline = HandPipeline(config)
         self.said, self.crops = lambda handedness: handedness, 0
-        self._network = self.pipeline._tracker._cues
-        self.pipeline._tracker._cues = self._cues
+        self._network = self.pipeline._tracker._observer._cues
+        self.pipeline._tracker._observer._cues = self._cues
 
     def _cues(self, crops):
         self.crops += len(crops)
@@ -82,12 +83,12 @@ def test_a_first_look_that_is_wrong_is_revised(clip, shots, biased):
 
     def first_look_wrong(handedness):
         looks.append(handedness)
-        return 1 - handedness if len(looks) % 3 == 1 else handedness
+        return 1 - handedness if len(looks) % 4 == 1 else handedness
 
     biased.said = first_look_wrong
     biased.pipeline.reset()
     hands = biased.pipeline.process(Frame(rgb, 0, camera_of(clip, rgb)))
-    assert len(looks) == 6  # three crops a hand
+    assert len(looks) == 8  # two crops a hand, one for the other side, the check of its presence
     assert sorted(hand.side for hand in hands) == [LEFT, RIGHT]
     assert all(hand.side_probability > 0.75 for hand in hands)
 
@@ -161,8 +162,9 @@ def test_confidences_weigh_against_the_prior_and_what_no_hand_can_be_loses(shots
     camera, tracker = camera_of(clip, rgb), biased.pipeline._tracker
     biased.said = unsure
     pixels = camera.project(truth[RIGHT])
-    left, right = tracker._observe(rgb, camera, [roi_from_keypoints(pixels, side) for side in (LEFT, RIGHT)])
-    reconstructor, place = biased.pipeline._reconstruct, biased.pipeline._place
+    left, right = tracker._observer(rgb, camera, [roi_from_keypoints(pixels, side) for side in (LEFT, RIGHT)])
+    reconstructor, hand_model = biased.pipeline._reconstruct, biased.pipeline.hand_model
+    place = Placement(hand_model, hand_model)  # leaves the confidence as it is
 
     class Confident:
         def __init__(self, *confidence):
@@ -189,7 +191,7 @@ def test_of_two_tracks_on_one_hand_the_one_whose_hand_it_is_follows_it(biased, s
     camera, tracker = camera_of(clip, rgb), biased.pipeline._tracker
     tracker.reset()
     rois = [roi_from_keypoints(camera.project(truth[RIGHT]), side) for side in (LEFT, RIGHT)]
-    as_left, as_right = tracker._observe(rgb, camera, rois)
+    as_left, as_right = tracker._observer(rgb, camera, rois)
     strayed, own = (
         Track(1, LEFT, 0.05, as_left.keypoints_px + 40),
         Track(2, RIGHT, 0.95, as_right.keypoints_px),

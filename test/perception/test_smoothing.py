@@ -7,7 +7,7 @@ import pytest
 from placed_hand import placed_hand
 
 from maskhand_ros.geometry import matrix_to_rotvec, rotvec_to_matrix
-from maskhand_ros.perception.smoothing import SHAPE_FRAMES, HandFilter, OneEuro, Trust
+from maskhand_ros.perception.smoothing import SHAPE_FRAMES, HandFilter, JointWeights, OneEuro
 from maskhand_ros.perception.types import SCALE_DEPTH, SCALE_POPULATION
 from maskhand_ros.skeleton import LEFT, RIGHT
 
@@ -109,14 +109,14 @@ def test_a_finger_that_the_model_suddenly_doubts_is_held_while_the_others_follow
     assert angles[1:4].max() < 0.15 and angles[4:].min() > 0.25
 
 
-def test_trust_falls_with_what_is_unusual_and_comes_back_with_what_lasts():
-    trust, thumb = Trust(), USUAL.copy()
+def test_weights_fall_with_an_unusual_uncertainty_and_recover_if_it_lasts():
+    weights, thumb = JointWeights(), USUAL.copy()
     thumb[1:5] *= 2
-    np.testing.assert_array_equal([trust(USUAL) for _ in range(60)], 1)
-    np.testing.assert_array_equal(trust(1.2 * USUAL), 1)
-    first = trust(thumb)
+    np.testing.assert_array_equal([weights(USUAL) for _ in range(60)], 1)
+    np.testing.assert_array_equal(weights(1.2 * USUAL), 1)
+    first = weights(thumb)
     assert first[13:].max() < 0.3 and first[1:13].min() == 1
-    np.testing.assert_array_equal([trust(thumb) for _ in range(30)][-1][13:], 1)
+    np.testing.assert_array_equal([weights(thumb) for _ in range(30)][-1][13:], 1)
 
 
 def test_the_shape_becomes_the_mean_of_what_was_seen_and_then_stays():

@@ -6,78 +6,39 @@ import math
 
 import numpy as np
 import pytest
+from scene_hands import CAMERA, RGB, SceneHand, SceneObserver
 
-from maskhand_ros.geometry import Camera
 from maskhand_ros.perception.association import covers, is_known
 from maskhand_ros.perception.crop import roi_from_keypoints
-from maskhand_ros.perception.track import Observation, Track
+from maskhand_ros.perception.track import Track
 from maskhand_ros.perception.tracker import Tracker
 from maskhand_ros.skeleton import LEFT, RIGHT
 
-CAMERA = Camera.default(640, 480)
-RGB = np.zeros((480, 640, 3), np.uint8)
 DT = 0.04
-WRIST_UP = np.array([[0.0, 0.0]] + [
-    [reach * math.sin(turn), -reach * math.cos(turn)]
-    for turn in (-0.7, -0.3, 0.0, 0.3, 0.6)
-    for reach in (0.5, 0.65, 0.8, 0.95)
-])  # fmt: skip
-WRIST_UP /= np.ptp(WRIST_UP, axis=0).max()
-
-
-@dataclasses.dataclass
-class SceneHand:
-    """A hand of `size` px with its wrist at `x`, 300 px."""
-
-    x: float
-    side: int = RIGHT
-    size: float = 120.0
-    detected_at: tuple[float, ...] = (1.0, 0.5)
-    """Image scales at which the detector finds it."""
-
-    @property
-    def keypoints(self):
-        return WRIST_UP * self.size + [self.x, 300]
-
-    def observed(self, side=None, presence=1.0):
-        cues = {name: np.zeros((1, 21, 3)) for name in ('landmarks', 'world_landmarks')}
-        cues['presence'] = np.array([[presence]])
-        right = 0.97 if self.side == RIGHT else 0.03
-        return Observation(side or self.side, None, cues, self.keypoints, right)
 
 
 class SceneTracker(Tracker):
-    """A Tracker that sees SceneHands. `scales`: of the detector's runs in the last frame; `crops`: their
-    number."""
+    """A Tracker of SceneHands. The detector finds those with `detected` in each frame."""
 
     def __init__(self, **options):
-        super().__init__(self._palms, None, None, **options)
-        self.hands, self.scales, self.crops = [], [], 0
+        super().__init__(SceneObserver(), **options)
 
-    def _palms(self, rgb, scale):
-        self.scales.append(scale)
-        return [roi_from_keypoints(hand.keypoints, None) for hand in self.hands if scale in hand.detected_at]
-
-    def _observe(self, rgb, camera, rois):
-        self.crops += len(rois)
-        return [self._nearest(roi) for roi in rois]
-
-    def _nearest(self, roi):
-        def apart(hand):
-            return np.linalg.norm(roi_from_keypoints(hand.keypoints, None).center_px - roi.center_px)
-
-        near = [hand for hand in self.hands if apart(hand) < 0.6 * roi.size_px]
-        if not near:
-            return SceneHand(0).observed(roi.side, presence=0.0)
-        return min(near, key=apart).observed(roi.side)
+    @property
+    def crops(self):
+        return self._observer.crops
 
     def show(self, stamp, *hands):
         """{id: Observation} of the frame at `stamp` seconds with these hands."""
-        self.hands, self.scales, self.crops = list(hands), [], 0
+        observer = self._observer
+        observer.hands, observer.crops = list(hands), 0
         self.begin(stamp)
-        followed = self.follow(RGB, CAMERA)
+        followed, fresh = self.follow(RGB, CAMERA), []
         known = [observation for _, observation in followed]
-        fresh = self.detect(RGB, CAMERA, known) if self.wants_detection(len(known)) else []
+        for hand in hands:
+            if hand.detected and len(known) + len(fresh) < self.max_hands:
+                roi = roi_from_keypoints(hand.keypoints, None)
+                found = observer.new_hand(RGB, CAMERA, roi, [*known, *fresh])
+                fresh += [found] if found else []
         return {track.id: view for track, view in self.update(followed, fresh, stamp)}
 
 
@@ -147,41 +108,9 @@ def test_a_hand_that_the_detector_misses_is_searched_where_it_was_for_three_fram
         tracker.show((1 + k) * DT)
     (track,) = tracker.tracks
     track.length.value = 0.2
-    views = tracker.show((1 + hidden) * DT, SceneHand(300, detected_at=()))
+    views = tracker.show((1 + hidden) * DT, SceneHand(300, detected=False))
     assert [(id, view.learned_length) for id, view in views.items()] == ([(1, 0.2)] if found else [])
     assert (track.hit_streak, track.time_since_update) == ((1, 0) if found else (0, hidden + 1))
-
-
-def test_the_detector_runs_when_a_hand_may_be_missing_and_rarely_otherwise():
-    tracker = SceneTracker(detect_interval=5)
-    both, one = (SceneHand(150), SceneHand(450)), (SceneHand(150),)
-    times = iter(range(10**6))
-
-    def runs(frames, *hands):
-        scales = []
-        for _ in range(frames):
-            tracker.show(next(times) * DT, *hands)
-            scales.append(tracker.scales)
-        return scales
-
-    assert runs(1, *both) == [[1.0]]
-    assert runs(12, *both) == [[]] * 12, 'no hand is missing'
-    lost = runs(20, *one)
-    assert lost[:3] == [[1.0]] * 3, 'the other may be back'
-    assert [len(scales) for scales in lost[4:]].count(1) == pytest.approx(16 / 5, abs=1)
-    nothing = runs(20)
-    assert all(nothing), 'without hands in each frame'
-    assert [len(scales) for scales in nothing].count(2) == 4, 'on both scales each fifth time'
-    alone = SceneTracker()
-    assert list(alone.show(0.0, SceneHand(300, detected_at=(0.5,)))) == [1], 'it fills the image'
-
-
-def test_a_detection_on_a_followed_hand_costs_no_crop_and_the_limit_of_hands_holds():
-    tracker = SceneTracker(max_hands=2, detect_interval=1)
-    tracker.show(0.0, SceneHand(150))
-    tracker.show(DT, SceneHand(150))
-    assert tracker.scales and tracker.crops == 1
-    assert len(SceneTracker(max_hands=2).show(0.0, *map(SceneHand, (100, 300, 500)))) == 2
 
 
 def test_a_lower_limit_ends_lost_tracks_first():
@@ -252,3 +181,33 @@ def test_a_resting_hand_is_searched_in_the_same_square():
         assert track.search_region() is square
     track.keypoints_px = SceneHand(320).keypoints
     assert track.search_region().center_px[0] == pytest.approx(square.center_px[0] + 20)
+
+
+def test_a_new_hand_has_the_mean_side_probability_of_its_two_crops():
+    """The crops that check its presence do not count."""
+    said = iter((0.98, 0.80, 0.1, 0.1))
+
+    class Said(SceneObserver):
+        def __call__(self, *args):
+            observations = super().__call__(*args)
+            for observation in observations:
+                observation.right_probability = next(said)
+            return observations
+
+    observer = Said()
+    observer.hands = [SceneHand(300)]
+    found = observer.new_hand(RGB, CAMERA, roi_from_keypoints(SceneHand(300).keypoints, None), [])
+    assert found.right_probability == pytest.approx(0.89)
+
+
+def test_a_new_hand_is_present_in_three_crops():
+    """A knee is present in one crop, and less in rotated ones."""
+    for presences, accepted in (((0.9, 0.9, 0.85, 0.85), True), ((0.9, 0.9, 0.8, 0.8), False)):
+        said = iter(presences)
+
+        class Said(SceneObserver):
+            def _nearest(self, roi, said=said):
+                return SceneHand(300).observed(roi.side, presence=next(said))
+
+        found = Said().new_hand(RGB, CAMERA, roi_from_keypoints(SceneHand(300).keypoints, None), [])
+        assert (found is not None) == accepted

@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 
+from maskhand_ros.datasets.record import LabelledHand, ManoLabel, existing
 from maskhand_ros.errors import CommandError
-from maskhand_ros.evaluation.datasets.record import LabelledHand, ManoLabel, existing
 
 SUBJECTS = (
     '20200709-subject-01',
@@ -68,7 +68,7 @@ _FIX = 'give the folder that holds 20200709-subject-01/ and calibration/ as --ro
 
 
 def read(root: Path, split: str) -> Iterator[LabelledHand]:
-    """Yields LabelledHand by subject, sequence, camera and frame; pictures without a hand are left out."""
+    """Yields LabelledHand by subject, sequence, camera and frame; images without a hand are left out."""
     root = Path(root)
     subjects, numbers, chosen = _SETUPS[split]
     serials = [SERIALS[i] for i in numbers]

@@ -9,11 +9,10 @@ import cv2
 import numpy as np
 import pytest
 
-from maskhand_ros import cli
+from maskhand_ros import cli, datasets
+from maskhand_ros.datasets import dexycb
+from maskhand_ros.datasets.mano_mesh import ManoMesh
 from maskhand_ros.errors import CommandError
-from maskhand_ros.evaluation import datasets
-from maskhand_ros.evaluation.datasets import dexycb
-from maskhand_ros.evaluation.datasets.mano_mesh import ManoMesh
 from maskhand_ros.evaluation.labels import read_index
 from maskhand_ros.geometry import rotvec_to_matrix
 from maskhand_ros.hand_model.numpy_hand import HandModel
@@ -331,9 +330,10 @@ def test_index_reads_back_as_labels(tmp_path, capsys):
     pictures = read_index(out)
     hands = list(datasets.read('interhand', tmp_path / 'set', 'test'))
     assert [len(labels) for labels in pictures.values()] == [2, 1]
-    for (source, name), labels in pictures.items():
-        assert source == 'interhand' and (tmp_path / name).is_file()
+    for name, labels in pictures.items():
+        assert (tmp_path / name).is_file()
         for label in labels:
+            assert label.source == 'interhand'
             hand = hands.pop(0)
             assert label.side == hand.side and label.sequence == hand.sequence
             np.testing.assert_allclose(label.points, hand.keypoints, atol=1e-6)

@@ -6,8 +6,8 @@ Layout of ROOT (FreiHAND_pub_v2, and the evaluation labels that were published l
     training/rgb/%08d.jpg                 evaluation/rgb/%08d.jpg
 
 K (3, 3) px; xyz (21, 3) and verts (778, 3) metres in the camera frame, keypoints in our order; mano (1, 61):
-48 axis-angles from `hands_mean`, 10 betas, root u, v and scale. There are four pictures of each training
-sample, one after another: picture number = sample + version * number of samples.
+48 axis-angles from `hands_mean`, 10 betas, root u, v and scale. There are four images of each training
+sample, one after another: image number = sample + version * number of samples.
 Licence: research only, no commercial use.
 """
 
@@ -18,12 +18,12 @@ from pathlib import Path
 
 import numpy as np
 
-from maskhand_ros.evaluation.datasets.record import LabelledHand, ManoLabel, existing, read_json
+from maskhand_ros.datasets.record import LabelledHand, ManoLabel, existing, read_json
 from maskhand_ros.geometry import project
 
 SPLITS = ('training', 'evaluation')
 VERSIONS = ('gs', 'hom', 'sample', 'auto')
-"""Backgrounds of the training pictures, in their order: green screen, homogenised, recoloured in two ways."""
+"""Backgrounds of the training images, in their order: green screen, homogenised, recoloured in two ways."""
 _FIX = 'give the folder that holds training/ and training_xyz.json as --root'
 
 

@@ -1,7 +1,7 @@
 """A public data set, in its own layout, to the index JSON that `maskhand evaluate` reads.
 
-Pictures stay where they are; the index names them by their path from its own folder. `sequence` keeps
-neighbouring pictures of a motion together for the intervals.
+Images stay where they are; the index names them by their path from its own folder. `sequence` keeps
+neighbouring images of a motion together for the intervals.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import json
 from pathlib import Path
 
 from maskhand_ros.cli_arguments import whole
-from maskhand_ros.evaluation.datasets import DATASETS, read
+from maskhand_ros.datasets import DATASETS, read
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

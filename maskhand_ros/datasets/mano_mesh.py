@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from maskhand_ros.datasets.record import LabelledHand
 from maskhand_ros.errors import CommandError
-from maskhand_ros.evaluation.datasets.record import LabelledHand
 from maskhand_ros.geometry import rotvec_to_matrix
 from maskhand_ros.hand_model.numpy_hand import HandModel
 

@@ -5,7 +5,7 @@ https://github.com/3d-hand-shape/hand-graph-cnn, of which this is read:
 
     data/real_world_testset/images/%05d.jpg
     data/real_world_testset/params.mat    image_path, cam_param (583, 4) fx, fy, u0, v0 px and
-                                          bbox (583, 4) x, y, w, h px, both of the picture before cropping
+                                          bbox (583, 4) x, y, w, h px, both of the image before cropping
     data/real_world_testset/pose_gt.mat   pose_gt (583, 21, 3) centimetres in the camera frame, in our order
 
 Licence: Snap Inc., non-commercial research and education only.
@@ -18,13 +18,13 @@ from pathlib import Path
 
 import numpy as np
 
-from maskhand_ros.evaluation.datasets.record import LabelledHand, existing
+from maskhand_ros.datasets.record import LabelledHand, existing
 from maskhand_ros.geometry import project
 
-PICTURE_SIZE = 256
+IMAGE_SIZE = 256
 _DEVELOPMENT = (*range(100), *range(350, 450))
 SPLITS = ('development', 'rest', 'all')
-"""`development`: the 200 pictures that our published numbers are from and that settings were chosen on;
+"""`development`: the 200 images that our published numbers are from and that settings were chosen on;
 `rest`: the other 383."""
 _FIX = 'give a clone of https://github.com/3d-hand-shape/hand-graph-cnn as --root'
 
@@ -40,8 +40,8 @@ def read(root: Path, split: str) -> Iterator[LabelledHand]:
         if split != 'all' and (number in _DEVELOPMENT) != (split == 'development'):
             continue
         x, y, width, _ = params['bbox'][number].astype(float)
-        fx, fy, u, v = params['cam_param'][number] * PICTURE_SIZE / width
-        ratio = PICTURE_SIZE / width
+        fx, fy, u, v = params['cam_param'][number] * IMAGE_SIZE / width
+        ratio = IMAGE_SIZE / width
         K = np.array([[fx, 0, u - x * ratio], [0, fy, v - y * ratio], [0, 0, 1]])
         yield LabelledHand(
             image=existing(folder / str(name).strip(), _FIX),

@@ -1,4 +1,4 @@
-"""What `paper` is shown in training: pictures in other colours, and 2D poses as any detector gives them."""
+"""What `paper` is shown in training: images in other colours, and 2D poses as any detector gives them."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ COLOUR = 0.2
 """A colour channel is made up to this much brighter or darker."""
 
 
-def augment_pictures(
+def augment_images(
     cues: dict[str, Tensor], truth: dict[str, Tensor], generator: torch.Generator
 ) -> dict[str, Tensor]:
-    """Cues of `paper` in training: pictures in other colours, and in REPLACED of the rows, in place of the
+    """Cues of `paper` in training: images in other colours, and in REPLACED of the rows, in place of the
     detected 2D pose, the true one with noise, missing landmarks, and now and then nothing.
 
     `presence` becomes (B, 21), of each landmark. Where a landmark is missing its place is not used.

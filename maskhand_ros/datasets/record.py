@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from maskhand_ros.errors import CommandError
-from maskhand_ros.evaluation.metrics import tight_box
+from maskhand_ros.geometry import tight_box
 from maskhand_ros.skeleton import JOINT_TO_KEYPOINT, TIP_KEYPOINTS
 
 FROM_MANO_21 = np.argsort([*JOINT_TO_KEYPOINT, *TIP_KEYPOINTS])
@@ -38,13 +38,13 @@ class ManoLabel:
 
 @dataclass
 class LabelledHand:
-    """One hand in one picture. Camera frame: x right, y down, z forward (OpenCV); a left hand stays left."""
+    """One hand in one image. Camera frame: x right, y down, z forward (OpenCV); a left hand stays left."""
 
     image: Path
     source: str
     """The data set's short name."""
     sequence: str | None
-    """Pictures of one motion by one camera share it and come in its order; None for single pictures."""
+    """Images of one motion by one camera share it and come in its order; None for single images."""
     side: str
     """'left' or 'right'."""
     keypoints_px: np.ndarray

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from maskhand_ros.datasets import dexycb, freihand, hand_graph_cnn, hint, ho3d, interhand
+from maskhand_ros.datasets.record import LabelledHand, ManoLabel
 from maskhand_ros.errors import CommandError
-from maskhand_ros.evaluation.datasets import dexycb, freihand, hand_graph_cnn, hint, ho3d, interhand
-from maskhand_ros.evaluation.datasets.record import LabelledHand, ManoLabel
 
 DATASETS = {
     'freihand': freihand,

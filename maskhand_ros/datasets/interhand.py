@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from maskhand_ros.evaluation.datasets.record import LabelledHand, ManoLabel, existing, read_json
+from maskhand_ros.datasets.record import LabelledHand, ManoLabel, existing, read_json
 from maskhand_ros.geometry import matrix_to_rotvec, project, rotvec_to_matrix
 
 SPLITS = ('train', 'val', 'test')
@@ -40,11 +40,11 @@ def read(root: Path, split: str) -> Iterator[LabelledHand]:
     )
     mano = Path(f'{stem}_MANO_NeuralAnnot.json')
     parameters = read_json(mano, _FIX) if mano.is_file() else {}
-    pictures = {picture['id']: picture for picture in data['images']}
+    images = {image['id']: image for image in data['images']}
     for annotation in data['annotations']:
-        picture = pictures[annotation['image_id']]
-        capture, frame = str(picture['capture']), str(picture['frame_idx'])
-        rotation, K, points = _camera(cameras[capture], str(picture['camera']), joints[capture][frame])
+        image = images[annotation['image_id']]
+        capture, frame = str(image['capture']), str(image['frame_idx'])
+        rotation, K, points = _camera(cameras[capture], str(image['camera']), joints[capture][frame])
         labelled = np.array(annotation['joint_valid'], bool).reshape(2, 21)
         for number, side in enumerate(('right', 'left')):
             valid = labelled[number, FROM_INTERHAND]
@@ -53,9 +53,9 @@ def read(root: Path, split: str) -> Iterator[LabelledHand]:
             keypoints = np.where(valid[:, None], points[number, FROM_INTERHAND], np.nan)
             fit = parameters.get(capture, {}).get(frame, {}).get(side)
             yield LabelledHand(
-                image=existing(root / 'images' / split / picture['file_name'], _FIX),
+                image=existing(root / 'images' / split / image['file_name'], _FIX),
                 source='interhand',
-                sequence=f'Capture{capture}/{picture["seq_name"]}/cam{picture["camera"]}',
+                sequence=f'Capture{capture}/{image["seq_name"]}/cam{image["camera"]}',
                 side=side,
                 keypoints_px=project(keypoints, K),
                 K=K,

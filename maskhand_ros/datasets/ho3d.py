@@ -5,10 +5,10 @@ Layout of ROOT:
     train.txt, evaluation.txt             lines SEQUENCE/FRAME
     {train,evaluation}/SEQUENCE/rgb/FRAME.jpg (v2: .png)
     {train,evaluation}/SEQUENCE/meta/FRAME.pkl
-    evaluation_{xyz,verts}.json           labels of the evaluation pictures, published in November 2024
+    evaluation_{xyz,verts}.json           labels of the evaluation images, published in November 2024
 
 The pickles hold `camMat` (3, 3) px, `handJoints3D` (21, 3) metres, `handPose` (48,) axis-angles from the flat
-hand, `handBeta` (10,), `handTrans` (3,); those of the evaluation pictures hold `handBoundingBox` x1, y1, x2,
+hand, `handBeta` (10,), `handTrans` (3,); those of the evaluation images hold `handBoundingBox` x1, y1, x2,
 y2, and of `handJoints3D` only the root (3,). Keypoints are MANO's 16 joints, then the tips of thumb to little
 finger. Everything is in OpenGL axes (y up, the hand at negative z) and is turned to OpenCV's here.
 Licence: academic research only.
@@ -22,8 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from maskhand_ros.errors import CommandError
-from maskhand_ros.evaluation.datasets.record import (
+from maskhand_ros.datasets.record import (
     FROM_MANO_21,
     OPENGL_TO_OPENCV,
     LabelledHand,
@@ -31,6 +30,7 @@ from maskhand_ros.evaluation.datasets.record import (
     existing,
     read_json,
 )
+from maskhand_ros.errors import CommandError
 from maskhand_ros.geometry import matrix_to_rotvec, project, rotvec_to_matrix
 from maskhand_ros.hand_model.array_pickle import UnpicklingError, load_arrays
 
@@ -41,7 +41,7 @@ _FIX = 'give the folder that holds train/, evaluation/ and evaluation.txt as --r
 def read(root: Path, split: str, vertices: bool = False) -> Iterator[LabelledHand]:
     """Yields LabelledHand in the order of SPLIT.txt, frames without a hand label left out.
 
-    Evaluation pictures have all keypoints if ROOT holds evaluation_xyz.json, else only the wrist. `vertices`
+    Evaluation images have all keypoints if ROOT holds evaluation_xyz.json, else only the wrist. `vertices`
     reads evaluation_verts.json too, some gigabytes of memory.
     """
     root = Path(root)
@@ -64,7 +64,7 @@ def read(root: Path, split: str, vertices: bool = False) -> Iterator[LabelledHan
         K = np.array(meta['camMat'], float)
         box = meta.get('handBoundingBox')
         yield LabelledHand(
-            image=_picture(root / split / sequence / 'rgb', name),
+            image=_image(root / split / sequence / 'rgb', name),
             source='ho3d',
             sequence=sequence,
             side='right',
@@ -85,7 +85,7 @@ def _read_meta(path: Path) -> dict[str, Any]:
         raise CommandError(f'{path}: {error}', 'use the file as it was downloaded') from error
 
 
-def _picture(folder: Path, name: str) -> Path:
+def _image(folder: Path, name: str) -> Path:
     old = folder / f'{name}.png'
     return old if old.is_file() else existing(folder / f'{name}.jpg', _FIX)
 

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from maskhand_ros.evaluation.datasets.record import LabelledHand, existing
+from maskhand_ros.datasets.record import LabelledHand, existing
 from maskhand_ros.hand_model.array_pickle import load_npz
 
 SOURCES = ('newdays', 'epick', 'ego4d')
@@ -39,27 +39,27 @@ def read(root: Path, split: str) -> Iterator[LabelledHand]:
     root = Path(root)
     subset = split.rsplit('_', 1)[-1]
     if subset in SUBSETS:
-        pictures = _pictures(root, split.removesuffix(f'_{subset}'))
-        return _read_npz(root / 'hamer_evaluation_data' / f'{split}.npz', pictures, split)
-    return _read_folder(_pictures(root, split), split)
+        images = _images(root, split.removesuffix(f'_{subset}'))
+        return _read_npz(root / 'hamer_evaluation_data' / f'{split}.npz', images, split)
+    return _read_folder(_images(root, split), split)
 
 
-def _pictures(root: Path, name: str) -> Path:
+def _images(root: Path, name: str) -> Path:
     whole = root / 'HInt_annotation' / name
     return whole if whole.is_dir() else existing(root / 'HInt_annotation_partial' / name, _FIX)
 
 
 def _read_folder(folder: Path, split: str) -> Iterator[LabelledHand]:
     for path in sorted(folder.glob('*.json')):
-        picture = path.with_suffix('.jpg')
-        if not picture.is_file():  # Ego4D's, until its frames have been filled in
+        image = path.with_suffix('.jpg')
+        if not image.is_file():  # Ego4D's, until its frames have been filled in
             continue
         (label,) = json.loads(path.read_text())
         keypoints = np.array(label['keypoints'], float)
         valid = np.array(label.get('existence', [1] * 21), float) > 0.5
         x1, y1, x2, y2 = label['bbox'][0]
         yield _hand(
-            picture,
+            image,
             split,
             'right' if path.stem.endswith('_r') else 'left',
             keypoints,
@@ -69,14 +69,14 @@ def _read_folder(folder: Path, split: str) -> Iterator[LabelledHand]:
         )
 
 
-def _read_npz(path: Path, pictures: Path, split: str) -> Iterator[LabelledHand]:
+def _read_npz(path: Path, images: Path, split: str) -> Iterator[LabelledHand]:
     data = load_npz(existing(path, _FIX), _NPZ_FIELDS)
     sides = np.broadcast_to(data['scale'].reshape(len(data['center']), -1), (len(data['center']), 2))
     for row, name in enumerate(data['imgname']):
         name = name.decode() if isinstance(name, bytes) else str(name)
         keypoints = data['hand_keypoints_2d'][row].astype(float)
         yield _hand(
-            existing(pictures / name, _FIX),
+            existing(images / name, _FIX),
             split,
             'right' if data['right'][row] > 0.5 else 'left',
             keypoints[:, :2],
@@ -86,7 +86,7 @@ def _read_npz(path: Path, pictures: Path, split: str) -> Iterator[LabelledHand]:
 
 
 def _hand(
-    picture: Path,
+    image: Path,
     split: str,
     side: str,
     keypoints: np.ndarray,
@@ -95,7 +95,7 @@ def _hand(
     visible: np.ndarray | None = None,
 ) -> LabelledHand:
     return LabelledHand(
-        image=picture,
+        image=image,
         source=f'hint {split}',
         sequence=None,
         side=side,

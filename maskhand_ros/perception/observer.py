@@ -1,0 +1,113 @@
+"""Observations: what the landmark network finds in the crops of an image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from maskhand_ros.geometry import Camera
+from maskhand_ros.perception.association import is_known
+from maskhand_ros.perception.crop import crop_hand, crop_to_camera, roi_from_keypoints
+from maskhand_ros.perception.cues import CueNetwork
+from maskhand_ros.perception.side import SURE, SideComparison
+from maskhand_ros.perception.track import Observation
+from maskhand_ros.perception.types import HandRoi
+from maskhand_ros.skeleton import LEFT, RIGHT
+
+_NEW_PRESENCE = 0.85
+"""Minimum mean presence of a new hand over three crops. On photographs knees, elbows and fingertips pass the
+threshold in one crop, but seldom in all."""
+_CHECK_ROLL = 0.35
+"""Rotation (rad) of the second and third of these crops against the first, either way."""
+
+
+class Observer:
+    """Crops hands and runs the landmark network on the crops. A tracked hand is present from `threshold` up;
+    a new one must also pass _NEW_PRESENCE."""
+
+    def __init__(
+        self, cue_network: CueNetwork, compare_sides: SideComparison, threshold: float = 0.5
+    ) -> None:
+        self._cues, self._compare_sides, self.threshold = cue_network, compare_sides, threshold
+
+    def __call__(self, rgb: np.ndarray, camera: Camera, rois: Sequence[HandRoi]) -> list[Observation]:
+        """An Observation of each HandRoi. A HandRoi of unknown side is cropped as a right hand."""
+        if not rois:
+            return []
+        mirrors = [roi.side == LEFT for roi in rois]
+        crops = [crop_hand(rgb, camera, roi, mirror) for roi, mirror in zip(rois, mirrors, strict=True)]
+        cues = self._cues(np.stack([crop for crop, _ in crops]))
+        observations = []
+        for k, (mirror, (_, crop_camera)) in enumerate(zip(mirrors, crops, strict=True)):
+            one = {name: values[k : k + 1] for name, values in cues.items()}
+            right = float(one['handedness'][0, 0])
+            observations.append(
+                Observation(
+                    LEFT if mirror else RIGHT,
+                    crop_camera,
+                    one,
+                    crop_to_camera(one['landmarks'][0], crop_camera, camera, mirror),
+                    1 - right if mirror else right,
+                )
+            )
+        return observations
+
+    def new_hand(
+        self, rgb: np.ndarray, camera: Camera, roi: HandRoi, others: Sequence[Observation]
+    ) -> Observation | None:
+        """The hand at a proposed `roi`; None if there is none, or if it is one of the `others`. Two rotated
+        crops check its presence."""
+        hand = self.hand_at(rgb, camera, roi, others)
+        return hand if hand and self._is_certain(hand, rgb, camera) else None
+
+    def hand_at(
+        self, rgb: np.ndarray, camera: Camera, roi: HandRoi, others: Sequence[Observation]
+    ) -> Observation | None:
+        """The hand at a given `roi`; None if there is none, or if it is one of the `others`.
+
+        The region is cropped twice: the first crop estimates side and position, the second uses them. A side
+        given in the HandRoi is kept. Otherwise a side less certain than SURE is settled by a crop for the
+        opposite side and SideComparison.
+        """
+        (first,) = self(rgb, camera, [roi])
+        if first.presence < self.threshold:
+            return None
+        side = roi.side or (RIGHT if first.right_probability > 0.5 else LEFT)
+        (second,) = self(rgb, camera, [roi_from_keypoints(first.keypoints_px, side)])
+        right = (first.right_probability + second.right_probability) / 2
+        second = replace(second, right_probability=right)
+        if not self._is_new_hand(second, others):
+            return None
+        if roi.side is None and second.probability_of(second.side) < SURE:
+            return self._on_likelier_side(rgb, camera, first, second, others)
+        return second
+
+    def _on_likelier_side(
+        self,
+        rgb: np.ndarray,
+        camera: Camera,
+        first: Observation,
+        second: Observation,
+        others: Sequence[Observation],
+    ) -> Observation:
+        """The likelier of two Observations of one hand: `second`, or a new one cropped for the opposite
+        side. `first` gives the position of the new crop."""
+        opposite = LEFT if second.side == RIGHT else RIGHT
+        (other,) = self(rgb, camera, [roi_from_keypoints(first.keypoints_px, opposite)])
+        if not self._is_new_hand(other, others):
+            return second
+        left, right = (other, second) if opposite == LEFT else (second, other)
+        probability = self._compare_sides(left, right, second.right_probability, rgb, camera)
+        return replace(right if probability > 0.5 else left, right_probability=probability)
+
+    def _is_certain(self, hand: Observation, rgb: np.ndarray, camera: Camera) -> bool:
+        """Whether the mean presence of a hand over its crop and two rotated ones reaches _NEW_PRESENCE."""
+        region = roi_from_keypoints(hand.keypoints_px, hand.side)
+        rotated = [replace(region, roll=region.roll + turn) for turn in (-_CHECK_ROLL, _CHECK_ROLL)]
+        presences = [each.presence for each in (hand, *self(rgb, camera, rotated))]
+        return float(np.mean(presences)) >= _NEW_PRESENCE
+
+    def _is_new_hand(self, observation: Observation, others: Sequence[Observation]) -> bool:
+        return observation.presence >= self.threshold and not is_known(observation, others)
