@@ -54,14 +54,6 @@ class Observer:
             )
         return observations
 
-    def new_hand(
-        self, rgb: np.ndarray, camera: Camera, roi: HandRoi, others: Sequence[Observation]
-    ) -> Observation | None:
-        """The hand at a proposed `roi`; None if there is none, or if it is one of the `others`. Two rotated
-        crops check its presence."""
-        hand = self.hand_at(rgb, camera, roi, others)
-        return hand if hand and self._is_certain(hand, rgb, camera) else None
-
     def hand_at(
         self, rgb: np.ndarray, camera: Camera, roi: HandRoi, others: Sequence[Observation]
     ) -> Observation | None:
@@ -102,8 +94,9 @@ class Observer:
         probability = self._compare_sides(left, right, second.right_probability, rgb, camera)
         return replace(right if probability > 0.5 else left, right_probability=probability)
 
-    def _is_certain(self, hand: Observation, rgb: np.ndarray, camera: Camera) -> bool:
-        """Whether the mean presence of a hand over its crop and two rotated ones reaches _NEW_PRESENCE."""
+    def is_certain(self, hand: Observation, rgb: np.ndarray, camera: Camera) -> bool:
+        """Whether a proposed hand is one: its mean presence over its crop and two rotated ones reaches
+        _NEW_PRESENCE."""
         region = roi_from_keypoints(hand.keypoints_px, hand.side)
         rotated = [replace(region, roll=region.roll + turn) for turn in (-_CHECK_ROLL, _CHECK_ROLL)]
         presences = [each.presence for each in (hand, *self(rgb, camera, rotated))]

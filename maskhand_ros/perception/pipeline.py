@@ -154,7 +154,7 @@ class HandPipeline:
         known = [observation for _, observation in followed]
         room = tracker.max_hands - len(known)
         if rois is None:
-            fresh = self.search(frame.rgb, camera, stamp, known, tracker.lost_keypoints(), room)
+            fresh = self.search(frame.rgb, camera, stamp, known, tracker.lost(), room)
         else:
             fresh = self.search.at_regions(frame.rgb, camera, rois, known, room)
         clock.lap('detect')

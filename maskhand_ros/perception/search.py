@@ -14,12 +14,14 @@ from maskhand_ros.perception.association import covers, has_part
 from maskhand_ros.perception.crop import nearly_same, roi_from_keypoints
 from maskhand_ros.perception.detector import PalmDetector
 from maskhand_ros.perception.observer import Observer
-from maskhand_ros.perception.track import Observation
+from maskhand_ros.perception.track import Observation, Track
 from maskhand_ros.perception.types import HandRoi
 from maskhand_ros.perception.views import View, steady_cycle, thorough_views, view_around, whole_view
 
 _LOST_VIEW = 4.0
 """Edge length of the view around a lost hand, in hand sizes."""
+_WHOLE_EVERY = 5
+"""Frames from one search of the whole image to the next while a hand is known."""
 _REJECTED_SECONDS = 0.3
 """Time for which a rejected region is not examined again."""
 _SAME_REGION = {'place': 0.1, 'size': 0.15, 'roll': 0.35}
@@ -69,10 +71,11 @@ class _Rejected:
 class HandSearch:
     """Search for hands that are not tracked.
 
-    `budget` seconds a frame (video): while no hand is known, the whole image is searched in each frame; the
-    budget is spent on further views in turn (views.steady_cycle), around lost hands first. An operation that
-    costs more than what is left is paid off in the following frames. `budget` 0: all views of
-    views.thorough_views in each frame (single images). `counts` are of the last frame, `total` of all frames.
+    `budget` seconds a frame (video): the whole image is searched in each frame while no hand is known, and in
+    every _WHOLE_EVERY-th frame otherwise. The budget is spent on further views in turn (views.steady_cycle),
+    around lost hands first. An operation that costs more than what is left is paid off in the following
+    frames. `budget` 0: all views of views.thorough_views in each frame (single images). `counts` are of the
+    last frame, `total` of all frames.
     """
 
     def __init__(
@@ -85,7 +88,7 @@ class HandSearch:
 
     def reset(self) -> None:
         """Starts the turn of the views again and forgets the rejected regions."""
-        self._credit, self._turn, self._lost_turn = 0.0, 0, 0
+        self._credit, self._turn, self._lost_turn, self._since_whole = 0.0, 0, 0, _WHOLE_EVERY
         self._rejected = _Rejected()
 
     def __call__(
@@ -94,11 +97,11 @@ class HandSearch:
         camera: Camera,
         stamp: float,
         known: Sequence[Observation],
-        lost: Sequence[np.ndarray],
+        lost: Sequence[Track],
         room: int,
     ) -> list[Observation]:
         """Observations of at most `room` hands in an image (H, W, 3) at `stamp` seconds that are not among
-        the `known` ones. `lost`: keypoints (21, 2) px of hands that were tracked until recently."""
+        the `known` ones. `lost`: Tracks that are not found in it."""
         self.counts = SearchCounts()
         self._rejected.forget(stamp)
         found: list[Observation] = []
@@ -106,14 +109,16 @@ class HandSearch:
             return found
         if not self.budget:
             for view in thorough_views(rgb.shape[1], rgb.shape[0]):
-                self._look(rgb, camera, stamp, view, known, found, room)
+                self._look(rgb, camera, stamp, view, known, lost, found, room)
             return [each for each in found if not _is_part(each, found)]
-        if not known:
-            self._look(rgb, camera, stamp, whole_view(rgb.shape[1], rgb.shape[0]), known, found, room)
+        self._since_whole += 1
+        if not known or self._since_whole >= _WHOLE_EVERY:
+            self._since_whole = 0
+            self._look(rgb, camera, stamp, whole_view(rgb.shape[1], rgb.shape[0]), known, lost, found, room)
         self._credit = min(self._credit + self.budget, self.budget)
         while self._credit > 0 and len(found) < room:
             view = self._next_view(rgb, lost)
-            self._credit -= self._look(rgb, camera, stamp, view, known, found, room)
+            self._credit -= self._look(rgb, camera, stamp, view, known, lost, found, room)
         return found
 
     def at_regions(
@@ -132,11 +137,11 @@ class HandSearch:
                 found += [hand] if hand else []
         return found
 
-    def _next_view(self, rgb: np.ndarray, lost: Sequence[np.ndarray]) -> View:
+    def _next_view(self, rgb: np.ndarray, lost: Sequence[Track]) -> View:
         """The next view in turn; every second one is around a lost hand, if there are any."""
         self._lost_turn += 1
         if lost and self._lost_turn % 2:
-            keypoints = lost[(self._lost_turn // 2) % len(lost)]
+            keypoints = lost[(self._lost_turn // 2) % len(lost)].keypoints_px
             size = _LOST_VIEW * max(float(np.ptp(keypoints, axis=0).max()), 1.0)
             return view_around(keypoints.mean(0), size)
         views = steady_cycle(rgb.shape[1], rgb.shape[0])
@@ -150,6 +155,7 @@ class HandSearch:
         stamp: float,
         view: View,
         known: Sequence[Observation],
+        lost: Sequence[Track],
         found: list[Observation],
         room: int,
     ) -> float:
@@ -161,7 +167,9 @@ class HandSearch:
             if roi in self._rejected or any(covers(each, roi) for each in (*known, *found)):
                 continue
             counts.proposals += 1
-            hand = self._observer.new_hand(rgb, camera, roi, [*known, *found])
+            hand = self._observer.hand_at(rgb, camera, roi, [*known, *found])
+            if hand and not _may_be_lost_one(hand, lost) and not self._observer.is_certain(hand, rgb, camera):
+                hand = None
             if hand is None:
                 self._rejected.regions.append((roi, stamp))
             else:
@@ -177,3 +185,13 @@ def _is_part(observation: Observation, others: Sequence[Observation]) -> bool:
     """Whether an Observation is a part of a larger hand among the `others`, found after it."""
     region = roi_from_keypoints(observation.keypoints_px, observation.side)
     return any(other is not observation and has_part(other, region) for other in others)
+
+
+def _may_be_lost_one(hand: Observation, lost: Sequence[Track]) -> bool:
+    """Whether an Observation may be the hand of one of the `lost` Tracks. That one was examined when it was
+    new, and may now be half hidden."""
+    return any(
+        track.side == hand.side
+        and np.linalg.norm(track.keypoints_px.mean(0) - hand.keypoints_px.mean(0)) < hand.size_px
+        for track in lost
+    )

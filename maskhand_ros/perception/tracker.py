@@ -106,9 +106,9 @@ class Tracker:
                 track.hit_streak, track.time_since_update = 0, track.time_since_update + 1
         return sorted(found, key=lambda pair: pair[0].id)
 
-    def lost_keypoints(self) -> list[np.ndarray]:
-        """Last keypoints (21, 2) px of the tracks that were not found in this frame."""
-        return [track.keypoints_px for track in self.tracks if track.time_since_update]
+    def lost(self) -> list[Track]:
+        """Tracks that were not found in this frame."""
+        return [track for track in self.tracks if track.time_since_update]
 
     def _is_searched(self, track: Track) -> bool:
         return track.time_since_update < SEARCH_FRAMES or any(

