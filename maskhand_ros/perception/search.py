@@ -22,6 +22,12 @@ _LOST_VIEW = 4.0
 """Edge length of the view around a lost hand, in hand sizes."""
 _WHOLE_EVERY = 5
 """Frames from one search of the whole image to the next while a hand is known."""
+_BESIDE = 0.5
+"""Maximum distance of the middles of two hands of one side, in hand sizes, at which the new one is taken for
+the tracked one: while hands touch, the landmarks of a track may be off."""
+_PLAIN_PALM = 0.5
+"""Score of a palm in the whole upright image from which its hand needs no further check: none of 60 such
+hands in everyday images was false."""
 _REJECTED_SECONDS = 0.3
 """Time for which a rejected region is not examined again."""
 _SAME_REGION = {'place': 0.1, 'size': 0.15, 'roll': 0.35}
@@ -168,7 +174,10 @@ class HandSearch:
                 continue
             counts.proposals += 1
             hand = self._observer.hand_at(rgb, camera, roi, [*known, *found])
-            if hand and not _may_be_lost_one(hand, lost) and not self._observer.is_certain(hand, rgb, camera):
+            plain = roi.score >= _PLAIN_PALM and view.turns == 0 and view.size_px >= max(rgb.shape[:2])
+            if hand and not (plain or _may_be_lost_one(hand, lost)):
+                hand = hand if self._observer.is_certain(hand, rgb, camera) else None
+            if hand and _is_beside(hand, known):
                 hand = None
             if hand is None:
                 self._rejected.regions.append((roi, stamp))
@@ -194,4 +203,13 @@ def _may_be_lost_one(hand: Observation, lost: Sequence[Track]) -> bool:
         track.side == hand.side
         and np.linalg.norm(track.keypoints_px.mean(0) - hand.keypoints_px.mean(0)) < hand.size_px
         for track in lost
+    )
+
+
+def _is_beside(hand: Observation, known: Sequence[Observation]) -> bool:
+    """Whether a tracked hand of the same side is so near that an Observation is taken for that one."""
+    return any(
+        other.side == hand.side
+        and np.linalg.norm(other.keypoints_px.mean(0) - hand.keypoints_px.mean(0)) < _BESIDE * hand.size_px
+        for other in known
     )
