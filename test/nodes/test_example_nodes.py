@@ -44,7 +44,7 @@ class Following:
     def hear(self, position=(0.0, 0.0, 0.5), turn=NO_TURN, age=0.05, **fields: Any) -> PoseStamped | None:
         """Give it one hand, of an image `age` seconds ago; its answer."""
         before, hand = len(self.targets), Hand(side=Hand.RIGHT, state=Hand.TRACKED, is_operator=True, id=1)
-        hand.wrist = [PoseWithCovariance(pose=to_pose(position, turn))]
+        hand.wrist, hand.confidence = [PoseWithCovariance(pose=to_pose(position, turn))], 0.9
         for name, value in fields.items():
             setattr(hand, name, value)
         message = HandArray(hands=[hand])
@@ -84,6 +84,7 @@ def following(ros):
         {'state': Hand.PREDICTED},
         {'is_operator': False},
         {'wrist': []},
+        {'confidence': 0.5},
     ],
     ids=str,
 )
