@@ -66,7 +66,9 @@ def test_fifty_lifecycle_cycles_leave_nothing_behind(graph, start):
         held.append((node.files(), node.threads()))
     growth = np.median(memory[-5:]) - np.median(memory[8:13])
     assert growth < GROWTH, f'{growth:.1f} MB more: {np.round(memory)}'
-    assert set(held[1:]) == {held[1]}, 'files and threads'
+    # Medians: a thread that is just ending is counted in some cycles.
+    before, after = np.median(held[1:11], axis=0), np.median(held[-10:], axis=0)
+    assert after.tolist() == before.tolist(), f'files and threads: {held}'
 
 
 def test_a_camera_faster_than_the_models_has_its_newest_pictures_answered(graph, start):
