@@ -20,7 +20,6 @@ _SAME_HAND = 0.2
 """Maximum mean distance between the landmarks of two observations of one hand, in hand sizes."""
 _SAME_REGION = 0.25
 """Maximum distance between the centres of two HandRois of one hand, as a share of the smaller edge length."""
-
 _PART_SIZE = 0.45
 """Maximum edge length of a region in a hand that counts as a part of it, relative to the hand's region."""
 _TOUCH = 0.6
@@ -42,18 +41,29 @@ def match_score(track: Track, observation: Observation | None) -> float:
 def relative_distance(track: Track, observation: Observation, stamp: float) -> float:
     """Distance of an Observation from a lost Track, divided by the maximum distance at `stamp` seconds;
     above 1 it is not the same hand. Infinite for another side or size."""
-    size = max(float(np.ptp(track.keypoints_px, axis=0).max()), 1.0)
+    size = max(track.size_px, 1.0)
     size_ratio = observation.size_px / size
     if observation.side != track.side or not 1 / _MAX_SIZE_RATIO < size_ratio < _MAX_SIZE_RATIO:
         return np.inf
-    moved = np.linalg.norm(track.keypoints_px.mean(0) - observation.keypoints_px.mean(0)) / size
+    moved = distance_px(track, observation) / size
     return float(moved / (_MAX_DISTANCE + _MAX_SPEED * (stamp - track.stamp)))
 
 
 def touch(one: Track, other: Track) -> bool:
     """Whether the hands of two Tracks, where they were last, may touch."""
-    apart = np.linalg.norm(one.keypoints_px.mean(0) - other.keypoints_px.mean(0))
-    return bool(apart < _TOUCH * max(np.ptp(track.keypoints_px, axis=0).max() for track in (one, other)))
+    return distance_px(one, other) < _TOUCH * max(one.size_px, other.size_px)
+
+
+def distance_px(one: Track | Observation, other: Track | Observation) -> float:
+    """Distance in the image between the middles of two hands."""
+    return float(np.linalg.norm(one.keypoints_px.mean(0) - other.keypoints_px.mean(0)))
+
+
+def is_near(hand: Observation, others: Sequence[Track | Observation], limit: float) -> bool:
+    """Whether one of the `others` has the side of a hand and its middle nearer than `limit` hand sizes."""
+    return any(
+        other.side == hand.side and distance_px(hand, other) < limit * hand.size_px for other in others
+    )
 
 
 def is_known(observation: Observation, others: Sequence[Observation], followed: bool = False) -> bool:
@@ -78,7 +88,11 @@ def has_part(observation: Observation, roi: HandRoi) -> bool:
     """Whether the much smaller `roi` lies in the hand of an Observation: in close view a finger can look
     like a hand."""
     own = roi_from_keypoints(observation.keypoints_px, observation.side)
-    if roi.size_px > _PART_SIZE * own.size_px:
-        return False
-    hull = cv2.convexHull(observation.keypoints_px.astype(np.float32))
-    return cv2.pointPolygonTest(hull, tuple(map(float, roi.center_px)), measureDist=False) >= 0
+    return roi.size_px <= _PART_SIZE * own.size_px and bool(in_outline(observation, roi.center_px[None])[0])
+
+
+def in_outline(observation: Observation, points: np.ndarray) -> np.ndarray:
+    """(N,) whether points (N, 2) px lie in the convex hull of the landmarks of an Observation."""
+    outline = cv2.convexHull(observation.keypoints_px.astype(np.float32))
+    places = [cv2.pointPolygonTest(outline, (float(x), float(y)), measureDist=False) for x, y in points]
+    return np.array(places) >= 0

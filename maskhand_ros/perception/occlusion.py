@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import cv2
 import numpy as np
 
-from maskhand_ros.perception.association import is_known
+from maskhand_ros.perception.association import in_outline, is_known
 from maskhand_ros.perception.track import Observation, Track
 from maskhand_ros.skeleton import KEYPOINT_EDGES
 
@@ -33,12 +33,7 @@ _RADIUS = 3
 
 def hides(front: Observation, track: Track) -> bool:
     """Whether the hand of an Observation covers part of the last position of a Track."""
-    outline = cv2.convexHull(front.keypoints_px.astype(np.float32))
-    inside = [
-        cv2.pointPolygonTest(outline, (float(x), float(y)), measureDist=False) >= 0
-        for x, y in track.keypoints_px
-    ]
-    return float(np.mean(inside)) >= _HIDDEN_SHARE
+    return float(in_outline(front, track.keypoints_px).mean()) >= _HIDDEN_SHARE
 
 
 def is_visible(track: Track, observation: Observation, front: list[Observation]) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from maskhand_ros.geometry import Camera
-from maskhand_ros.perception.association import covers, has_part
+from maskhand_ros.perception.association import covers, has_part, is_near
 from maskhand_ros.perception.crop import nearly_same, roi_from_keypoints
 from maskhand_ros.perception.detector import PalmDetector
 from maskhand_ros.perception.observer import Observer
@@ -20,6 +20,8 @@ from maskhand_ros.perception.views import View, steady_cycle, thorough_views, vi
 
 _LOST_VIEW = 4.0
 """Edge length of the view around a lost hand, in hand sizes."""
+_LOST_DISTANCE = 1.0
+"""Maximum distance of the middles of a hand and a lost one, in hand sizes, at which they may be the same."""
 _WHOLE_EVERY = 5
 """Frames from one search of the whole image to the next while a hand is known."""
 _BESIDE = 0.5
@@ -74,6 +76,34 @@ class _Rejected:
         return any(nearly_same(other, roi, **_SAME_REGION) for other, _ in self.regions)
 
 
+@dataclass
+class _Task:
+    """The search of one frame; fields as the arguments of HandSearch."""
+
+    rgb: np.ndarray
+    camera: Camera
+    stamp: float
+    known: Sequence[Observation]
+    lost: Sequence[Track]
+    room: int
+    found: list[Observation] = field(default_factory=list)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the image, px."""
+        return self.rgb.shape[1], self.rgb.shape[0]
+
+    @property
+    def seen(self) -> list[Observation]:
+        """All hands of the frame so far."""
+        return [*self.known, *self.found]
+
+    @property
+    def wants_more(self) -> bool:
+        """Whether there is room for another hand."""
+        return len(self.found) < self.room
+
+
 class HandSearch:
     """Search for hands that are not tracked.
 
@@ -110,22 +140,21 @@ class HandSearch:
         the `known` ones. `lost`: Tracks that are not found in it."""
         self.counts = SearchCounts()
         self._rejected.forget(stamp)
-        found: list[Observation] = []
+        task = _Task(rgb, camera, stamp, known, lost, room)
         if room <= 0:
-            return found
+            return []
         if not self.budget:
-            for view in thorough_views(rgb.shape[1], rgb.shape[0]):
-                self._look(rgb, camera, stamp, view, known, lost, found, room)
-            return [each for each in found if not _is_part(each, found)]
+            for view in thorough_views(*task.size):
+                self._look(view, task)
+            return [each for each in task.found if not _is_part(each, task.found)]
         self._since_whole += 1
         if not known or self._since_whole >= _WHOLE_EVERY:
             self._since_whole = 0
-            self._look(rgb, camera, stamp, whole_view(rgb.shape[1], rgb.shape[0]), known, lost, found, room)
+            self._look(whole_view(*task.size), task)
         self._credit = min(self._credit + self.budget, self.budget)
-        while self._credit > 0 and len(found) < room:
-            view = self._next_view(rgb, lost)
-            self._credit -= self._look(rgb, camera, stamp, view, known, lost, found, room)
-        return found
+        while self._credit > 0 and task.wants_more:
+            self._credit -= self._look(self._next_view(task), task)
+        return task.found
 
     def at_regions(
         self,
@@ -138,78 +167,56 @@ class HandSearch:
         """Observations of at most `room` hands at `rois`, in place of a search."""
         found: list[Observation] = []
         for roi in rois:
-            if len(found) < room:
-                hand = self._observer.hand_at(rgb, camera, roi, [*known, *found])
-                found += [hand] if hand else []
+            if len(found) >= room:
+                break
+            hand = self._observer.hand_at(rgb, camera, roi, [*known, *found])
+            found += [hand] if hand else []
         return found
 
-    def _next_view(self, rgb: np.ndarray, lost: Sequence[Track]) -> View:
+    def _next_view(self, task: _Task) -> View:
         """The next view in turn; every second one is around a lost hand, if there are any."""
         self._lost_turn += 1
-        if lost and self._lost_turn % 2:
-            keypoints = lost[(self._lost_turn // 2) % len(lost)].keypoints_px
-            size = _LOST_VIEW * max(float(np.ptp(keypoints, axis=0).max()), 1.0)
-            return view_around(keypoints.mean(0), size)
-        views = steady_cycle(rgb.shape[1], rgb.shape[0])
+        if task.lost and self._lost_turn % 2:
+            track = task.lost[(self._lost_turn // 2) % len(task.lost)]
+            return view_around(track.keypoints_px.mean(0), _LOST_VIEW * max(track.size_px, 1.0))
+        views = steady_cycle(*task.size)
         self._turn = (self._turn + 1) % len(views)
         return views[self._turn]
 
-    def _look(
-        self,
-        rgb: np.ndarray,
-        camera: Camera,
-        stamp: float,
-        view: View,
-        known: Sequence[Observation],
-        lost: Sequence[Track],
-        found: list[Observation],
-        room: int,
-    ) -> float:
-        """Searches one View, appends to `found`, and returns the cost in seconds."""
+    def _look(self, view: View, task: _Task) -> float:
+        """Searches one View, adds to the hands found, and returns the cost in seconds."""
         start, counts = time.perf_counter(), SearchCounts(views=1)
-        for roi in self._detector(rgb, view):
-            if len(found) >= room:
+        for roi in self._detector(task.rgb, view):
+            if not task.wants_more:
                 break
-            if roi in self._rejected or any(covers(each, roi) for each in (*known, *found)):
+            if roi in self._rejected or any(covers(each, roi) for each in task.seen):
                 continue
             counts.proposals += 1
-            hand = self._observer.hand_at(rgb, camera, roi, [*known, *found])
-            plain = roi.score >= _PLAIN_PALM and view.turns == 0 and view.size_px >= max(rgb.shape[:2])
-            if hand and not (plain or _may_be_lost_one(hand, lost)):
-                hand = hand if self._observer.is_certain(hand, rgb, camera) else None
-            if hand and _is_beside(hand, known):
-                hand = None
+            hand = self._examine(roi, view, task)
             if hand is None:
-                self._rejected.regions.append((roi, stamp))
+                self._rejected.regions.append((roi, task.stamp))
             else:
-                found.append(hand)
+                task.found.append(hand)
                 counts.found += 1
         self.counts, self.total = self.counts + counts, self.total + counts
         if self.costs is None:
             return time.perf_counter() - start
         return self.costs.view + self.costs.proposal * counts.proposals
 
+    def _examine(self, roi: HandRoi, view: View, task: _Task) -> Observation | None:
+        """The hand at a proposal of a View; None if there is none, or none that is new. A hand whose palm is
+        plain needs no check of its presence. Nor does one that may be lost: it was checked when it was new,
+        and may now be half hidden."""
+        hand = self._observer.hand_at(task.rgb, task.camera, roi, task.seen)
+        if hand is None or is_near(hand, task.known, _BESIDE):
+            return None
+        is_whole = view.turns == 0 and view.size_px >= max(task.size)
+        if (roi.score >= _PLAIN_PALM and is_whole) or is_near(hand, task.lost, _LOST_DISTANCE):
+            return hand
+        return hand if self._observer.is_certain(hand, task.rgb, task.camera) else None
+
 
 def _is_part(observation: Observation, others: Sequence[Observation]) -> bool:
     """Whether an Observation is a part of a larger hand among the `others`, found after it."""
     region = roi_from_keypoints(observation.keypoints_px, observation.side)
     return any(other is not observation and has_part(other, region) for other in others)
-
-
-def _may_be_lost_one(hand: Observation, lost: Sequence[Track]) -> bool:
-    """Whether an Observation may be the hand of one of the `lost` Tracks. That one was examined when it was
-    new, and may now be half hidden."""
-    return any(
-        track.side == hand.side
-        and np.linalg.norm(track.keypoints_px.mean(0) - hand.keypoints_px.mean(0)) < hand.size_px
-        for track in lost
-    )
-
-
-def _is_beside(hand: Observation, known: Sequence[Observation]) -> bool:
-    """Whether a tracked hand of the same side is so near that an Observation is taken for that one."""
-    return any(
-        other.side == hand.side
-        and np.linalg.norm(other.keypoints_px.mean(0) - hand.keypoints_px.mean(0)) < _BESIDE * hand.size_px
-        for other in known
-    )

@@ -84,6 +84,11 @@ class Track:
     jump: JumpGate = field(default_factory=JumpGate)
     motion: MotionModel = field(default_factory=MotionModel)
 
+    @property
+    def size_px(self) -> float:
+        """Longer edge of the box of the last landmarks, px."""
+        return float(np.ptp(self.keypoints_px, axis=0).max())
+
     def search_region(self) -> HandRoi:
         """The HandRoi to crop in the next frame. While a hand rests, the HandRoi stays exactly the same;
         otherwise jitter of the landmarks would move the crop, which again moves the landmarks."""
