@@ -20,9 +20,9 @@ from maskhand_ros.errors import ModelError
 from maskhand_ros.nodes.diagnostics import Diagnostics
 from maskhand_ros.nodes.faults import Faults, Reminders
 from maskhand_ros.nodes.inputs import Inputs
+from maskhand_ros.nodes.managed_node import ManagedNode
 from maskhand_ros.nodes.memory import return_freed_memory
 from maskhand_ros.nodes.outputs import Outputs, diagnostics_publisher
-from maskhand_ros.nodes.parameters import CheckedParameters
 from maskhand_ros.nodes.running import run_node
 from maskhand_ros.nodes.silence import duplicate_name
 from maskhand_ros.nodes.statuses import ERROR, Status, diagnostic_array, statuses
@@ -34,7 +34,7 @@ from maskhand_ros.srv import SelectOperator
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
 
-class HandNode(CheckedParameters):
+class HandNode(ManagedNode):
     """Lifecycle: configure loads and warms up the models, activate subscribes and processes images.
     Parameters are in maskhand_ros/options.py, topics in inputs.py and outputs.py."""
 
@@ -104,26 +104,6 @@ class HandNode(CheckedParameters):
         self.get_logger().info(f'subscribed to {inputs.image.topic}')
         return result
 
-    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stops the worker and unsubscribes; the models stay loaded."""
-        self._stop()
-        return super().on_deactivate(state)
-
-    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Releases models and publishers."""
-        self._release()
-        return super().on_cleanup(state)
-
-    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stops the worker and releases everything, from any state."""
-        self._release()
-        return super().on_shutdown(state)
-
-    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Returns to unconfigured, so that the node can be configured again."""
-        self._release()
-        return super().on_error(state)
-
     def destroy_node(self) -> None:
         """Stops the worker, then destroys the node."""
         self._stop()
@@ -141,8 +121,7 @@ class HandNode(CheckedParameters):
         return_freed_memory()
 
     def _release(self) -> None:
-        """Stops the worker, if it runs, and releases models and publishers."""
-        self._stop()
+        """Releases models and publishers."""
         if self._outputs is not None:
             self._outputs.close()
         self._outputs = self.pipeline = None

@@ -20,8 +20,8 @@ from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
 
 from maskhand_ros.nodes.faults import Faults
+from maskhand_ros.nodes.managed_node import ManagedNode
 from maskhand_ros.nodes.outputs import LATCHED, diagnostics_publisher
-from maskhand_ros.nodes.parameters import CheckedParameters
 from maskhand_ros.nodes.robot_model import failure, load_retargeter
 from maskhand_ros.nodes.running import run_node
 from maskhand_ros.nodes.statuses import diagnostic_array
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
 
-class TeleopNode(CheckedParameters):
+class TeleopNode(ManagedNode):
     """Lifecycle: configure reads the retargeting and the robot's model, activate subscribes. Commands end
     with deactivate. Parameters are in maskhand_ros/teleoperation/options.py, topics in teleop_worker.py and
     teleop_outputs.py."""
@@ -113,28 +113,6 @@ class TeleopNode(CheckedParameters):
         self._is_active, self.diagnostics.failure = True, None
         self._start()
         return result
-
-    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Ends commands and unsubscribes; the robot's model stays."""
-        self._stop()
-        return super().on_deactivate(state)
-
-    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Releases the robot's model and publishers."""
-        self._release()
-        return super().on_cleanup(state)
-
-    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Ends commands and releases everything, from any state."""
-        self._stop()
-        self._release()
-        return super().on_shutdown(state)
-
-    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Returns to unconfigured, so that the node can be configured again."""
-        self._stop()
-        self._release()
-        return super().on_error(state)
 
     def destroy_node(self) -> None:
         """Ends commands, then destroys the node."""
