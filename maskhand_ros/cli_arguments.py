@@ -43,6 +43,13 @@ def add_hypothesis_arguments(parser: argparse.ArgumentParser) -> None:
     _add_options(parser.add_argument_group('hypotheses'), HYPOTHESIS_OPTIONS)
 
 
+def add_max_frames(parser: argparse.ArgumentParser) -> None:
+    """The argument --max-frames of commands that read a video."""
+    parser.add_argument(
+        '--max-frames', type=whole(0), default=0, metavar='N', help='stop after N frames (default 0: all)'
+    )
+
+
 def _add_options(group: argparse._ArgumentGroup, names: tuple[str, ...]) -> None:
     """An argument for each of OPTIONS that is named: hand_length becomes --hand-length."""
     for name in names:

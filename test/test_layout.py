@@ -50,11 +50,13 @@ ALLOWED = {
     'perception': {'base', 'hand_model', 'onnxruntime'},
     'retargeting': {'base'},
     'simulation': {'base', 'retargeting', 'teleoperation'},
+    'teleoperation.pipeline_hands': {'base', 'perception', 'retargeting', 'teleoperation'},
     'teleoperation': {'base'},
     'nodes': LIBRARY
     | {'cli_arguments', 'camera_arguments', 'clip', 'ros', 'retargeting', 'simulation', 'teleoperation'},
     'commands': LIBRARY
-    | {'cli_arguments', 'camera_arguments', 'clip', 'nodes', 'retargeting', 'simulation', 'teleoperation'},
+    | {'cli_arguments', 'camera_arguments', 'clip', 'nodes', 'retargeting', 'simulation'}
+    | {'teleoperation', 'teleoperation.pipeline_hands'},
     # data, training, evaluation
     'model.config': {'base'},
     'model': {'base', 'perception', 'hand_model.torch_hand', 'model.config', 'torch'},

@@ -47,13 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='N',
         help=f'replays of the bundled clip with the cube displaced (default {SEEDS})',
     )
-    parser.add_argument(
-        '--max-frames',
-        type=cli_arguments.whole(0),
-        default=0,
-        metavar='N',
-        help='stop after N frames (default 0: all)',
-    )
+    cli_arguments.add_max_frames(parser)
     parser.add_argument('--ros', action='store_true', help='through a ROS 2 graph, in real time')
     parser.add_argument(
         '--camera', type=cli_arguments.whole(0), metavar='N', help='number of a webcam, such as 0; with --ros'

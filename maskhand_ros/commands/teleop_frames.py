@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import pathlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +15,8 @@ from maskhand_ros.geometry import Camera
 from maskhand_ros.perception.types import TRACKED, Frame, Hand
 from maskhand_ros.progress import progress
 from maskhand_ros.retargeting import Retargeter
-from maskhand_ros.skeleton import RIGHT, Handedness
+from maskhand_ros.skeleton import RIGHT
+from maskhand_ros.teleoperation.pipeline_hands import operator_of
 from maskhand_ros.video_reader import VideoReader
 
 CALIBRATION_SECONDS = 0.5
@@ -47,7 +47,7 @@ class Watched:
 
 def watch(args: argparse.Namespace, path: str | pathlib.Path, camera: Camera | None) -> Watched:
     """Runs the pipeline over a video. `camera`: of the bundled clip; None: what `args` name."""
-    pipeline = cli_arguments.build_pipeline(args, mirrored_input=args.mirrored)
+    pipeline = cli_arguments.build_offline_pipeline(args, mirrored_input=args.mirrored)
     frames = []
     with VideoReader(path) as video:
         camera = camera or camera_arguments.camera_from(args, video.width, video.height)
@@ -60,11 +60,6 @@ def watch(args: argparse.Namespace, path: str | pathlib.Path, camera: Camera | N
         return Watched(
             frames, camera, pipeline.hand_model.faces, video.width, video.height, video.rate, args.mirrored
         )
-
-
-def operator_of(hands: Sequence[Hand], side: Handedness) -> Hand | None:
-    """The operator's hand of this side; None if there is none."""
-    return next((hand for hand in hands if hand.operator and hand.side == side), None)
 
 
 def calibrate(retargeter: Retargeter, watched: Watched) -> str:

@@ -9,14 +9,13 @@ import numpy as np
 
 from maskhand_ros.commands.teleop_frames import WatchedFrame
 from maskhand_ros.errors import BadInput
-from maskhand_ros.perception.types import TRACKED, Hand
 from maskhand_ros.retargeting import Retargeter
-from maskhand_ros.retargeting.frames import CAMERA_TO_WORLD
 from maskhand_ros.simulation import HandSimulation
 from maskhand_ros.simulation.grasp import GraspWatch
 from maskhand_ros.teleoperation import measures
 from maskhand_ros.teleoperation.config import TeleopConfig
-from maskhand_ros.teleoperation.records import HandSample, Pose
+from maskhand_ros.teleoperation.pipeline_hands import sample_of
+from maskhand_ros.teleoperation.records import Pose
 from maskhand_ros.teleoperation.retarget_log import RetargetLog
 from maskhand_ros.teleoperation.session import TeleopSession
 
@@ -84,27 +83,10 @@ class OfflineRun:
                 'no hand of the operator' if not watched.hands else "another hand than the operator's right"
             )
         try:
-            self._session.put_hand(_sample(watched.operator, watched.stamp_ns), 0.0, now)
+            self._session.put_hand(sample_of(watched.operator, watched.stamp_ns), 0.0, now)
         except BadInput as refusal:
             return refusal.reason
         return ''
 
     def _tool(self) -> Pose:
-        pose = self._simulation.base_pose
-        return Pose(pose.position, pose.rotation)
-
-
-def _sample(hand: Hand, stamp_ns: int) -> HandSample:
-    wrist = None
-    if hand.wrist_position is not None:
-        wrist = Pose(CAMERA_TO_WORLD @ hand.wrist_position, CAMERA_TO_WORLD @ hand.wrist_rotation)
-    return HandSample(
-        stamp_ns=stamp_ns,
-        id=hand.id,
-        is_tracked=hand.state == TRACKED,
-        confidence=hand.confidence,
-        keypoints_wrist=hand.keypoints_wrist,
-        stddev=hand.keypoint_stddev,
-        wrist=wrist,
-        wrist_fault='' if wrist is not None else 'no scale',
-    )
+        return self._simulation.base_pose

@@ -28,13 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--out', default='maskhand_out', metavar='DIR', help='folder to write to (default maskhand_out)'
     )
-    parser.add_argument(
-        '--max-frames',
-        type=cli_arguments.whole(0),
-        default=0,
-        metavar='N',
-        help='stop after N frames (default 0: all)',
-    )
+    cli_arguments.add_max_frames(parser)
     parser.add_argument(
         '--vertices', action='store_true', help='write the mesh into the JSON lines too (large)'
     )

@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Both through the same retargeting; returns the exit status."""
-    pipeline = cli_arguments.build_pipeline(args, max_hands=1)
+    pipeline = cli_arguments.build_offline_pipeline(args, max_hands=1)
     watched = list(hands_with_flow(pipeline, args.video))
     if not any(hand for hand, _ in watched):
         raise CommandError(f'no hand in {args.video}', 'give a video of a right hand')

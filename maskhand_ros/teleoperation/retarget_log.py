@@ -11,14 +11,11 @@ import numpy as np
 
 from maskhand_ros.skeleton import FINGERS, TIP_KEYPOINTS
 from maskhand_ros.teleoperation import measures
+from maskhand_ros.teleoperation.session import Retargeted, Retargeting
 
 
-class Result(Protocol):
+class Result(Retargeted, Protocol):
     """What a RetargetLog needs of a maskhand_ros.retargeting.RetargetedHand."""
-
-    @property
-    def joints(self) -> np.ndarray:
-        """(n,) rad."""
 
     @property
     def tip_error(self) -> np.ndarray:
@@ -33,23 +30,12 @@ class Result(Protocol):
         """Names."""
 
 
-class Retargeting(Protocol):
+class LoggedRetargeting(Retargeting, Protocol):
     """What a RetargetLog needs of a maskhand_ros.retargeting.Retargeter."""
-
-    @property
-    def joint_names(self) -> Sequence[str]:
-        """The n joints."""
 
     @property
     def fingers(self) -> Sequence[str]:
         """The F fingers."""
-
-    @property
-    def limits(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Lower, upper, velocity (n,)."""
-
-    def reset(self, joints: np.ndarray) -> None:
-        """Begins at joints (n,)."""
 
     def __call__(self, keypoints_wrist: np.ndarray, stddev: np.ndarray, dt: float) -> Result:
         """Joints for keypoints (21, 3) m with standard deviations (21,) m, `dt` s after the last ones."""
@@ -68,7 +54,7 @@ class Call:
 class RetargetLog:
     """The retargeting `inner`, with a Call for each frame."""
 
-    def __init__(self, inner: Retargeting) -> None:
+    def __init__(self, inner: LoggedRetargeting) -> None:
         self._inner = inner
         self.joint_names, self.limits = inner.joint_names, inner.limits
         self.calls: list[Call] = []

@@ -15,12 +15,12 @@ from maskhand_ros.errors import BadInput, FieldError
 from maskhand_ros.geometry import Camera, matrix_to_rotvec
 from maskhand_ros.perception.config import PipelineConfig
 from maskhand_ros.perception.pipeline import HandPipeline
-from maskhand_ros.perception.types import TRACKED, Frame, Hand
+from maskhand_ros.perception.types import Frame, Hand
 from maskhand_ros.retargeting import Retargeter, RetargetingConfig, RobotHand
-from maskhand_ros.retargeting.frames import CAMERA_TO_WORLD
 from maskhand_ros.skeleton import Handedness
 from maskhand_ros.teleoperation.config import TeleopConfig
-from maskhand_ros.teleoperation.records import HandSample, Pose
+from maskhand_ros.teleoperation.pipeline_hands import operator_of, sample_of
+from maskhand_ros.teleoperation.records import Pose
 from maskhand_ros.teleoperation.session import TeleopSession
 
 ARM = 'arm.x', 'arm.y', 'arm.z', 'arm.rx', 'arm.ry', 'arm.rz'
@@ -116,7 +116,7 @@ class MaskHand(Teleoperator):
         camera = Camera.default(image.shape[1], image.shape[0])
         frame = Frame(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), round(now * 1e9), camera)
         hands = self._pipeline.process(frame)
-        hand = next((h for h in hands if h.operator and h.side == self._side), None)
+        hand = operator_of(hands, self._side)
         self._advance(now)
         if hand is not None:
             self._put(hand, frame.stamp_ns, now)
@@ -144,21 +144,8 @@ class MaskHand(Teleoperator):
 
     def _put(self, hand: Hand, stamp_ns: int, now: float) -> None:
         self._watch_flat(hand)
-        wrist = None
-        if hand.wrist_position is not None:
-            wrist = Pose(CAMERA_TO_WORLD @ hand.wrist_position, CAMERA_TO_WORLD @ hand.wrist_rotation)
-        sample = HandSample(
-            stamp_ns=stamp_ns,
-            id=hand.id,
-            is_tracked=hand.state == TRACKED,
-            confidence=hand.confidence,
-            keypoints_wrist=hand.keypoints_wrist,
-            stddev=hand.keypoint_stddev,
-            wrist=wrist,
-            wrist_fault='' if wrist is not None else 'no scale',
-        )
         try:
-            self._session.put_hand(sample, 0.0, now)
+            self._session.put_hand(sample_of(hand, stamp_ns), 0.0, now)
         except BadInput:
             pass  # the session holds the last command, and counts the loss
 
