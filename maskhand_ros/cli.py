@@ -54,6 +54,7 @@ TRAIN_COMMANDS: Table = {
         'maskhand_ros.datasets.index',
     ),
     'tokenizer': ('train the pose tokenizer', 'maskhand_ros.training.train_tokenizer'),
+    'landmarks': ('train the landmark network whole', 'maskhand_ros.training.train_landmarks'),
     'model': ('train the masked transformer', 'maskhand_ros.training.train_maskhand'),
     'ablate': ('ablation: train without each part, compare', 'maskhand_ros.training.ablate'),
     'calibrate': ('calibrate the predicted uncertainty', 'maskhand_ros.training.calibrate'),

@@ -1,0 +1,136 @@
+"""The landmark network (landmarks.onnx) as a torch module whose weights can be trained, and back to ONNX.
+
+The module runs the ONNX graph node by node, so that it computes what the file computes, whoever trained it.
+BatchNorm is folded into the convolutions already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from onnx import helper, numpy_helper
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .depthwise import depthwise_conv
+
+HEADS = {'visibility': 21, 'landmark_log_variance': 21}
+"""Outputs beyond those of MediaPipe, linear in `global_feature`: whether a landmark can be seen (logit), and
+the log variance of its place in the crop, per axis, in (px / 224)^2."""
+_HEAD_INPUT = 'global_feature'
+_OPERATORS = ('Conv', 'Gemm', 'Clip', 'Add', 'ReduceMean', 'Sigmoid')
+
+
+class LandmarkNetwork(nn.Module):
+    """Images (B, 3, 224, 224), RGB 0..1, to the outputs of landmarks.onnx: {name: tensor (B, ...)}.
+
+    `presence` and `handedness` are probabilities; `logits` gives them before the sigmoid as well, under
+    `presence_logit` and `handedness_logit`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Takes graph and weights of an ONNX file. ValueError if it has an unknown operator."""
+        super().__init__()
+        self._model = onnx.load(path)
+        constants = _constants(self._model.graph)
+        self.weights = nn.ParameterDict()
+        self._nodes: list[tuple[onnx.NodeProto, dict[str, Any]]] = []
+        self._clips: dict[str, tuple[float, float]] = {}
+        for node in self._model.graph.node:
+            if node.op_type == 'Cast':
+                continue
+            if node.op_type not in _OPERATORS:
+                raise ValueError(f'{path}: operator {node.op_type} is not one of {", ".join(_OPERATORS)}')
+            self._nodes.append((node, {a.name: helper.get_attribute_value(a) for a in node.attribute}))
+            if node.op_type in ('Conv', 'Gemm'):
+                for name in node.input[1:]:
+                    self.weights[name] = nn.Parameter(torch.from_numpy(constants[name]))
+            elif node.op_type == 'Clip':
+                low, high = (constants[name].item() for name in node.input[1:])
+                self._clips[node.output[0]] = low, high
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """All outputs, and the logits of presence and handedness."""
+        values = {'image': images}
+        for node, attributes in self._nodes:
+            values[node.output[0]] = self._node(node, attributes, values)
+            if node.op_type == 'Sigmoid':
+                values[f'{node.output[0]}_logit'] = values[node.input[0]]
+        kept = [output.name for output in self._model.graph.output]
+        return {name: values[name] for name in [*kept, 'presence_logit', 'handedness_logit']}
+
+    def _node(self, node: onnx.NodeProto, attributes: dict[str, Any], values: dict[str, Tensor]) -> Tensor:
+        value = values[node.input[0]]
+        if node.op_type == 'Conv':
+            weight, bias = (self.weights[name] for name in node.input[1:])
+            return _conv(value, weight, bias, attributes)
+        if node.op_type == 'Gemm':
+            return F.linear(value, *(self.weights[name] for name in node.input[1:]))
+        if node.op_type == 'Clip':
+            return F.hardtanh(value, *self._clips[node.output[0]])
+        if node.op_type == 'Add':
+            return value + values[node.input[1]]
+        if node.op_type == 'ReduceMean':
+            return value.float().mean((2, 3))
+        return value.float().sigmoid()
+
+    def add_heads(self) -> None:
+        """Add the HEADS, which start at zero, to the graph."""
+        graph = self._model.graph
+        width = self.weights[next(n for n, _ in self._nodes if n.op_type == 'Gemm').input[1]].shape[1]
+        for name, size in HEADS.items():
+            if name in (output.name for output in graph.output):
+                continue
+            weight, bias = f'weight_{name}', f'bias_{name}'
+            node = helper.make_node('Gemm', [_HEAD_INPUT, weight, bias], [name], name=name, transB=1)
+            for tensor, shape in ((weight, (size, width)), (bias, (size,))):
+                zeros = np.zeros(shape, np.float16)
+                graph.initializer.append(numpy_helper.from_array(zeros, f'{tensor}_half'))
+                cast = helper.make_node('Cast', [f'{tensor}_half'], [tensor], to=onnx.TensorProto.FLOAT)
+                graph.node.append(cast)
+                self.weights[tensor] = nn.Parameter(torch.zeros(shape))
+            graph.node.append(node)
+            graph.output.append(helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ('N', size)))
+            self._nodes.append((node, {'transB': 1}))
+
+    def save(self, path: Path, weights: Mapping[str, Tensor] | None = None) -> None:
+        """Write the graph with the module's weights (or `weights`, by the names of `state_dict`) to an ONNX
+        file, each stored with the data type that it has in the file that was read."""
+        state = self.state_dict() if weights is None else weights
+        model = onnx.ModelProto()
+        model.CopyFrom(self._model)
+        sources = _sources(model.graph)
+        tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+        for name in self.weights:
+            tensor = tensors[sources.get(name, name)]
+            dtype = numpy_helper.to_array(tensor).dtype
+            values = state[f'weights.{name}'].detach().float().cpu().numpy().astype(dtype)
+            tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+        onnx.checker.check_model(model)
+        onnx.save(model, path)
+
+
+def _sources(graph: onnx.GraphProto) -> dict[str, str]:
+    """{float32 weight: initializer in half precision that a Cast makes it from}."""
+    return {node.output[0]: node.input[0] for node in graph.node if node.op_type == 'Cast'}
+
+
+def _constants(graph: onnx.GraphProto) -> dict[str, np.ndarray]:
+    """Initializers as float32, also under the names that Casts give them."""
+    values = {tensor.name: numpy_helper.to_array(tensor).astype(np.float32) for tensor in graph.initializer}
+    return values | {name: values[source] for name, source in _sources(graph).items()}
+
+
+def _conv(value: Tensor, weight: Tensor, bias: Tensor, attributes: dict[str, Any]) -> Tensor:
+    top, left, bottom, right = attributes['pads']
+    stride, groups = tuple(attributes['strides']), attributes['group']
+    if groups > 1:
+        return depthwise_conv(value, weight, bias, stride[0], (left, right, top, bottom))
+    if (top, left) == (bottom, right):
+        return F.conv2d(value, weight, bias, stride, (top, left))
+    return F.conv2d(F.pad(value, (left, right, top, bottom)), weight, bias, stride)
