@@ -49,6 +49,7 @@ TRAIN_COMMANDS: Table = {
         'crops of renders or of a public data set into shards, for `paper`',
         'maskhand_ros.data_engine.image_shards',
     ),
+    'cues': ('cues of shards of images, by any landmark network', 'maskhand_ros.data_engine.image_cues'),
     'index': (
         'a public data set to an index for `maskhand evaluate`',
         'maskhand_ros.datasets.index',

@@ -117,6 +117,13 @@ class ImageShards:
         }
 
 
+def decoded_samples(path: Path) -> Iterator[dict[str, np.ndarray]]:
+    """The samples of one shard in their order: `image` (224, 224, 3) uint8 RGB and IMAGE_SHARD's arrays,
+    float32."""
+    shards = webdataset.SimpleShardList([str(path)])
+    return iter(webdataset.DataPipeline(shards, webdataset.tarfile_to_samples(), webdataset.map(_decoded)))
+
+
 def _hand_of(path: str) -> str:
     """The name of the hand model in the first sample of a shard."""
     with tarfile.open(path) as tar:

@@ -45,6 +45,15 @@ def pack_map(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.clip(packed, -127, 127).astype(np.int8), scale
 
 
+def packed_cues(cues: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Cues of a CueNetwork as a shard holds them: no image, features in half precision, maps in eight bits."""
+    packed = {name: values for name, values in cues.items() if name != 'image'}
+    packed['global_feature'] = cues['global_feature'].astype(np.float16)
+    for name in MAPS:
+        packed[name], packed[f'{name}_scale'] = pack_map(cues[name])
+    return packed
+
+
 def make_shard(
     maker: SampleMaker, cue_network: CueNetwork, split: str, seed: int, index: int, count: int, mix: float
 ) -> dict[str, np.ndarray]:
@@ -56,11 +65,7 @@ def make_shard(
         crops, truth = maker.make([KINDS[k] for k in kind], rng)
         of_crops = [cue_network(crops[i : i + _CUE_BATCH]) for i in range(0, len(crops), _CUE_BATCH)]
         cues = {name: np.concatenate([cue[name] for cue in of_crops]) for name in of_crops[0]}
-        del cues['image']
-        cues['global_feature'] = cues['global_feature'].astype(np.float16)
-        for name in MAPS:
-            cues[name], cues[f'{name}_scale'] = pack_map(cues[name])
-        parts.append({**cues, **truth, 'kind': kind})
+        parts.append({**packed_cues(cues), **truth, 'kind': kind})
     arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     check_arrays('the new shard', arrays, CUE_SHARD, 'maskhand train data')
     return arrays

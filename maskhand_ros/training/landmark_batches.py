@@ -75,9 +75,9 @@ class PhotographBatches:
             world.append(points - points.mean(0))
         ones = torch.ones(size, 1)
         return np.stack(images), {
-            'pixels': torch.from_numpy(np.float32(pixels)),
-            'z': torch.from_numpy(np.float32(z)),
-            'world': torch.from_numpy(np.float32(world)),
+            'pixels': torch.from_numpy(np.array(pixels, np.float32)),
+            'z': torch.from_numpy(np.array(z, np.float32)),
+            'world': torch.from_numpy(np.array(world, np.float32)),
             'presence': ones,
             'handedness': ones,
             'visible': torch.zeros(size, 21),

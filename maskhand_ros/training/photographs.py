@@ -1,8 +1,8 @@
 """Photographs of hands without labels, as an anchor while the landmark network trains on renders.
 
 The labels are the frozen network's own landmarks, the mean over several crops; the trained network sees
-another crop of the photograph. A folder may hold any photographs that show one hand each and little else, such
-as Sign-Language-Digits (https://github.com/ardamavi/Sign-Language-Digits-Dataset, Apache-2.0).
+another crop of the photograph. A folder may hold any photographs that show one hand each and little else,
+such as Sign-Language-Digits (https://github.com/ardamavi/Sign-Language-Digits-Dataset, Apache-2.0).
 """
 
 from __future__ import annotations
