@@ -3,7 +3,7 @@
     maskhand train cues --images images --out shards --weights-dir runs/landmarks
 
 A model must be trained on the features that it will see: a new landmark network needs new cues, not new
-renders. Each `<split>-....tar` gives one `<split>-....npz`; those that are there are left as they are. Crops that
+renders. Each `<split>-....tar` gives one `<split>-....npz`; those that are there stay as they are. Crops that
 show no hand are left out.
 """
 

@@ -46,7 +46,7 @@ def pack_map(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def packed_cues(cues: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Cues of a CueNetwork as a shard holds them: no image, features in half precision, maps in eight bits."""
+    """Cues of a CueNetwork as a shard holds them: no image, features as float16, maps as int8."""
     packed = {name: values for name, values in cues.items() if name != 'image'}
     packed['global_feature'] = cues['global_feature'].astype(np.float16)
     for name in MAPS:
