@@ -10,8 +10,8 @@ by your own MANO. Hand models do not mix in one folder: a pose is told from the 
 A shard `<split>-<source>-<seed>-<index>.tar` (source: render, or DATASET_SPLIT) holds for each sample
 `KEY.jpg`, the 224 x 224 crop of a right hand (a left one mirrored) by the run time's rule with the errors of
 a tracker, and `KEY.npz`, as `shard_schema.IMAGE_SHARD` states. Keypoints are skinned from the parameters. A
-shard depends on its name and on --mix and --shard-size, which are to stay; another seed gives other crops of
-the same images.
+shard depends on its name and on --mix, --kinds and --shard-size, which are to stay; another seed gives other
+crops of the same images.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from maskhand_ros.cli_arguments import number, whole
-from maskhand_ros.data_engine.shards import SPLITS
+from maskhand_ros.cli_arguments import whole
+from maskhand_ros.data_engine.shards import SPLITS, Shares, add_mix_arguments, draw_kinds, shares_of
 from maskhand_ros.datasets import DATASETS, read
 from maskhand_ros.errors import CommandError
 from maskhand_ros.perception.weights import SHIPPED
@@ -44,15 +44,12 @@ _BATCH, _CUE_BATCH = 50, 4
 
 
 def rendered_samples(
-    maker: SampleMaker, rng: np.random.Generator, count: int, mix: float
+    maker: SampleMaker, rng: np.random.Generator, count: int, shares: Shares
 ) -> Iterator[Sample]:
-    """Yields `count` crops (224, 224, 3) RGB of a SampleMaker with their truth; `mix` is the share of
-    `camera` samples."""
-    from maskhand_ros.data_engine.scenes import KINDS
-
+    """Yields `count` crops (224, 224, 3) RGB of a SampleMaker with their truth, of kinds of scenes in these
+    shares. Those of the kind `no_hand` have no visible keypoint."""
     for start in range(0, count, _BATCH):
-        kind = rng.random(min(_BATCH, count - start)) >= mix
-        crops, truth = maker.make([KINDS[int(k)] for k in kind], rng)
+        crops, truth = maker.make(draw_kinds(shares, min(_BATCH, count - start), rng), rng)
         for i, crop in enumerate(crops):
             yield crop, {name: values[i] for name, values in truth.items()}
 
@@ -105,9 +102,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--seed', type=whole(0, 10**9), default=0, help='another seed for each process of the same split'
     )
-    parser.add_argument(
-        '--mix', type=number(0, 1), default=0.7, help='share of camera-like renders in train and val'
-    )
+    add_mix_arguments(parser)
     parser.add_argument('--shard-size', type=whole(1), default=1000)
     group = parser.add_argument_group('a public data set in place of renders')
     group.add_argument('--dataset', choices=DATASETS)
@@ -168,13 +163,14 @@ class _RenderSource:
         """An iterator of samples and how many there are; none is made if `skip`."""
         from maskhand_ros.data_engine.samples import SampleMaker
 
-        args, fixed = self._args, SPLITS[self._args.split][1]
+        args = self._args
+        shares = shares_of(args.split, args.mix, dict(args.kinds or ()))
         wanted = 100_000 if args.samples is None else args.samples
         count = min(args.shard_size, wanted - index * args.shard_size)
         if skip or count <= 0:
             return iter(()), max(count, 0)
         self._maker = self._maker or SampleMaker(self._hand)
-        return rendered_samples(self._maker, rng, count, args.mix if fixed is None else fixed), count
+        return rendered_samples(self._maker, rng, count, shares), count
 
 
 class _LabelledSource:

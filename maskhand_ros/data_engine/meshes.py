@@ -71,6 +71,16 @@ def bone_occlusion(vertices: np.ndarray, normals: np.ndarray, keypoints: np.ndar
     return np.exp(-1.3 * hidden.sum(1))
 
 
+def _thin_places(rest: np.ndarray, data: dict[str, np.ndarray]) -> np.ndarray:
+    """(V,) 0..1.5, how much thicker than the open hand's real flesh is: finger pads and the thenar most."""
+    weights = np.zeros((len(rest), 16), np.float32)
+    weights[: len(data['weights'])] = data['weights']
+    middle, tips = weights[:, [2, 5, 8, 11, 14]].sum(1), weights[:, [3, 6, 9, 12, 15]].sum(1)
+    near = weights[:, [1, 4, 7, 10]].sum(1)
+    thenar = weights[:, 13] * np.asarray(data['palm'], np.float32)
+    return 0.4 * near + 0.7 * middle + tips + 1.5 * thenar
+
+
 class HandMesh:
     """Skins the hand and its forearm for many poses at once."""
 
@@ -83,6 +93,7 @@ class HandMesh:
         self.palm = np.asarray(data['palm'], np.float32)
         self._incidence = face_incidence(self.faces, len(self.rest))
         self._shapes = np.concatenate([data['shapedirs'], data['forearm_shapedirs']]).astype(np.float32)
+        self.thin = _thin_places(self.rest, data)
         # For the eye the skin at the wrist follows the forearm too; no keypoint hangs on it.
         self._weights = np.concatenate([data['hand_forearm_weights'], data['forearm_weights']]).astype(
             np.float32
@@ -123,17 +134,29 @@ class HandMesh:
     ) -> Mesh:
         """The Mesh of posed vertices (V + Vf, 3) and keypoints (21, 3); `left` if they have been mirrored.
 
-        Where the material says `sleeve_from` (metres behind the wrist), the skin there is lifted into a
-        sleeve.
+        The skin is lifted where the material says so: into a sleeve `sleeve_from` metres behind the wrist on,
+        into a glove (`worn_range`, `worn_lift`), a band (`band_range`), and by `flesh` metres where fingers
+        and thenar are thin.
         """
         normals = vertex_normals(vertices, self.faces, self._incidence)
         if left:
             normals = -normals
         sleeve = material.get('sleeve_from', 9.0)
         lift = np.clip((self.rest[:, 0] - sleeve) / 0.006, 0, 1)[:, None] * material.get('sleeve_lift', 0.004)
+        lift = lift + self._worn(material)[:, None]
         light = bone_occlusion(vertices, normals, keypoints)
         marks = np.stack([self.nail, self.palm, light], 1)
         return Mesh(vertices + lift * normals, normals, self.rest, marks, self.faces, material)
+
+    def _worn(self, material: Uniforms) -> np.ndarray:
+        """Metres (V,) that gloves, bands and more flesh lift the skin."""
+        along, lift = self.rest[:, 0], np.zeros(len(self.rest), np.float32)
+        for name, height in (('worn', material.get('worn_lift', 0.0)), ('band', 0.0025)):
+            low, high = material.get(f'{name}_range', (9.0, 9.0))
+            if high > low:
+                inside = np.minimum(along - low, high - along)
+                lift += height * np.clip(inside / 0.003, 0, 1)
+        return lift + material.get('flesh', 0.0) * self.thin
 
 
 @lru_cache(maxsize=1)

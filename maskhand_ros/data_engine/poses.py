@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -91,7 +92,34 @@ def _angles(prototype: Prototype) -> np.ndarray:
     return angles * _D
 
 
-_PROTOTYPES = np.stack([_angles(p) for p in PROTOTYPES.values()])
+@dataclass(frozen=True)
+class PoseMix:
+    """What poses are drawn from: prototypes by name, each with its weight (all the same if `weights` is
+    empty), and the shares of poses that are changed further."""
+
+    prototypes: Mapping[str, Prototype]
+    contacts: Mapping[str, tuple[int, int, float]]
+    """Which finger the thumb touches, and how: (finger, place, gap in metres) as Anatomy.touch takes them."""
+    weights: tuple[float, ...] = ()
+    blended: float = 0.6
+    """Share of mixtures of two prototypes."""
+    swapped: float = 0.05
+    """Chance of each finger to come from another prototype."""
+    uniform: float = 0.1
+    """Share of poses uniform within the limits."""
+    least_noise: float = 1.0
+    """Noise of the joints is between this and all of it."""
+
+    def draw(self, size: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+        """Indices of prototypes, of this `size`."""
+        if not self.weights:
+            return rng.integers(len(self.prototypes), size=size)
+        share = np.cumsum(self.weights) / np.sum(self.weights)
+        return np.searchsorted(share, rng.random(size), side='right')
+
+
+EVEN = PoseMix(PROTOTYPES, CONTACTS)
+"""Every prototype as often, a tenth of the poses uniform."""
 
 
 def _segment_distance(p: np.ndarray, q: np.ndarray, r: np.ndarray, s: np.ndarray) -> np.ndarray:
@@ -163,28 +191,44 @@ def _synergies(n: int, rng: np.random.Generator) -> np.ndarray:
     return noise * _D
 
 
-def _draw(anatomy: Anatomy, n: int, rng: np.random.Generator) -> np.ndarray:
+def _draw(anatomy: Anatomy, n: int, rng: np.random.Generator, mix: PoseMix) -> np.ndarray:
     """n poses (n, 5, 5), not yet checked for penetration."""
-    kinds = len(_PROTOTYPES)
-    kind, to = rng.integers(kinds, size=(2, n))
-    blend = (rng.random(n) * (rng.random(n) < 0.6))[:, None, None]
-    angles = _PROTOTYPES[kind] * (1 - blend) + _PROTOTYPES[to] * blend
-    swap = rng.random((n, 5)) < 0.05
-    angles = np.where(swap[..., None], _PROTOTYPES[rng.integers(kinds, size=(n, 5)), np.arange(5)], angles)
-    angles = angles + _synergies(n, rng)
+    prototypes = np.stack([_angles(p) for p in mix.prototypes.values()])
+    kind, to = mix.draw((2, n), rng)
+    blend = (rng.random(n) * (rng.random(n) < mix.blended))[:, None, None]
+    angles = prototypes[kind] * (1 - blend) + prototypes[to] * blend
+    swap = rng.random((n, 5)) < mix.swapped
+    angles = np.where(swap[..., None], prototypes[mix.draw((n, 5), rng), np.arange(5)], angles)
+    noise = _synergies(n, rng)
+    if mix.least_noise < 1:
+        noise *= rng.uniform(mix.least_noise, 1, (n, 1, 1))
+    angles = angles + noise
     uniform = LOW + (HIGH - LOW) * rng.random((n, 5, 5))
     uniform[:, :4, 2] = 0.62 * uniform[:, :4, 1] + 8 * _D * rng.standard_normal((n, 4))
-    angles = np.where((rng.random(n) < 0.1)[:, None, None], uniform, angles)
+    angles = np.where((rng.random(n) < mix.uniform)[:, None, None], uniform, angles)
     # Ligaments: a bent finger can hardly spread, and the twist of the thumb's base follows its abduction.
     angles[:, :4, 3] *= 1 - 0.7 * np.clip(angles[:, :4, 0] / (90 * _D), 0, 1)
     angles[:, THUMB, 4] = 0.4 * angles[:, THUMB, 4] + 0.4 * np.clip(angles[:, THUMB, 3], 0, None)
-    angles = np.clip(angles, LOW, HIGH)
-    touching = np.flatnonzero(rng.random(n) < 0.35)
+    return _with_contacts(anatomy, np.clip(angles, LOW, HIGH), kind, blend[:, 0, 0], rng, mix)
+
+
+def _with_contacts(
+    anatomy: Anatomy,
+    angles: np.ndarray,
+    kind: np.ndarray,
+    blend: np.ndarray,
+    rng: np.random.Generator,
+    mix: PoseMix,
+) -> np.ndarray:
+    """Poses (n, 5, 5), in a third of them the thumb brought into contact: as the prototype of index `kind`
+    (n,) has it, or with any finger's tip."""
+    names = tuple(mix.prototypes)
+    touching = np.flatnonzero(rng.random(len(angles)) < 0.35)
     if len(touching):
         finger = np.full(len(touching), -1)
         place, gap = np.zeros(len(touching), int), np.zeros(len(touching))
         for row, k in enumerate(kind[touching]):
-            rule = CONTACTS.get(PROTOTYPE_NAMES[k])
+            rule = mix.contacts.get(names[k])
             if rule and blend[touching[row]] < 0.4:
                 finger[row], place[row], gap[row] = rule
             elif rng.random() < 0.35:
@@ -198,11 +242,11 @@ def _draw(anatomy: Anatomy, n: int, rng: np.random.Generator) -> np.ndarray:
     return angles
 
 
-def sample_angles(anatomy: Anatomy, n: int, rng: np.random.Generator) -> np.ndarray:
-    """n poses as angles (n, 5, 5), within the limits, none passing through itself."""
-    kept, count = [], 0
+def sample_angles(anatomy: Anatomy, n: int, rng: np.random.Generator, mix: PoseMix = EVEN) -> np.ndarray:
+    """n poses of `mix` as angles (n, 5, 5), within the limits, none passing through itself."""
+    kept, count = [np.empty((0, 5, 5))], 0
     while count < n:
-        angles = _draw(anatomy, min(2048, int(1.6 * (n - count)) + 64), rng)
+        angles = _draw(anatomy, min(2048, int(1.6 * (n - count)) + 64), rng, mix)
         angles = angles[clear(anatomy, angles)]
         kept.append(angles)
         count += len(angles)

@@ -45,6 +45,8 @@ uniform float sleeve_from; uniform float rough; uniform float gloss; uniform flo
 uniform float grain; uniform vec2 offset; uniform float skinned; uniform float exposure;
 uniform vec3 key; uniform vec3 key_colour; uniform vec3 fill; uniform vec3 fill_colour;
 uniform vec3 sky; uniform vec3 ground; uniform float shade;
+uniform vec3 worn; uniform vec3 worn_palm; uniform vec2 worn_range; uniform float weave;
+uniform vec3 band; uniform vec2 band_range; uniform vec3 ink; uniform float mark;
 vec3 lit(vec3 n, vec3 v, vec3 to, vec3 albedo, float r, float soft) {
   float cosine = dot(n, to);
   vec3 wrap = soft * vec3(.28, .12, .08) + .02;
@@ -62,11 +64,24 @@ void main() {
   n = normalize(n + bump * (fine.xyz - .5));
   vec3 albedo = mix(skin, palm, v_marks.y) * (1.0 + mottle * (coarse.x - .5) + .6 * mottle * (fine.w - .5));
   albedo.r *= 1.0 + .35 * mottle * (coarse.y - .5);
+  if (mark > 0.0) {
+    vec4 drawn = texture(noise, v_texture.xz * 1.7 + offset.xx + v_texture.y * 1.3);
+    albedo = mix(albedo, ink, mark * smoothstep(.67, .70, drawn.x));
+  }
   albedo = mix(albedo, nail, v_marks.x);
   float r = mix(rough, .3, v_marks.x), soft = 1.0;
   if (skinned < .5 || v_texture.x > sleeve_from) {
     albedo = sleeve * (1.0 + grain * (fine.x - .5) + grain * sin(v_texture.x * 900.0 * offset.x) * .25);
     r = skinned < .5 ? rough : .9; soft = 0.0;
+  }
+  if (skinned > .5 && v_texture.x > worn_range.x && v_texture.x < worn_range.y) {
+    float knit = weave * sin(v_texture.x * 2600.0) * sin((v_texture.z + v_texture.y) * 2600.0);
+    albedo = mix(worn, worn_palm, v_marks.y);
+    albedo *= 1.0 + grain * (fine.x - .5) + mottle * (coarse.x - .5) + knit;
+    r = rough; soft = .1;
+  }
+  if (skinned > .5 && v_texture.x > band_range.x && v_texture.x < band_range.y) {
+    albedo = band * (1.0 + .3 * sin(v_texture.x * 1500.0)); r = .35; soft = 0.0;
   }
   float open = 1.0;
   if (shade > 0.0) {
@@ -85,6 +100,7 @@ _SHADOW_VERTEX = """#version 330
 in vec3 place; uniform mat4 to_light;
 void main() { gl_Position = to_light * vec4(place, 1.0); }"""
 
+_NOTHING_WORN = {'worn_range': (9.0, 9.0), 'band_range': (9.0, 9.0), 'mark': 0.0}
 _LAYOUT = '3f 3f 3f 3f'
 _ATTRIBUTES = ('place', 'normal', 'texture_place', 'marks')
 
@@ -140,6 +156,7 @@ class Renderer:
             (256, 256), 4, tiling_noise(256, np.random.default_rng(seed)).tobytes()
         )
         self._noise.build_mipmaps()
+        self._first = np.empty((0, 0))
         self._program['noise'], self._program['shadow'] = 0, 1
         self._gl.enable(moderngl.DEPTH_TEST)
 
@@ -170,12 +187,18 @@ class Renderer:
         return arrays
 
     def draw(
-        self, meshes: Sequence[Mesh], K: np.ndarray, light: Uniforms, supersample: int = 1
+        self,
+        meshes: Sequence[Mesh],
+        K: np.ndarray,
+        light: Uniforms,
+        supersample: int = 1,
+        apart: bool = False,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Colour (h, w, 3) uint8 with black where nothing is, and coverage (h, w) uint8.
 
         `meshes` list of Mesh in the camera's frame, `K` (3, 3) px of this image, `light` uniforms (see
-        scenes.py). The colour is premultiplied by the coverage.
+        scenes.py). The colour is premultiplied by the coverage. `apart` keeps the depth of the first mesh for
+        `first_depth_at`.
         """
         import cv2
 
@@ -206,8 +229,10 @@ class Renderer:
         self._noise.use(0)
         self._shadow_map.use(1)
         for mesh, (array, _) in zip(meshes, arrays, strict=True):
-            self._set(mesh.material)
+            self._set({**_NOTHING_WORN, **mesh.material})
             array.render()
+            if apart and mesh is meshes[0]:
+                self._first = self._distances(supersample)
         pixels = np.frombuffer(target.read(components=4), np.uint8)
         pixels = pixels.reshape(height * supersample, width * supersample, 4)
         if supersample > 1:
@@ -221,7 +246,14 @@ class Renderer:
 
     def depth_at(self, pixels: np.ndarray, supersample: int = 1) -> np.ndarray:
         """The same (N,) at pixels (N, 2), to the fraction of a pixel; FAR outside the image too."""
-        distances = self._distances(supersample)
+        return self._at(self._distances(supersample), pixels, supersample)
+
+    def first_depth_at(self, pixels: np.ndarray, supersample: int = 1) -> np.ndarray:
+        """The same as depth_at of the first mesh alone, of the last image drawn with `apart`."""
+        return self._at(self._first, pixels, supersample)
+
+    @staticmethod
+    def _at(distances: np.ndarray, pixels: np.ndarray, supersample: int) -> np.ndarray:
         column, row = np.floor((np.asarray(pixels) + 0.5) * supersample).astype(int).T
         inside = (column >= 0) & (column < distances.shape[1]) & (row >= 0) & (row < distances.shape[0])
         depth = np.full(len(pixels), _FAR)

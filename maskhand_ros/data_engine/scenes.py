@@ -17,7 +17,9 @@ from maskhand_ros.data_engine.meshes import Mesh
 from maskhand_ros.data_engine.renderer import Uniforms
 from maskhand_ros.geometry import Camera, kabsch, rotvec_to_matrix
 
-KINDS = ('camera', 'stress')
+FIRST_KINDS = ('camera', 'stress')
+"""Kinds of which published figures are; their pictures stay as they are, bit by bit."""
+KINDS = (*FIRST_KINDS, 'everyday', 'objects', 'gloves', 'clasped', 'own_view', 'no_hand')
 
 # Diffuse skin colours in linear RGB, from light to dark.
 _SKIN = np.array(
@@ -30,6 +32,8 @@ _SKIN = np.array(
         [0.15, 0.08, 0.05],
     ]
 )
+_ARM_TO_LENS = -0.8
+"""Least z of the forearm's direction in everyday scenes: the mesh has no elbow, one would look into it."""
 UP = np.array([0.0, -1, 0])
 PALM_VIEW = np.stack([-UP, [0, 0, 1.0], np.cross(-UP, [0, 0, 1.0])], 1)
 """Model axes in the camera frame for a palm towards the lens, fingers up."""
@@ -43,8 +47,20 @@ def sample_orientation(kind: str, rng: np.random.Generator) -> np.ndarray:
     """global_orient (3, 3) in the camera's frame."""
     if kind == 'stress':
         return random_rotations(1, rng)[0]
+    if kind in FIRST_KINDS:
+        return _camera_orientation(rng.random(), rng)
+    while True:
+        view = 0.0 if kind == 'own_view' else rng.random()
+        every_way = kind != 'own_view' and rng.random() < 0.15
+        orient = random_rotations(1, rng)[0] if every_way else _camera_orientation(view, rng)
+        if orient[2, 0] > _ARM_TO_LENS:
+            return orient
+
+
+def _camera_orientation(view: float, rng: np.random.Generator) -> np.ndarray:
+    """global_orient (3, 3) of a hand before a camera: one's own, palm, back, or from the side as `view`, 0 to
+    1, is larger."""
     degrees = np.pi / 180
-    view = rng.random()
     if view < 0.15:  # one's own hands: backs seen from behind, fingers away
         about, tilt = 180 + 40 * rng.standard_normal(), -35 + 22 * rng.standard_normal()
     elif view < 0.55:
@@ -78,12 +94,17 @@ def sample_camera(kind: str, rng: np.random.Generator) -> tuple[Camera, np.ndarr
     return camera, depth * camera.unproject_rays(pixel[None])[0]
 
 
-def sample_material(rng: np.random.Generator) -> Uniforms:
-    """Skin, nails and sleeve as uniforms of the renderer."""
+def sample_skin(rng: np.random.Generator, spread: float) -> np.ndarray:
+    """Diffuse colour (3,) of skin in linear RGB; `spread` of each channel from the palette."""
     tone = rng.random() * (len(_SKIN) - 1)
     low = min(int(tone), len(_SKIN) - 2)
     skin = _SKIN[low] + (tone - low) * (_SKIN[low + 1] - _SKIN[low])
-    skin = np.clip(skin * (1 + 0.07 * rng.standard_normal(3)) * rng.uniform(0.85, 1.1), 0.02, 0.95)
+    return np.clip(skin * (1 + spread * rng.standard_normal(3)) * rng.uniform(0.85, 1.1), 0.02, 0.95)
+
+
+def sample_material(rng: np.random.Generator) -> Uniforms:
+    """Skin, nails and sleeve as uniforms of the renderer."""
+    skin = sample_skin(rng, 0.07)
     rosy = np.array([0.78, 0.50, 0.42]) * (0.35 + 0.65 * skin.mean() / 0.5)
     palm = np.clip(skin + rng.uniform(0.1, 0.6) * (rosy - skin), 0.02, 0.95)
     nail = np.clip(palm * 1.08 + 0.03, 0, 1) if rng.random() < 0.93 else rng.random(3)
@@ -104,12 +125,13 @@ def sample_material(rng: np.random.Generator) -> Uniforms:
     }
 
 
-def sample_light(rng: np.random.Generator) -> Uniforms:
-    """Key light with shadow, fill, sky, ground, exposure: uniforms of the renderer, camera frame."""
+def sample_light(rng: np.random.Generator, cast: float = 0.12) -> Uniforms:
+    """Key light with shadow, fill, sky, ground, exposure: uniforms of the renderer, camera frame. `cast` is
+    the spread of its warmth."""
     key = _unit(np.array([0.8, 0.5, 0.6]) * rng.standard_normal(3) + np.array([0, -0.7, -0.5]))
     fill = _unit(rng.standard_normal(3) + np.array([0, 0, -0.8]))
-    warmth = 0.12 * rng.standard_normal()
-    white = np.array([1 + warmth, 1, 1 - warmth]) * (1 + 0.03 * rng.standard_normal(3))
+    warmth = cast * rng.standard_normal()
+    white = np.array([1 + warmth, 1, 1 - warmth]) * (1 + 0.03 * (cast / 0.12) * rng.standard_normal(3))
     ambient = rng.uniform(0.2, 0.65)
     return {
         'key': key,
@@ -118,7 +140,10 @@ def sample_light(rng: np.random.Generator) -> Uniforms:
         'fill_colour': rng.uniform(0, 0.35) * white[::-1],
         'sky': ambient * white,
         'shade': rng.uniform(0.4, 1),
-        'ground': ambient * rng.uniform(0.4, 0.9) * white * (1 + 0.1 * rng.standard_normal(3)),
+        'ground': ambient
+        * rng.uniform(0.4, 0.9)
+        * white
+        * (1 + 0.1 * (cast / 0.12) * rng.standard_normal(3)),
         'exposure': rng.uniform(0.7, 1.25),
     }
 
@@ -169,7 +194,7 @@ def thing(
     """The Mesh of a solid as `grid_solid` gives it, turned by `frame` (3, 3) and put at `place` (3,), of a
     random material."""
     colour = rng.random(3) ** 1.4
-    material = {
+    material: Uniforms = {
         'skinned': 0.0,
         'sleeve': colour,
         'grain': rng.uniform(0, 0.4),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ import numpy as np
 
 from maskhand_ros.cli_arguments import number, whole
 from maskhand_ros.data_engine.scenes import KINDS
+from maskhand_ros.errors import CommandError
 from maskhand_ros.perception.cues import MAPS, CueNetwork
 from maskhand_ros.perception.weights import SHIPPED
 from maskhand_ros.shard_schema import CUE_SHARD, check_arrays
@@ -24,14 +26,58 @@ if TYPE_CHECKING:
     from maskhand_ros.data_engine.samples import SampleMaker
 
 
-SPLITS = {
+Shares = Mapping[str, float]
+"""Share of each kind of scene (scenes.KINDS), in the order in which they are drawn."""
+
+
+SPLITS: dict[str, tuple[int, Shares | None]] = {
     'train': (0, None),
     'val': (1, None),
-    'test_stress': (2, 0.0),
-    'test_camera': (3, 1.0),
+    'test_stress': (2, {'stress': 1.0}),
+    'test_camera': (3, {'camera': 1.0}),
     'cal': (4, None),
+    'test_everyday': (5, {'everyday': 1.0}),
+    'test_objects': (6, {'objects': 1.0}),
+    'test_gloves': (7, {'gloves': 1.0}),
+    'test_clasped': (8, {'clasped': 1.0}),
+    'test_own_view': (9, {'own_view': 1.0}),
 }
-"""Each split's own part of the seed, and its share of `camera` samples where that is fixed."""
+"""Each split's own part of the seed, and the shares of its kinds where they are fixed."""
+
+
+def shares_of(split: str, mix: float, kinds: Shares | None) -> Shares:
+    """Shares of the kinds in a split: its own, or those chosen by `kinds`, or `mix` of `camera` and else
+    `stress`."""
+    return SPLITS[split][1] or kinds or {'camera': mix, 'stress': 1 - mix}
+
+
+def draw_kinds(shares: Shares, count: int, rng: np.random.Generator) -> list[str]:
+    """`count` kinds of scenes, each with its share."""
+    names, sums = list(shares), np.cumsum(list(shares.values()))
+    return [names[i] for i in np.searchsorted(sums[:-1] / sums[-1], rng.random(count), side='right')]
+
+
+def kind_share(text: str) -> tuple[str, float]:
+    """KIND=SHARE of the command line; ArgumentTypeError if it is none."""
+    name, _, share = text.partition('=')
+    if name not in KINDS:
+        raise argparse.ArgumentTypeError(f'{name!r} is none of {", ".join(KINDS)}')
+    return name, number(0, 1)(share or '1')
+
+
+def add_mix_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments that say what the scenes of train, val and cal are."""
+    parser.add_argument(
+        '--mix', type=number(0, 1), default=0.7, help='share of camera-like samples, the rest is stress'
+    )
+    parser.add_argument(
+        '--kinds',
+        type=kind_share,
+        nargs='+',
+        metavar='KIND=SHARE',
+        help=f'in place of --mix: shares of {", ".join(KINDS)}',
+    )
+
 
 _BATCH, _CUE_BATCH = 50, 4
 """Samples posed at once, and crops shown to the cue network at once: more would not fit a core's cache."""
@@ -55,14 +101,21 @@ def packed_cues(cues: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def make_shard(
-    maker: SampleMaker, cue_network: CueNetwork, split: str, seed: int, index: int, count: int, mix: float
+    maker: SampleMaker,
+    cue_network: CueNetwork,
+    split: str,
+    seed: int,
+    index: int,
+    count: int,
+    shares: Shares,
 ) -> dict[str, np.ndarray]:
-    """The arrays of one shard (dict); `mix` is the share of `camera` samples."""
+    """The arrays of one shard (dict) of kinds of scenes in these shares."""
     rng = np.random.default_rng([SPLITS[split][0], seed, index])
     parts = []
     for start in range(0, count, _BATCH):
-        kind = (rng.random(min(_BATCH, count - start)) >= mix).astype(np.int8)
-        crops, truth = maker.make([KINDS[k] for k in kind], rng)
+        kinds = draw_kinds(shares, min(_BATCH, count - start), rng)
+        kind = np.array([KINDS.index(name) for name in kinds], np.int8)
+        crops, truth = maker.make(kinds, rng)
         of_crops = [cue_network(crops[i : i + _CUE_BATCH]) for i in range(0, len(crops), _CUE_BATCH)]
         cues = {name: np.concatenate([cue[name] for cue in of_crops]) for name in of_crops[0]}
         parts.append({**packed_cues(cues), **truth, 'kind': kind})
@@ -89,9 +142,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--seed', type=whole(0, 10**9), default=0, help='another seed for each process of the same split'
     )
-    parser.add_argument(
-        '--mix', type=number(0, 1), default=0.7, help='share of camera-like samples in train and val'
-    )
+    add_mix_arguments(parser)
     parser.add_argument('--shard-size', type=whole(1), default=2000)
 
 
@@ -104,8 +155,11 @@ def run(args: argparse.Namespace) -> int:
 
     cv2.setNumThreads(1)
     args.out.mkdir(parents=True, exist_ok=True)
-    fixed = SPLITS[args.split][1]
-    mix = args.mix if fixed is None else fixed
+    shares = shares_of(args.split, args.mix, dict(args.kinds or ()))
+    if shares.get('no_hand'):
+        raise CommandError(
+            'no_hand has no hand to learn from in shards of cues', 'leave it out, or `maskhand train images`'
+        )
     maker = cue_network = None
     for index in range(-(-args.samples // args.shard_size)):
         path = args.out / f'{args.split}-{args.seed}-{index:04d}.npz'
@@ -116,7 +170,7 @@ def run(args: argparse.Namespace) -> int:
             cue_network = CueNetwork(SHIPPED / 'landmarks.onnx')
         count = min(args.shard_size, args.samples - index * args.shard_size)
         start = time.monotonic()
-        write_shard(path, make_shard(maker, cue_network, args.split, args.seed, index, count, mix))
+        write_shard(path, make_shard(maker, cue_network, args.split, args.seed, index, count, shares))
         print(f'{path}: {count} samples, {count / (time.monotonic() - start):.1f}/s', flush=True)
     return 0
 

@@ -186,7 +186,9 @@ def test_renders_become_shards_whose_truth_projects(tmp_path):
     from maskhand_ros.perception.cues import CueNetwork
 
     hand = HandModel.load()
-    samples = image_shards.rendered_samples(SampleMaker(hand, backdrops=2), np.random.default_rng(0), 3, 0.5)
+    shares = {'camera': 0.5, 'stress': 0.5}
+    maker = SampleMaker(hand, backdrops=2)
+    samples = image_shards.rendered_samples(maker, np.random.default_rng(0), 3, shares)
     network = CueNetwork(OPEN_HAND.parents[1] / 'weights/landmarks.onnx')
     path = tmp_path / 'train-render-0-00000.tar'
     assert image_shards.write_image_shard(path, samples, network, hand.name) == 3
