@@ -45,6 +45,17 @@ def pack_map(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.clip(packed, -127, 127).astype(np.int8), scale
 
 
+def packed_cues(cue_network: CueNetwork, crops: np.ndarray) -> dict[str, np.ndarray]:
+    """The cues of crops (N, 224, 224, 3) uint8 RGB as a shard holds them."""
+    of_crops = [cue_network(crops[i : i + _CUE_BATCH]) for i in range(0, len(crops), _CUE_BATCH)]
+    cues = {name: np.concatenate([cue[name] for cue in of_crops]) for name in of_crops[0]}
+    del cues['image']
+    cues['global_feature'] = cues['global_feature'].astype(np.float16)
+    for name in MAPS:
+        cues[name], cues[f'{name}_scale'] = pack_map(cues[name])
+    return cues
+
+
 def make_shard(
     maker: SampleMaker, cue_network: CueNetwork, split: str, seed: int, index: int, count: int, mix: float
 ) -> dict[str, np.ndarray]:
@@ -54,13 +65,7 @@ def make_shard(
     for start in range(0, count, _BATCH):
         kind = (rng.random(min(_BATCH, count - start)) >= mix).astype(np.int8)
         crops, truth = maker.make([KINDS[k] for k in kind], rng)
-        of_crops = [cue_network(crops[i : i + _CUE_BATCH]) for i in range(0, len(crops), _CUE_BATCH)]
-        cues = {name: np.concatenate([cue[name] for cue in of_crops]) for name in of_crops[0]}
-        del cues['image']
-        cues['global_feature'] = cues['global_feature'].astype(np.float16)
-        for name in MAPS:
-            cues[name], cues[f'{name}_scale'] = pack_map(cues[name])
-        parts.append({**cues, **truth, 'kind': kind})
+        parts.append({**packed_cues(cue_network, crops), **truth, 'kind': kind})
     arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     check_arrays('the new shard', arrays, CUE_SHARD, 'maskhand train data')
     return arrays
