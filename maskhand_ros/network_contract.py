@@ -137,8 +137,13 @@ NETWORKS = {
         inputs=(TensorSpec('embeddings', ('N', 'tokens', 'code_dims')),),
         outputs=(TensorSpec('hand_pose', ('N', 'joints', 6)),),
     ),
+    'tokenizer_encoder.onnx': NetworkSpec(
+        inputs=(TensorSpec('hand_pose', ('N', 'joints', 6)),),
+        outputs=(TensorSpec('embeddings', ('N', 'tokens', 'code_dims')),),
+    ),
 }
-"""The contract of each ONNX file, by its name. `joints` is 15 where the synthesizer gives `global_orient`,
+"""The contract of each ONNX file, by its name. The run time does without the tokenizer's encoder: training
+that goes on from a folder reads it. `joints` is 15 where the synthesizer gives `global_orient`,
 else 16 with the global orientation first."""
 
 CODEBOOK = TensorSpec('codebook', ('codebook_size', 'code_dims'))

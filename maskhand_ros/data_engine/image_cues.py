@@ -70,7 +70,7 @@ def cue_shard(samples: Iterator[dict[str, np.ndarray]], network: CueNetwork) -> 
             name: np.stack([sample[name] for sample in batch]).astype(CUE_SHARD[name].dtype) for name in TRUTH
         }
         kind = np.zeros(len(batch), np.int8)  # shards of images do not tell it
-        parts.append({**packed_cues(network(np.stack([s['image'] for s in batch]))), **truth, 'kind': kind})
+        parts.append({**packed_cues(network, np.stack([s['image'] for s in batch])), **truth, 'kind': kind})
     if not parts:
         return None
     arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

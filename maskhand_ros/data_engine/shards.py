@@ -91,13 +91,15 @@ def pack_map(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.clip(packed, -127, 127).astype(np.int8), scale
 
 
-def packed_cues(cues: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Cues of a CueNetwork as a shard holds them: no image, features as float16, maps as int8."""
-    packed = {name: values for name, values in cues.items() if name != 'image'}
-    packed['global_feature'] = cues['global_feature'].astype(np.float16)
+def packed_cues(cue_network: CueNetwork, crops: np.ndarray) -> dict[str, np.ndarray]:
+    """The cues of crops (N, 224, 224, 3) uint8 RGB as a shard holds them."""
+    of_crops = [cue_network(crops[i : i + _CUE_BATCH]) for i in range(0, len(crops), _CUE_BATCH)]
+    cues = {name: np.concatenate([cue[name] for cue in of_crops]) for name in of_crops[0]}
+    del cues['image']
+    cues['global_feature'] = cues['global_feature'].astype(np.float16)
     for name in MAPS:
-        packed[name], packed[f'{name}_scale'] = pack_map(cues[name])
-    return packed
+        cues[name], cues[f'{name}_scale'] = pack_map(cues[name])
+    return cues
 
 
 def make_shard(
@@ -116,9 +118,7 @@ def make_shard(
         kinds = draw_kinds(shares, min(_BATCH, count - start), rng)
         kind = np.array([KINDS.index(name) for name in kinds], np.int8)
         crops, truth = maker.make(kinds, rng)
-        of_crops = [cue_network(crops[i : i + _CUE_BATCH]) for i in range(0, len(crops), _CUE_BATCH)]
-        cues = {name: np.concatenate([cue[name] for cue in of_crops]) for name in of_crops[0]}
-        parts.append({**packed_cues(cues), **truth, 'kind': kind})
+        parts.append({**packed_cues(cue_network, crops), **truth, 'kind': kind})
     arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     check_arrays('the new shard', arrays, CUE_SHARD, 'maskhand train data')
     return arrays

@@ -1,5 +1,5 @@
-"""A trained MaskHand to what the robot runs: three ONNX networks, the codebook, and model.json over all
-weights."""
+"""A trained MaskHand to what the robot runs: ONNX networks, the codebook, and model.json over all weights.
+`imported.py` reads them back."""
 
 from __future__ import annotations
 
@@ -54,10 +54,15 @@ class _TokenizerGraph(nn.Module):
         return (self.tokenizer.decode(embeddings),)
 
 
+class _EncoderGraph(_TokenizerGraph):
+    def forward(self, hand_pose: Tensor) -> tuple[Tensor]:
+        return (self.tokenizer.encode(hand_pose),)
+
+
 def export_model(
     model: MaskHand, folder: Path, training: dict, name: str | None = None, version: str | None = None
 ) -> None:
-    """Write context, synthesizer and tokenizer .onnx, codebook.npz and model.json into `folder`.
+    """Write the networks (.onnx), codebook.npz and model.json into `folder`.
 
     `name` and `version` are what HandArray.network tells of the model (default: the name of the folder, and
     the date). model.json lists the SHA-256 of every .onnx and .npz file there; `training` (plain values) is
@@ -85,7 +90,7 @@ def export_model(
 
 
 def _export_networks(model: MaskHand, folder: Path) -> np.ndarray:
-    """Write the three networks into `folder`; the codebook (K, D) float32."""
+    """Write the networks into `folder`; the codebook (K, D) float32."""
     count = 2
     cues = {name: torch.rand(count, *size) for name, size in model.input_shapes.items()}
     context = model.context(cues)
@@ -107,14 +112,13 @@ def _export_networks(model: MaskHand, folder: Path) -> np.ndarray:
         ],
         folder / 'synthesizer.onnx',
     )
-    decoder = NETWORKS['tokenizer.onnx']
-    write_onnx(
-        _TokenizerGraph(model),
-        (codes,),
-        [tensor.name for tensor in decoder.inputs],
-        [tensor.name for tensor in decoder.outputs],
-        folder / 'tokenizer.onnx',
-    )
+    pose = torch.zeros(count, model.config.tokenizer.joints, 6)
+    for file, graph, value in (
+        ('tokenizer.onnx', _TokenizerGraph(model), codes),
+        ('tokenizer_encoder.onnx', _EncoderGraph(model), pose),
+    ):
+        inputs, outputs = ([t.name for t in tensors] for tensors in vars(NETWORKS[file]).values())
+        write_onnx(graph, (value,), inputs, outputs, folder / file)
     return quantizer.codebook.numpy()
 
 

@@ -1,4 +1,5 @@
-"""A torch module as an ONNX file: operator set 17, any number of hands, large weights in half precision."""
+"""A torch module as an ONNX file: operator set 17, any number of hands, large weights in half precision. Each
+initializer has the name of its parameter, so that the weights can be read back into the module."""
 
 from __future__ import annotations
 
@@ -16,6 +17,8 @@ from torch import Tensor, nn
 from ..network_contract import TensorSpec, check_network
 
 OPSET = 17
+_HALF = '_half'
+"""What the name of a weight in half precision ends with."""
 _DTYPES: dict[int, str] = {TensorProto.FLOAT: 'float32', TensorProto.BOOL: 'bool'}
 
 
@@ -41,8 +44,14 @@ def write_onnx(
             dynamic_axes=axes,
             opset_version=OPSET,
             dynamo=False,
+            # Folding would store transposed weights under new names, and without their being inputs, equal
+            # ones under one name. ONNX Runtime folds when it loads: time and results are the same.
+            do_constant_folding=False,
+            keep_initializers_as_inputs=True,
         )
         model = onnx.load(f'{folder}/{path.name}')
+    for value in [value for value in model.graph.input if value.name not in names]:
+        model.graph.input.remove(value)
     with torch.no_grad():
         declare_shapes(model, [tuple(output.shape) for output in module(*inputs)])
     store_half(model)
@@ -53,21 +62,28 @@ def write_onnx(
 
 def store_half(graph_model: onnx.ModelProto) -> None:
     """Keep the large float32 weights of an ONNX model in half precision, each with a Cast back; computing
-    stays float32."""
+    stays float32. Logits stay as they are: half precision would change their exponentials by 0.2 %."""
     graph = graph_model.graph
+    logits = {node.input[0] for node in graph.node if node.op_type == 'Softmax'}
     casts = []
     for weight in graph.initializer:
         values = numpy_helper.to_array(weight)
-        if values.dtype != np.float32 or values.size < 256:
+        if values.dtype != np.float32 or values.size < 256 or weight.name in logits:
             continue
-        name = weight.name
-        weight.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f'{name}_half'))
-        casts.append(
-            helper.make_node('Cast', [f'{name}_half'], [name], to=TensorProto.FLOAT, name=f'{name}_cast')
-        )
+        name, half = weight.name, weight.name + _HALF
+        weight.CopyFrom(numpy_helper.from_array(values.astype(np.float16), half))
+        casts.append(helper.make_node('Cast', [half], [name], to=TensorProto.FLOAT, name=f'{name}_cast'))
     nodes = casts + list(graph.node)
     del graph.node[:]
     graph.node.extend(nodes)
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The float32 weights of a file of `write_onnx`, by the names that they have in its module."""
+    return {
+        weight.name.removesuffix(_HALF): torch.from_numpy(numpy_helper.to_array(weight).astype(np.float32))
+        for weight in onnx.load(path).graph.initializer
+    }
 
 
 def declare_shapes(model: onnx.ModelProto, shapes: Sequence[tuple[int, ...]]) -> None:

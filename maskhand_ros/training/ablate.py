@@ -35,7 +35,15 @@ from ..model.tokenizer import Tokenizer
 from .draws import DRAWS, deviations_of, scores_of_draws
 from .loop import add_loop_arguments, start_processes
 from .sources import CueSource
-from .train_maskhand import DEFAULTS, add_model_arguments, configuration, fit, measure, new_model
+from .train_maskhand import (
+    DEFAULTS,
+    add_data_arguments,
+    add_tokenizer_argument,
+    configuration,
+    fit,
+    measure,
+    new_model,
+)
 from .train_tokenizer import load_tokenizer
 
 VARIANTS: dict[str, dict] = {
@@ -57,7 +65,8 @@ RESULT = 'errors.npz'
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `maskhand train ablate`."""
     add_loop_arguments(parser)
-    add_model_arguments(parser)
+    add_data_arguments(parser)
+    add_tokenizer_argument(parser, required=True)
     parser.add_argument('--seeds', type=whole(1), default=3, help='runs of each variant (default 3)')
     parser.add_argument('--variants', nargs='+', choices=VARIANTS, default=list(VARIANTS))
     parser.add_argument('--splits', nargs='+', default=['test_stress', 'test_camera'])

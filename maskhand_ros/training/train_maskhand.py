@@ -7,7 +7,12 @@
 `compact` reads train-*.npz and val-*.npz (`maskhand train data`; new shards are picked up on the way),
 `paper` train-*.tar and val-*.tar (`maskhand train images`). --out is continued if it holds a run. Writes
 checkpoint.pt (for `maskhand export`) and curve.json. With --devices N, N processes each take batches of their
-own. To train on with more or other data, start another run from the first one's weights (--start-from).
+own. To train on with more or other data, start another run from a model's weights:
+
+    maskhand train model --data shards --start-from shipped --out runs/more --learning-rate 2e-4 --minutes 60
+
+Weights, tokenizer, configuration and statistics of the features are then those of that model; clock and
+learning rate are this run's own. model.json of the result says what it started from.
 """
 
 from __future__ import annotations
@@ -16,6 +21,7 @@ import argparse
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
@@ -34,6 +40,7 @@ from .loop import CHECKPOINT, TrainingRun, add_loop_arguments, start_processes
 from .objective import Objective
 from .procrustes import aligned_errors
 from .sources import Batch, CueSource, ImageSource
+from .start import START_HELP, start_from
 from .train_tokenizer import load_tokenizer
 
 LOG_EVERY, VALIDATE_EVERY = 200, 600
@@ -48,8 +55,11 @@ RATES = {'context.backbone.': 0.1}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `maskhand train model`."""
     add_loop_arguments(parser)
-    add_model_arguments(parser)
-    parser.add_argument('--config', choices=DEFAULTS, default='compact')
+    add_data_arguments(parser)
+    start = parser.add_mutually_exclusive_group(required=True)
+    add_tokenizer_argument(start)
+    start.add_argument('--start-from', metavar='MODEL', help=START_HELP)
+    parser.add_argument('--config', choices=DEFAULTS, help='(default: compact)')
     parser.add_argument(
         '--change',
         nargs='+',
@@ -57,30 +67,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='NAME=VALUE',
         help='change fields of the configuration, e.g. layers=4 vit.depth=12 (see model/config.py)',
     )
-    start = parser.add_mutually_exclusive_group()
-    start.add_argument(
+    parser.add_argument(
         '--backbone',
         type=Path,
         help='paper: a ViTPose or HaMeR checkpoint (.safetensors, or a .pth of tensors)',
-    )
-    start.add_argument(
-        '--start-from',
-        type=Path,
-        metavar='CHECKPOINT',
-        help='start with the averaged weights of another run (its checkpoint.pt); clock and learning rate '
-        "are this run's own",
     )
     parser.add_argument(
         '--workers', type=whole(0), default=0, help='paper: processes that decode images, each'
     )
 
 
-def add_model_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments that all who train a MaskHand take."""
-    parser.add_argument('--data', type=Path, required=True, help='folder of shards')
+def add_tokenizer_argument(parser: argparse._ActionsContainer, **settings: Any) -> None:
+    """The argument --tokenizer of all who train a MaskHand from random weights."""
     parser.add_argument(
-        '--tokenizer', type=Path, required=True, help='checkpoint.pt of `maskhand train tokenizer`'
+        '--tokenizer', type=Path, help='checkpoint.pt of `maskhand train tokenizer`', **settings
     )
+
+
+def add_data_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of all who train a MaskHand."""
+    parser.add_argument('--data', type=Path, required=True, help='folder of shards')
     parser.add_argument(
         '--hand-model', type=Path, help='npz of the hand that the shards are of (default: the open hand)'
     )
@@ -127,18 +133,6 @@ def new_model(config: MaskHandConfig, tokenizer: Tokenizer, seed: int) -> MaskHa
     return model
 
 
-def start_from(model: MaskHand, path: Path) -> dict:
-    """Give `model` the averaged weights of another run's checkpoint; what that run says of itself.
-    CommandError if its configuration is another one."""
-    checkpoint = torch.load(path, map_location='cpu', weights_only=True)
-    if MaskHandConfig.from_dict(checkpoint['config']) != model.config:
-        raise CommandError(
-            f'{path} has another configuration than this run', 'give the --config and --change of that run'
-        )
-    model.load_state_dict(checkpoint['ema'])
-    return checkpoint['summary']
-
-
 @torch.no_grad()
 def measure(
     model: MaskHand, hand: TorchHand, batches: Iterable[Batch], iterations: int = 1
@@ -165,11 +159,11 @@ def fit(
     source: CueSource | ImageSource,
     args: argparse.Namespace,
     fabric: Fabric,
-    before: dict | None = None,
+    started_from: dict | None = None,
 ) -> TrainingRun:
-    """Train `model` until the budget is spent, or the run is asked to stop. `before`: what the run that it
-    starts from says of itself."""
-    summary: dict = {}
+    """Train `model` until the budget is spent, or the run is asked to stop. `started_from`: what is known of
+    the model that its weights are of."""
+    summary: dict = {'started_from': started_from} if started_from else {}
     extra = {'config': model.config.to_dict(), 'summary': summary}
     train = TrainingRun(model, Objective(model, hand, args.bf16), args, fabric, extra, RATES)
 
@@ -177,6 +171,8 @@ def fit(
         errors = measure(train.averaged(), hand, source.held_out())
         return {f'val_{name}': values.mean().item() for name, values in errors.items()}
 
+    if started_from and not train.step:
+        train.log(**held_out())
     model.train()
     logs: list[dict[str, Tensor]] = []
     while train.running():
@@ -199,32 +195,48 @@ def fit(
         minutes=round(train.seconds / 60, 1),
         seed=args.seed,
         **final,
-        **({'before': before} if before else {}),
     )
     train.save()
     return train
 
 
-def run(args: argparse.Namespace) -> int:
-    """Train until the budget is spent."""
-    for name, value in DEFAULTS[args.config].items():
-        if getattr(args, name) is None:
-            setattr(args, name, value)
+def _check_start(args: argparse.Namespace) -> None:
+    """CommandError for an option that the model of --start-from decides."""
+    for name in ('config', 'change', 'backbone'):
+        if args.start_from and getattr(args, name):
+            raise CommandError(
+                f'--{name} does not go with --start-from, which brings a whole model', f'leave out --{name}'
+            )
+
+
+def _model_to_train(args: argparse.Namespace) -> tuple[MaskHand, dict | None]:
+    """The model before its first step, and what is known of the one that it starts from."""
+    if args.start_from:
+        return start_from(args.start_from)
     tokenizer = load_tokenizer(args.tokenizer)
-    config = configuration(args.config, tokenizer.config, args.change)
+    config = configuration(args.config or 'compact', tokenizer.config, args.change)
     if args.backbone and config.vit is None:
         raise CommandError('compact has no backbone to fill', 'give --config paper, or leave out --backbone')
+    return new_model(config, tokenizer, args.seed), None
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train until the budget is spent."""
+    _check_start(args)
+    model, started_from = _model_to_train(args)
+    for name, value in DEFAULTS['compact' if model.config.vit is None else 'paper'].items():
+        if getattr(args, name) is None:
+            setattr(args, name, value)
     hand = TorchHand(HandModel.load(args.hand_model))
     fabric = start_processes(args)
-    source = (CueSource if config.vit is None else ImageSource)(args, fabric)
-    model = new_model(config, tokenizer, args.seed)
-    source.prepare(model)
-    before = start_from(model, args.start_from) if args.start_from else None
+    source = (CueSource if model.config.vit is None else ImageSource)(args, fabric)
+    if started_from is None:
+        source.prepare(model)
     if args.backbone and not (args.out / CHECKPOINT).exists():
         missing, unexpected = load_backbone(model.context, args.backbone)
         if fabric.is_global_zero:
             print(
                 f'{args.backbone}: missing {missing or "none"}, unexpected {unexpected or "none"}', flush=True
             )
-    fit(model, hand, source, args, fabric, before)
+    fit(model, hand, source, args, fabric, started_from)
     return 0
