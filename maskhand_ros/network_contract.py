@@ -62,6 +62,12 @@ class NetworkSpec:
     outputs: tuple[TensorSpec, ...]
 
 
+LANDMARKS, LANDMARKS_INT8 = 'landmarks.onnx', 'landmarks_int8.onnx'
+"""The landmark network, and the same with 8-bit integers (optional), made by `maskhand export --int8`."""
+
+INT8_SOURCE = 'source_sha256'
+"""Key in the metadata of landmarks_int8.onnx: SHA-256 of the landmarks.onnx that it was made of."""
+
 MAPS = ('map_131', 'map_142', 'map_157')
 """Feature maps of the landmark network, fine to coarse."""
 
@@ -102,21 +108,24 @@ def _optional(tensors: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
     return tuple(TensorSpec(tensor.name, tensor.shape, tensor.dtype, True) for tensor in tensors)
 
 
+_LANDMARKS = NetworkSpec(
+    inputs=(TensorSpec('image', ('N', 3, CROP_SIZE, CROP_SIZE)),),
+    outputs=(
+        TensorSpec('landmarks', ('N', 63)),
+        TensorSpec('presence', ('N', 1)),
+        TensorSpec('handedness', ('N', 1)),
+        TensorSpec('world_landmarks', ('N', 63)),
+        *(TensorSpec(name, ('N', *CUES[name])) for name in ('global_feature', *MAPS)),
+    ),
+)
+
 NETWORKS = {
     'palm_detector.onnx': NetworkSpec(
         inputs=(TensorSpec('image', ('N', 3, DETECTOR_SIZE, DETECTOR_SIZE)),),
         outputs=(TensorSpec('boxes', ('N', 2016, 18)), TensorSpec('scores', ('N', 2016, 1))),
     ),
-    'landmarks.onnx': NetworkSpec(
-        inputs=(TensorSpec('image', ('N', 3, CROP_SIZE, CROP_SIZE)),),
-        outputs=(
-            TensorSpec('landmarks', ('N', 63)),
-            TensorSpec('presence', ('N', 1)),
-            TensorSpec('handedness', ('N', 1)),
-            TensorSpec('world_landmarks', ('N', 63)),
-            *(TensorSpec(name, ('N', *CUES[name])) for name in ('global_feature', *MAPS)),
-        ),
-    ),
+    LANDMARKS: _LANDMARKS,
+    LANDMARKS_INT8: _LANDMARKS,
     'context.onnx': NetworkSpec(
         inputs=tuple(TensorSpec(name, ('N', *shape), optional=True) for name, shape in CUES.items()),
         outputs=CONTEXT,

@@ -59,7 +59,8 @@ ALLOWED = {
     | {'teleoperation', 'teleoperation.pipeline_hands'},
     # data, training, evaluation
     'model.config': {'base'},
-    'model': {'base', 'perception', 'hand_model.torch_hand', 'model.config', 'torch'},
+    'model.int8': LIBRARY | {'data_engine', 'model', 'onnxruntime'},
+    'model': {'base', 'perception', 'hand_model.torch_hand', 'model.config', 'model.int8', 'torch'},
     'datasets': {'base', 'hand_model', 'cli_arguments'},
     'data_engine': LIBRARY | {'cli_arguments', 'datasets', 'model.config', 'torch'},
     'evaluation': LIBRARY | {'cli_arguments', 'datasets', 'data_engine'} | {'retargeting', 'teleoperation'},

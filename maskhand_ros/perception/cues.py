@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from maskhand_ros.errors import ModelError
 from maskhand_ros.geometry import CROP_SIZE
-from maskhand_ros.network_contract import MAPS
+from maskhand_ros.network_contract import INT8_SOURCE, LANDMARKS, LANDMARKS_INT8, MAPS
 from maskhand_ros.perception.device import Arrays, Device
 
 
 class CueNetwork:
-    """The landmark network (weights/landmarks.onnx), with outputs scaled as the pose model expects."""
+    """The landmark network (weights/landmarks.onnx or landmarks_int8.onnx), with outputs scaled as the pose
+    model expects."""
 
     def __init__(self, path: Path, device: Device | None = None) -> None:
-        """Loads the network on a Device (default: the CPU); ModelError if it cannot be loaded."""
+        """Loads the network on a Device (default: the CPU). ModelError if it cannot be loaded, or if it is
+        the 8-bit form of another landmarks.onnx than the one beside it."""
         self._network = (device or Device()).open(path)
+        source = path.with_name(LANDMARKS)
+        if path.name == LANDMARKS_INT8 and self._network.metadata.get(INT8_SOURCE) != _digest(source):
+            raise ModelError(
+                f'{path} was not made of {source}',
+                f'make it again (maskhand export --int8 --out {path.parent}), or remove it and its entry in '
+                'model.json',
+            )
 
     def __call__(self, crops: np.ndarray) -> Arrays:
         """Cues of `crops` (N, 224, 224, 3) uint8 RGB that show right hands (left ones mirrored). float32,
@@ -36,3 +47,8 @@ class CueNetwork:
         cues['world_landmarks'] = outputs['world_landmarks'].reshape(count, 21, 3)
         cues['landmarks'] = landmarks - np.array([0.5, 0.5, 0], np.float32)
         return cues
+
+
+def _digest(path: Path) -> str:
+    """SHA-256 of a file; '' if it is not there."""
+    return sha256(path.read_bytes()).hexdigest() if path.is_file() else ''

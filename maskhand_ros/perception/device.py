@@ -63,7 +63,7 @@ class Device:
                 'pip uninstall onnxruntime && pip install onnxruntime-gpu (with a CUDA driver), '
                 "or set device to 'cpu'",
             )
-        if self._on_gpu and hasattr(onnxruntime, 'preload_dlls'):
+        if self.on_gpu and hasattr(onnxruntime, 'preload_dlls'):
             onnxruntime.preload_dlls()
 
     def open(self, path: Path, hands: int | None = None, sizes: Sizes | None = None) -> Network:
@@ -84,7 +84,7 @@ class Device:
                 raise RuntimeError('ONNX Runtime fell back to the CPU')
         except Exception as error:
             text = ' '.join(str(error).split())
-            if not self._on_gpu:
+            if not self.on_gpu:
                 raise ModelError(
                     f'ONNX Runtime {onnxruntime.__version__} cannot load {path}: {text}',
                     'pip install -U onnxruntime if the model is newer than it (IR version, opset); '
@@ -106,7 +106,7 @@ class Device:
         with self._failing:
             if network.session is not session:
                 return
-            if not self._on_gpu:
+            if not self.on_gpu:
                 raise error
             text = str(error)[:200]
             fix = f'free its memory, restart the node, or set allow_cpu_fallback ({text})'
@@ -118,7 +118,7 @@ class Device:
         """Results of `function` for a batch of N hands. On a CPU the batch is split into `shares` that run
         in parallel."""
         shares = min(shares, len(next(iter(inputs.values()))))
-        if shares < 2 or self._on_gpu:
+        if shares < 2 or self.on_gpu:
             return function(inputs)
         split = (np.array_split(value, shares) for value in inputs.values())
         *others, own = (dict(zip(inputs, part, strict=True)) for part in zip(*split, strict=True))
@@ -127,7 +127,8 @@ class Device:
         return concatenate([*(run.result() for run in running), last])
 
     @property
-    def _on_gpu(self) -> bool:
+    def on_gpu(self) -> bool:
+        """Whether new networks run on a GPU."""
         return self.providers != PROVIDERS['cpu']
 
     def _fall_back(self, what: str, fix: str, reason: str | None = None) -> None:
@@ -146,12 +147,15 @@ class Device:
         # Threads spin during a run, because waking takes longer than most operators, but not between runs,
         # so that other processes get the cores.
         options.add_session_config_entry('session.force_spinning_stop', '1')
+        # x86 without VNNI: sums of products with signed 8-bit weights overflow; unsigned ones are exact.
+        options.add_session_config_entry('session.x64quantprecision', '1')
         return onnxruntime.InferenceSession(str(path), options, providers=self.providers)
 
 
 class Network:
     """ONNX file on a Device, run with batches split into up to `shares`. `inputs` and `outputs`: names of
-    its tensors. `sizes`: dimensions of the contract known after this file. Thread-safe."""
+    its tensors. `sizes`: dimensions of the contract known after this file. `metadata` {key: text} of the
+    file. Thread-safe."""
 
     def __init__(self, device: Device, path: Path, shares: int, sizes: Sizes) -> None:
         self._device, self._path, self._shares = device, path, shares
@@ -163,6 +167,7 @@ class Network:
             raise ModelError(
                 f'{path} does not fit this version of maskhand_ros: {error}', EXPORT_AGAIN
             ) from error
+        self.metadata: dict[str, str] = dict(self.session.get_modelmeta().custom_metadata_map)
         self.inputs, self.outputs = ([tensor.name for tensor in tensors] for tensors in (inputs, outputs))
 
     def reopen(self) -> None:

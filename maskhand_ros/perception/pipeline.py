@@ -30,7 +30,7 @@ from maskhand_ros.perception.side import SideComparison
 from maskhand_ros.perception.skinning import skin
 from maskhand_ros.perception.tracker import Pairs, Tracker
 from maskhand_ros.perception.types import Frame, Hand, HandRoi
-from maskhand_ros.perception.weights import INDEX, REQUIRED_FILES, find_weights
+from maskhand_ros.perception.weights import INDEX, REQUIRED_FILES, find_weights, landmarks_file
 
 
 class HandPipeline:
@@ -63,7 +63,7 @@ class HandPipeline:
             config.top_k,
             required_files=REQUIRED_FILES,
         )
-        self._cues = CueNetwork(folder / 'landmarks.onnx', self.device)
+        self._cues = CueNetwork(landmarks_file(folder, self.device.on_gpu), self.device)
         self._place = Placement(
             self.hand_model, at_landmarks, config.hand_length, self._reconstruct.calibration
         )

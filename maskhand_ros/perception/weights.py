@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from maskhand_ros.errors import ModelError
-from maskhand_ros.network_contract import FORMAT
+from maskhand_ros.network_contract import FORMAT, LANDMARKS, LANDMARKS_INT8
 
 SHIPPED = Path(__file__).resolve().parents[1] / 'weights'
 
@@ -19,8 +19,8 @@ INDEX = 'model.json'
 POSE_MODEL_FILES = ('codebook.npz', 'context.onnx', 'synthesizer.onnx', 'tokenizer.onnx')
 """Files that the pose model (Reconstructor) loads."""
 
-REQUIRED_FILES = (*POSE_MODEL_FILES, 'landmarks.onnx', 'palm_detector.onnx')
-"""Files that HandPipeline loads; no other file of the folder is read."""
+REQUIRED_FILES = (*POSE_MODEL_FILES, LANDMARKS, 'palm_detector.onnx')
+"""Files that a folder for HandPipeline must have."""
 
 _UNLOADED_SUFFIXES = ('.json', '.md', '.txt')
 """Suffixes of files that need no entry in model.json, because nothing loads them."""
@@ -76,6 +76,12 @@ def verify_weights(folder: str | Path, required: Iterable[str] = POSE_MODEL_FILE
                 f'{path} is not listed in {INDEX}', f'remove it from the weights folder, or {REINSTALL}'
             )
     return description
+
+
+def landmarks_file(folder: Path, on_gpu: bool) -> Path:
+    """Landmark network to run: on a CPU the one with 8-bit integers, where a checked `folder` has one."""
+    integers = folder / LANDMARKS_INT8
+    return integers if integers.is_file() and not on_gpu else folder / LANDMARKS
 
 
 def loadable_files(folder: Path) -> list[Path]:

@@ -14,7 +14,7 @@ from maskhand_ros.errors import ModelError
 from maskhand_ros.perception.device import Device
 from maskhand_ros.perception.pipeline import HandPipeline, PipelineConfig
 from maskhand_ros.perception.types import Frame
-from maskhand_ros.perception.weights import SHIPPED
+from maskhand_ros.perception.weights import SHIPPED, landmarks_file
 
 CPU, CUDA = 'CPUExecutionProvider', 'CUDAExecutionProvider'
 
@@ -132,6 +132,19 @@ def test_a_device_that_fails_is_an_error_and_may_come_back(gpu, rgb):
         look(pipeline, rgb, 1)
     gpu.out_of_memory = False
     assert len(look(pipeline, rgb, 2)) == 2
+
+
+def test_a_cpu_takes_the_8_bit_landmarks_and_a_gpu_does_not(gpu, weights):
+    small = SHIPPED / 'landmarks_int8.onnx'
+    for device, chosen in (('cpu', small), ('cuda', SHIPPED / 'landmarks.onnx')):
+        assert landmarks_file(SHIPPED, Device(device).on_gpu) == chosen
+    (weights / small.name).unlink()
+    model_json.edit(weights, lambda description: description['files'].pop(small.name))
+    assert landmarks_file(weights, on_gpu=False) == weights / 'landmarks.onnx'
+    HandPipeline(PipelineConfig(weights_dir=str(weights)))
+    (weights / small.name).write_bytes(small.read_bytes())
+    with pytest.raises(ModelError, match='landmarks_int8.onnx is not listed'):
+        HandPipeline(PipelineConfig(weights_dir=str(weights)))
 
 
 def test_hands_shared_out_among_threads_are_the_same_hands():

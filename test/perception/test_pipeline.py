@@ -167,6 +167,12 @@ def test_crop_and_back_with_lens_distortion():
 def test_models_that_cannot_run_say_why(weights, tmp_path):
     with pytest.raises(ModelError, match='maskhand export'):
         HandPipeline(PipelineConfig(weights_dir=str(tmp_path / 'nowhere')))
+    integers = weights / 'landmarks_int8.onnx'
+    whole = integers.read_bytes()
+    integers.write_bytes(whole[:-1] + b'x')
+    with pytest.raises(ModelError, match='landmarks_int8.onnx.*changed.*Fix: '):
+        HandPipeline(PipelineConfig(weights_dir=str(weights)))
+    integers.write_bytes(whole)
     landmarks = weights / 'landmarks.onnx'
     landmarks.write_bytes(landmarks.read_bytes()[:100_000])
     with pytest.raises(ModelError, match='landmarks.onnx.*truncated.*Fix: '):
