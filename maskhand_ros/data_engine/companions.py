@@ -63,7 +63,7 @@ def second_hand(hand: Points, other: Points, rng: np.random.Generator, touching:
         along = np.zeros(3)
         along[0 if kind == 2 else 1] = {0: -1.0, 1: rng.choice([-1.0, 1.0]), 2: 1.0}[int(kind)]
         gap = _slide((keypoints - keypoints[0]) @ frame, placed[1], along)
-        inside = rng.uniform(0.0, 0.075) * (rng.random() < 0.7) if kind == 2 else rng.uniform(0, 0.004)
+        inside = rng.uniform(0.0, 0.085) if kind == 2 else rng.uniform(0, 0.004)
         placed = tuple(points + along * (gap - inside) for points in placed)
     vertices, points = (points @ frame.T + keypoints[0] for points in placed)
     return vertices, points

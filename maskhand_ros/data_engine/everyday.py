@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
 from maskhand_ros.data_engine import companions, looks
 from maskhand_ros.data_engine.anatomy import Anatomy
+from maskhand_ros.data_engine.backdrops import muted_colour
 from maskhand_ros.data_engine.contents import CONTENTS, Contents
 from maskhand_ros.data_engine.everyday_poses import EVERYDAY
 from maskhand_ros.data_engine.grasps import sample_grasps
@@ -52,9 +53,17 @@ def solid_meshes(solid: Solid, rng: np.random.Generator, scale: float = 1.0) -> 
     """A Mesh of each part of a Solid, larger by `scale`, each of a random material."""
     surfaces = [part.surface() for part in solid.parts]
     return [
-        thing(vertices * scale, normals, faces, solid.frame, solid.place, rng)
+        _muted(thing(vertices * scale, normals, faces, solid.frame, solid.place, rng), rng)
         for vertices, normals, faces in surfaces
     ]
+
+
+def _muted(mesh: Mesh, rng: np.random.Generator) -> Mesh:
+    """The Mesh, two times in three of a colour as wood, paper and plastic have them."""
+    if rng.random() < 1 / 3:
+        return mesh
+    colour = (muted_colour(rng) / 255) ** 2.2
+    return replace(mesh, material={**mesh.material, 'sleeve': colour})
 
 
 @dataclass(frozen=True)

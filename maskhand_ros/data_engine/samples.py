@@ -33,6 +33,8 @@ Sample = tuple[np.ndarray, dict[str, np.ndarray]]
 # anyway.
 _SMOOTH = 0.15
 _PEOPLE = 60
+_HOLDING_BETAS = 0.4
+"""Share of the shape's deviation that a hand which holds something keeps: grasps are made at mean shape."""
 _SKIN_DEEP = 0.004
 """Metres that a ring or the edge of a thing may stand out before a keypoint's place."""
 _FLESH = np.full(21, 0.022)
@@ -76,6 +78,8 @@ class SampleMaker:
         n = len(kinds)
         betas = sample_betas(n, rng)
         angles, solids = self._hands(kinds, rng)
+        holding = [solid is not None for solid in solids]
+        betas[holding] *= _HOLDING_BETAS
         hand_pose = self.anatomy.rotations(angles)
         orient = np.stack([scenes.sample_orientation(kind, rng) for kind in kinds])
         vertices, keypoints = self.mesh.pose(
@@ -132,11 +136,12 @@ class SampleMaker:
         else:
             meshes, light = self._first_scene(kind, vertices @ turn + shift, place, other, rng)
         supersample = 2 if rng.random() < _SMOOTH else 1
-        colour, coverage = self.renderer.draw(meshes, crop.matrix, light, supersample, everyday_like)
+        apart = everyday_like and len(meshes) > 1
+        colour, coverage = self.renderer.draw(meshes, crop.matrix, light, supersample, apart)
         pixels = crop.project(keypoints + wrist)
-        visible = self._visible(pixels, place[:, 2], supersample, everyday_like)
+        visible = self._visible(pixels, place[:, 2], supersample, apart)
         behind = self.bank.piece(rng, CROP_SIZE)
-        if rng.random() < contents.person if everyday_like else False:
+        if everyday_like and rng.random() < contents.person:
             behind = everyday.with_person(behind, self.people(), everyday.shown_skin(look, light), rng)
         gap = cv2.cvtColor(255 - coverage, cv2.COLOR_GRAY2RGB)
         image = cv2.add(colour, cv2.multiply(behind, gap, scale=1 / 255))
