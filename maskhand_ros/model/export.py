@@ -1,8 +1,8 @@
 """A trained MaskHand to what the robot runs: ONNX networks, the codebook, and model.json over all weights.
 
 `from_folder.py` reads them back. With --int8 also landmarks_int8.onnx, the folder's landmarks.onnx with 8-bit
-integers, by static quantisation on rendered crops; a CPU runs it where a folder has one. Without a CHECKPOINT the
-folder is one that is there already, such as one with a landmarks.onnx of your own.
+integers, by static quantisation on rendered crops; a CPU runs it where a folder has one. Without a CHECKPOINT
+the folder is one that is there already, such as one with a landmarks.onnx of your own.
 """
 
 from __future__ import annotations

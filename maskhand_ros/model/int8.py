@@ -34,8 +34,8 @@ from .onnx_file import tensors_of
 HANDS, BACKGROUNDS = 300, 60
 """Rendered crops with and without a hand from which the ranges of the activations are taken."""
 
-_SHARE_CAMERA = 0.7
-"""Share of `camera` renders, as in training."""
+_SHARES = {'camera': 0.7, 'stress': 0.3}
+"""Kinds of rendered scenes and their shares."""
 
 _FINEST_MAP = CROP_SIZE // 4
 """Edge of the finest maps that are quantised, px. Above, in the first four convolutions, few channels of very
@@ -65,7 +65,7 @@ def quantize_landmarks(folder: Path, seed: int = 0) -> None:
 def calibration_crops(hands: int, backgrounds: int, seed: int) -> Iterator[np.ndarray]:
     """Yields rendered crops (224, 224, 3) uint8 RGB: `hands` with a hand, then `backgrounds` without."""
     maker, rng = SampleMaker(HandModel.load()), np.random.default_rng(seed)
-    for crop, _ in rendered_samples(maker, rng, hands, _SHARE_CAMERA):
+    for crop, _ in rendered_samples(maker, rng, hands, _SHARES):
         yield crop
     for _ in range(backgrounds):
         yield maker.bank.piece(rng, CROP_SIZE)
