@@ -150,7 +150,8 @@ def sample_grasps(
 ) -> tuple[np.ndarray, list[Solid]]:
     """n hands that hold something: angles (n, 5, 5), and the Solids in the frame of the rest pose, from the
     wrist, at mean shape. No finger passes through the palm or another finger."""
-    angles, solids = np.empty((0, 5, 5)), []
+    angles = np.empty((0, 5, 5))
+    solids: list[Solid] = []
     tips = int(rng.binomial(n, pinched))
     while len(solids) < n:
         wanted = (tips if len(solids) < tips else n) - len(solids)
