@@ -1,4 +1,4 @@
-"""Scenes of everyday pictures: old kinds stay as they were, hands touch what they hold, what hides is told."""
+"""Scenes of everyday pictures: old kinds stay as they were, hands touch what they hold, hiding is told."""
 
 import argparse
 
