@@ -36,7 +36,7 @@ TRUTH = {
     'focal': ArraySpec((), 'float32', 'px of the crop'),
     'keypoints': ArraySpec((21, 3), 'float32', 'm from the wrist'),
     'keypoints_px': ArraySpec((21, 2), 'float32', 'px of the crop'),
-    'visible': ArraySpec((21,), 'bool', 'whether a keypoint can be seen'),
+    'visible': ArraySpec((21,), 'bool', 'whether a keypoint can be seen; none: the crop shows no hand'),
 }
 """Ground truth of a sample, the same in both kinds of shards."""
 

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.interpolate import PchipInterpolator
 from scipy.spatial.transform import Rotation
 
-from maskhand_ros.data_engine.poses import Prototype
+from maskhand_ros.data_engine.prototypes import Prototype
 from maskhand_ros.data_engine.staging import Actor, Way
 
 _BETWEEN: Prototype = ((0, 3, 2, 14), (0, 3, 2, 3), (0, 3, 2, -24), (0, 3, 2, -12), (-12, 0, 0, 0, 0))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from maskhand_ros.data_engine.poses import CONTACTS, PROTOTYPES, PoseMix, Prototype
+from maskhand_ros.data_engine.prototypes import CONTACTS, PROTOTYPES, PoseMix, Prototype
 
 _C: tuple[float, ...] = (82, 92, 38, 0)
 _UP = ((0, 4, 3, -4), (0, 4, 3, 0), (0, 4, 3, 0), (0, 4, 3, 4))

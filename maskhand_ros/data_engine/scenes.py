@@ -1,8 +1,10 @@
 """What an image shows: where the hand is and how it is turned, skin, light, things in the hand.
 
-Two kinds. `camera` is hands as cameras see them: an arm from below or the sides, palm or back towards the
-lens, 0.3 to 1.1 m away. `stress` turns the hand every way (uniform over SO(3)), jitters the crop more and
-hides a third of the hands.
+`camera` is hands as cameras see them: an arm from below or the sides, palm or back towards the lens, 0.3 to
+1.1 m away. `stress` turns the hand every way (uniform over SO(3)), jitters the crop more and hides a third of
+the hands. `everyday` adds what everyday pictures hold (contents.py says how often): people behind, second
+hands, things, gloves; all or most hands of `objects`, `gloves`, `clasped` and `own_view` hold something, wear
+gloves, touch the other hand, are seen by the person whose they are. `no_hand` shows none.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ from maskhand_ros.geometry import Camera, kabsch, rotvec_to_matrix
 
 FIRST_KINDS = ('camera', 'stress')
 """Kinds of which published figures are; their pictures stay as they are, bit by bit."""
-KINDS = (*FIRST_KINDS, 'everyday', 'objects', 'gloves', 'clasped', 'own_view', 'no_hand')
+HAND_KINDS = (*FIRST_KINDS, 'everyday', 'objects', 'gloves', 'clasped', 'own_view')
+KINDS = (*HAND_KINDS, 'no_hand')
 
 # Diffuse skin colours in linear RGB, from light to dark.
 _SKIN = np.array(

@@ -12,7 +12,8 @@ from scipy.interpolate import PchipInterpolator
 
 from maskhand_ros.data_engine.anatomy import Anatomy
 from maskhand_ros.data_engine.meshes import HandMesh, Mesh, anatomy_of, open_hand_data
-from maskhand_ros.data_engine.poses import Prototype, prototype_angles
+from maskhand_ros.data_engine.poses import prototype_angles
+from maskhand_ros.data_engine.prototypes import Prototype
 from maskhand_ros.data_engine.renderer import Renderer, Uniforms
 from maskhand_ros.data_engine.scenes import PALM_VIEW, UP
 from maskhand_ros.geometry import MIRROR_X, Camera, rotvec_to_matrix

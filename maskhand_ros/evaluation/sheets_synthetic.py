@@ -26,13 +26,13 @@ def write_synthetic_sheets(folder: Path, reconstructor: Reconstructor, count: in
     """KIND_worst.png and KIND_random.png into `folder`: of `count` new hands of each kind of scene, the ones
     with the largest PA-MPJPE and random good ones. The predicted mesh is drawn at the true place."""
     from maskhand_ros.data_engine.samples import SampleMaker
-    from maskhand_ros.data_engine.scenes import KINDS
+    from maskhand_ros.data_engine.scenes import HAND_KINDS
 
     folder = files.output_folder(folder)
     maker = SampleMaker(reconstructor.hand_model)
     network = CueNetwork(SHIPPED / 'landmarks.onnx')
-    for kind in KINDS:
-        rng, tiles, errors = np.random.default_rng([seed, KINDS.index(kind)]), [], []
+    for kind in HAND_KINDS:
+        rng, tiles, errors = np.random.default_rng([seed, HAND_KINDS.index(kind)]), [], []
         for start in range(0, count, BATCH):
             crops, truth = maker.make([kind] * min(BATCH, count - start), rng)
             prediction = reconstructor(network(crops))

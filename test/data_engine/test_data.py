@@ -12,7 +12,7 @@ from maskhand_ros.hand_model.numpy_hand import HandModel
 from maskhand_ros.shard_schema import CUE_SHARD
 
 pytest.importorskip('scipy', reason='the data engine needs the extra `train`')
-from maskhand_ros.data_engine import poses, scenes, shards  # noqa: E402
+from maskhand_ros.data_engine import poses, prototypes, scenes, shards  # noqa: E402
 from maskhand_ros.data_engine.anatomy import THUMB  # noqa: E402
 from maskhand_ros.data_engine.meshes import anatomy_of  # noqa: E402
 
@@ -42,7 +42,7 @@ def maker(hand):
 
 def test_sampled_poses_respect_limits_and_do_not_pass_through_themselves(anatomy):
     angles = poses.sample_angles(anatomy, 500, np.random.default_rng(0))
-    assert (angles >= poses.LOW - 1e-9).all() and (angles <= poses.HIGH + 1e-9).all()
+    assert (angles >= prototypes.LOW - 1e-9).all() and (angles <= prototypes.HIGH + 1e-9).all()
     assert poses.clear(anatomy, angles).all()
     assert angles.std(0)[:, :3].min() > 0.15, 'every joint must move'
     # The check itself must see a thumb that is pushed through the index finger.
@@ -51,15 +51,15 @@ def test_sampled_poses_respect_limits_and_do_not_pass_through_themselves(anatomy
         np.array([0]),
         np.array([1]),
         np.array([0.0]),
-        poses.LOW,
-        poses.HIGH,
+        prototypes.LOW,
+        prototypes.HIGH,
         iterations=30,
     )
     assert not poses.clear(anatomy, through).any()
 
 
 def test_flat_is_straight_and_kinematics_agree_with_the_hand_model(hand, anatomy):
-    angles = np.stack([poses.prototype_angles(anatomy, name) for name in poses.PROTOTYPE_NAMES])
+    angles = np.stack([poses.prototype_angles(anatomy, name) for name in prototypes.PROTOTYPES])
     angles[0, :THUMB, :3] = 0
     pose = anatomy.rotations(angles)
     points, _ = anatomy.points(angles)
