@@ -60,13 +60,18 @@ class _EncoderGraph(_TokenizerGraph):
 
 
 def export_model(
-    model: MaskHand, folder: Path, training: dict, name: str | None = None, version: str | None = None
+    model: MaskHand,
+    folder: Path,
+    training: dict,
+    name: str | None = None,
+    version: str | None = None,
+    calibration: dict | None = None,
 ) -> None:
     """Write the networks (.onnx), codebook.npz and model.json into `folder`.
 
     `name` and `version` are what HandArray.network tells of the model (default: the name of the folder, and
-    the date). model.json lists the SHA-256 of every .onnx and .npz file there; `training` (plain values) is
-    kept in it.
+    the date). model.json lists the SHA-256 of every .onnx and .npz file there; `training` and
+    `calibration` (plain values) are kept in it.
     """
     config = model.config
     if config.head != 'tokens':
@@ -85,6 +90,7 @@ def export_model(
             'codebook_size': len(codebook),
             'config': config.to_dict(),
             'training': training,
+            **({'calibration': calibration} if calibration else {}),
         },
     )
 
@@ -122,11 +128,12 @@ def _export_networks(model: MaskHand, folder: Path) -> np.ndarray:
     return quantizer.codebook.numpy()
 
 
-def add_shipped_networks(folder: Path) -> None:
-    """Copy what finds hands and their landmarks into `folder`: a folder of models is whole."""
-    if not folder.samefile(SHIPPED):
+def copy_networks(source: Path, folder: Path) -> None:
+    """Copy what finds hands and their landmarks from the weights folder `source` into `folder`: a folder of
+    models is whole."""
+    if not folder.samefile(source):
         for name in ('palm_detector.onnx', 'landmarks.onnx'):
-            shutil.copyfile(SHIPPED / name, folder / name)
+            shutil.copyfile(source / name, folder / name)
 
 
 def write_description(folder: Path, description: dict) -> None:
@@ -179,7 +186,7 @@ def run(args: argparse.Namespace) -> int:
     paths = args.checkpoints
     model, trained = mean_of([torch.load(path, map_location='cpu', weights_only=True) for path in paths])
     args.out.mkdir(parents=True, exist_ok=True)
-    add_shipped_networks(args.out)
+    copy_networks(SHIPPED, args.out)
     export_model(model, args.out, trained, args.name, args.version)
     for path in sorted(args.out.iterdir()):
         print(f'{path.name:24} {path.stat().st_size / 1e6:6.2f} MB')
