@@ -39,6 +39,7 @@ COMMANDS: Table = {
     ),
     'benchmark': ('a public benchmark with its own metrics', 'maskhand_ros.evaluation.benchmark'),
     'train': ('make data, train, measure: `maskhand train --help`', ''),
+    'finetune': ('train further on pictures of your own camera', 'maskhand_ros.training.finetune'),
     'export': ('trained checkpoints to ONNX', 'maskhand_ros.model.export'),
     'convert-mano': ("a user's own MANO_RIGHT.pkl to npz", 'maskhand_ros.commands.convert_mano'),
 }

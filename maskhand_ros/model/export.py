@@ -73,13 +73,18 @@ class _EncoderGraph(_TokenizerGraph):
 
 
 def export_model(
-    model: MaskHand, folder: Path, training: dict, name: str | None = None, version: str | None = None
+    model: MaskHand,
+    folder: Path,
+    training: dict,
+    name: str | None = None,
+    version: str | None = None,
+    calibration: dict | None = None,
 ) -> None:
     """Write the networks (.onnx), codebook.npz and model.json into `folder`.
 
     `name` and `version` are what HandArray.network tells of the model (default: the name of the folder, and
-    the date). model.json lists the SHA-256 of every .onnx and .npz file there; `training` (plain values) is
-    kept in it.
+    the date). model.json lists the SHA-256 of every .onnx and .npz file there; `training` and
+    `calibration` (plain values) are kept in it.
     """
     config = model.config
     if config.head != 'tokens':
@@ -98,6 +103,7 @@ def export_model(
             'codebook_size': len(codebook),
             'config': config.to_dict(),
             'training': training,
+            **({'calibration': calibration} if calibration else {}),
         },
     )
 
@@ -135,11 +141,14 @@ def _export_networks(model: MaskHand, folder: Path) -> np.ndarray:
     return quantizer.codebook.numpy()
 
 
-def add_shipped_networks(folder: Path) -> None:
-    """Copy what finds hands and their landmarks into `folder`: a folder of models is whole."""
-    if not folder.samefile(SHIPPED):
-        for name in ('palm_detector.onnx', LANDMARKS, LANDMARKS_INT8):
-            shutil.copyfile(SHIPPED / name, folder / name)
+def copy_networks(source: Path, folder: Path) -> None:
+    """Copy what finds hands and their landmarks from the weights folder `source` into `folder`: a folder of
+    models is whole."""
+    if folder.samefile(source):
+        return
+    for name in ('palm_detector.onnx', LANDMARKS, LANDMARKS_INT8):
+        if name != LANDMARKS_INT8 or (source / name).is_file():
+            shutil.copyfile(source / name, folder / name)
 
 
 def write_description(folder: Path, description: dict) -> None:
@@ -214,5 +223,5 @@ def _export_checkpoints(args: argparse.Namespace) -> None:
     paths = args.checkpoints
     model, trained = mean_of([torch.load(path, map_location='cpu', weights_only=True) for path in paths])
     args.out.mkdir(parents=True, exist_ok=True)
-    add_shipped_networks(args.out)
+    copy_networks(SHIPPED, args.out)
     export_model(model, args.out, trained, args.name, args.version)

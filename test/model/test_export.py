@@ -15,7 +15,7 @@ from maskhand_ros.geometry import Camera
 from maskhand_ros.hand_model.numpy_hand import HandModel
 from maskhand_ros.hand_model.torch_hand import TorchHand
 from maskhand_ros.model.config import CUE_SHAPES, MaskHandConfig, TokenizerConfig, ViTConfig, paper_config
-from maskhand_ros.model.export import add_shipped_networks, export_model, mean_of
+from maskhand_ros.model.export import copy_networks, export_model, mean_of
 from maskhand_ros.model.image_context import load_backbone
 from maskhand_ros.model.maskhand import MaskHand
 from maskhand_ros.model.rotation import rotation_6d_to_matrix, rotvec_to_matrix
@@ -23,6 +23,7 @@ from maskhand_ros.network_contract import FORMAT, MODEL_FIELDS, ContractError
 from maskhand_ros.perception.pipeline import HandPipeline, PipelineConfig
 from maskhand_ros.perception.reconstructor import Reconstructor
 from maskhand_ros.perception.types import Frame
+from maskhand_ros.perception.weights import SHIPPED
 from maskhand_ros.training.objective import Objective
 
 
@@ -198,7 +199,7 @@ def test_paper_trains_and_runs_exported(small_paper, tmp_path):
 
     small_paper.eval()
     answer, _ = small_paper(inputs, 5)
-    add_shipped_networks(tmp_path)
+    copy_networks(SHIPPED, tmp_path)
     export_model(small_paper, tmp_path, {'note': 'test'}, 'small paper', '1')
     prediction = Reconstructor(tmp_path, HandModel.load(), iterations=5)(cues)
     assert np.allclose(prediction.global_orient, rotation_6d_to_matrix(answer.global_orient), atol=5e-3)

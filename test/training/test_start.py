@@ -3,7 +3,6 @@
 import json
 
 import numpy as np
-import pytest
 import torch
 
 from maskhand_ros.cli import main
@@ -11,29 +10,9 @@ from maskhand_ros.hand_model.numpy_hand import HandModel
 from maskhand_ros.hand_model.torch_hand import TorchHand
 from maskhand_ros.model.from_folder import read_model
 from maskhand_ros.model.maskhand import MaskHand
-from maskhand_ros.perception.cues import CueNetwork
 from maskhand_ros.perception.weights import SHIPPED
 from maskhand_ros.training.start import start_from
 from maskhand_ros.training.train_tokenizer import round_trip
-
-pytest.importorskip('moderngl', reason='rendering needs moderngl (extra `train`)')
-from maskhand_ros.data_engine import shards  # noqa: E402
-from maskhand_ros.data_engine.samples import SampleMaker  # noqa: E402
-
-
-@pytest.fixture(scope='module')
-def rendered(tmp_path_factory):
-    """A folder with a few rendered hands, of the splits train and val."""
-    folder = tmp_path_factory.mktemp('rendered')
-    try:
-        maker = SampleMaker(HandModel.load(), backdrops=4)
-    except RuntimeError as error:
-        pytest.skip(str(error))
-    network = CueNetwork(SHIPPED / 'landmarks.onnx')
-    for split, count in (('train', 16), ('val', 32)):
-        arrays = shards.make_shard(maker, network, split, 0, 0, count, 1.0)
-        shards.write_shard(folder / f'{split}-0-0000.npz', arrays)
-    return folder
 
 
 def test_training_goes_on_from_the_shipped_model_and_its_export_says_so(rendered, tmp_path, capsys):
