@@ -55,7 +55,7 @@ ALLOWED = {
     'nodes': LIBRARY
     | {'cli_arguments', 'camera_arguments', 'clip', 'ros', 'retargeting', 'simulation', 'teleoperation'},
     'commands': LIBRARY
-    | {'cli_arguments', 'camera_arguments', 'clip', 'nodes', 'retargeting', 'simulation'}
+    | {'cli_arguments', 'camera_arguments', 'clip', 'nodes', 'labelling', 'retargeting', 'simulation'}
     | {'teleoperation', 'teleoperation.pipeline_hands'},
     'labelling': LIBRARY | {'camera_arguments', 'nodes'},
     # data, training, evaluation

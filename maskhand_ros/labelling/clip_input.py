@@ -47,7 +47,7 @@ def find_clips(inputs: Iterable[str], manifest: str | None, out: Path) -> Iterat
         if not matches:
             yield CommandError(f'no file or folder {text}', 'check the path; put patterns in quotes')
         for match in matches:
-            yield from _clips_at(Path(match), out)
+            yield from _clips_at(Path(os.path.abspath(match)), out)
     if manifest:
         yield from _clips_of_manifest(Path(manifest), out)
 
@@ -128,7 +128,7 @@ def _clips_of_manifest(path: Path, out: Path) -> Iterator[ClipInput | CommandErr
             fix = 'write a path, or {"path": "a.mp4", "intrinsics": [fx, fy, cx, cy], "topic": "/image"}'
             yield CommandError(f'line {number} of {path} is no clip ({error})', fix)
             continue
-        target = path.parent / entry['path']
+        target = Path(os.path.abspath(path.parent / entry['path']))
         if not os.path.lexists(target):
             yield CommandError(f'no file or folder {target} (line {number} of {path})', 'check the path')
             continue

@@ -30,10 +30,16 @@ class ContentHashes:
                 continue
             self._known[path, size, changed] = digest
 
-    def of_clips(self, clips: Iterable[ClipInput]) -> Iterator[str]:
-        """The content hash of each clip, in order. OSError where a file cannot be read."""
+    def of_clips(self, clips: Iterable[ClipInput]) -> Iterator[str | OSError]:
+        """The content hash of each clip, in order; an OSError in place of one that cannot be read."""
         with ThreadPoolExecutor(4) as pool:  # hashlib lets other threads run
-            yield from pool.map(self.of_clip, clips)
+            yield from pool.map(self._of_clip_or_error, clips)
+
+    def _of_clip_or_error(self, clip: ClipInput) -> str | OSError:
+        try:
+            return self.of_clip(clip)
+        except OSError as error:
+            return error
 
     def of_clip(self, clip: ClipInput) -> str:
         """SHA-256 of the clip's only file, or of the names and hashes of its files."""
