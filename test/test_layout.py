@@ -63,7 +63,8 @@ ALLOWED = {
     'model': {'base', 'perception', 'hand_model.torch_hand', 'model.config', 'torch'},
     'datasets': {'base', 'hand_model', 'cli_arguments'},
     'data_engine': LIBRARY | {'cli_arguments', 'datasets', 'model.config', 'torch'},
-    'evaluation': LIBRARY | {'cli_arguments', 'datasets', 'data_engine'} | {'retargeting', 'teleoperation'},
+    'evaluation': LIBRARY
+    | {'cli_arguments', 'datasets', 'data_engine', 'labelling', 'retargeting', 'teleoperation'},
     'training': LIBRARY
     | {'cli_arguments', 'hand_model.torch_hand', 'model', 'model.config', 'torch'}
     | {'data_engine', 'evaluation'},
