@@ -45,6 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--stills', action='store_true', help='images are unrelated: each is searched on its own, slower'
     )
     parser.add_argument(
+        '--raw', action='store_true', help='labels as each frame gives them, not refined over the whole clip'
+    )
+    parser.add_argument(
         '--segment',
         type=cli_arguments.number(10, 3600, 's'),
         default=SEGMENT,
@@ -71,6 +74,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Labels what is missing; returns the exit status."""
+    if args.smoothing != 'off' and not args.raw:
+        raise CommandError('--smoothing is for --raw', 'leave it out: refined labels are smooth without lag')
     workers = _workers(args)
     folder = RunFolder(files.output_folder(args.out))
     found = list(find_clips(args.inputs, args.manifest, folder.folder))
@@ -129,6 +134,7 @@ def _options(args: argparse.Namespace) -> LabelOptions:
         topic=args.topic,
         rate=args.rate,
         stills=args.stills,
+        raw=args.raw,
         segment=args.segment,
     )
 

@@ -30,7 +30,10 @@ class LabelOptions:
     """Nominal frame rate of a folder of images, Hz; None: 30."""
     stills: bool = False
     """Whether the images are unrelated: each is searched on its own, nothing is followed."""
+    raw: bool = False
+    """Whether labels stay as each frame gives them (offline.refine is left out)."""
     segment: float = SEGMENT
+    """Length of the segments of a long clip, seconds."""
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> LabelOptions:
@@ -52,7 +55,7 @@ class LabelOptions:
         return {**values, 'pipeline': config, 'camera_info': _digest(self.camera_info)}
 
     def config(self) -> PipelineConfig:
-        """The PipelineConfig of a worker: measurements of each frame on one thread. It neither smooths nor
+        """The PipelineConfig of a worker: one thread. It neither smooths, unless that is asked for, nor
         predicts: labels are refined over the whole clip."""
         return PipelineConfig(**{'smoothing': 'off', **self.pipeline, 'threads': 1, 'predict': 0.0})
 

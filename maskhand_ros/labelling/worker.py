@@ -14,6 +14,7 @@ from maskhand_ros.labelling.attempts import Attempt, RunEnded
 from maskhand_ros.labelling.clip_labels import Labeller, Window, segments
 from maskhand_ros.labelling.joining import context_of
 from maskhand_ros.labelling.label_options import LabelOptions
+from maskhand_ros.labelling.offline import RefineOptions, refine
 from maskhand_ros.labelling.parquet import write_clip
 from maskhand_ros.labelling.records import FrameLabels
 from maskhand_ros.labelling.run_folder import Failure, RunFolder, Task
@@ -78,10 +79,17 @@ class Worker:
                 plan = folder.plan(task.key)
                 assert plan is not None
                 window = Window(*plan[task.part])
-            frames = list(labeller(source, window, attempt.tick))
+            frames: Sequence[FrameLabels] = list(labeller(source, window, attempt.tick))
             if not frames and task.part is None:
                 raise CommandError(f'{task.clip.path} has no frame that can be decoded', 'convert it again')
+            if not task.options.raw and not task.options.stills:
+                frames = refine(frames, _refine_options(labeller))
             return frames, window, metadata_of(task, labeller, source)
+
+
+def _refine_options(labeller: Labeller) -> RefineOptions:
+    config = labeller.pipeline.config
+    return RefineOptions(str(config.hand_model), config.keypoint_set, config.mirrored_input)
 
 
 def failure_of(task: Task, error: Exception) -> Failure:
