@@ -16,6 +16,7 @@ from pathlib import Path
 
 from maskhand_ros import camera_arguments, cli_arguments, files
 from maskhand_ros.errors import CommandError
+from maskhand_ros.labelling import assemble
 from maskhand_ros.labelling.clip_input import ClipInput, find_clips
 from maskhand_ros.labelling.keys import ContentHashes, Keys
 from maskhand_ros.labelling.label_options import SEGMENT, LabelOptions
@@ -66,6 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='this machine (default), or the Ray cluster at ADDRESS, which must see all files',
     )
     engine.add_argument('--retry-failed', action='store_true', help='try clips again that failed before')
+    assemble.add_arguments(parser)
     camera_arguments.add_camera_arguments(parser)
     camera_arguments.add_mirror_argument(parser)
     cli_arguments.add_pipeline_arguments(parser)
@@ -108,6 +110,7 @@ def _label(
     say(f'{len(tasks) + len(lost) - len(failed)} labelled, {len(failed)} failed: {folder.clips}')
     for failure in failed:
         print(f'failed: {failure.path}: {failure.reason}. Fix: {failure.fix}', file=sys.stderr)
+    assemble.assemble(folder.folder, args)
     return 1 if failed else 0
 
 

@@ -1,8 +1,8 @@
 """Camera poses of a clip from a file, and its labels in the world frame of these poses.
 
-A file has one pose a line: t x y z qx qy qz qw, separated by spaces (the format of the TUM RGB-D benchmark) or
-commas. t: seconds since the first frame of the clip; x y z: the camera in the world, metres; qx qy qz qw: the
-camera's optical frame in the world. Lines that start with # and a header line are skipped.
+A file has one pose a line: t x y z qx qy qz qw, separated by spaces (the format of the TUM RGB-D benchmark)
+or commas. t: seconds since the first frame of the clip; x y z: the camera in the world, metres; qx qy qz qw:
+the camera's optical frame in the world. Lines that start with # and a header line are skipped.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class CameraPoses:
 
 def read_poses(path: Path) -> CameraPoses:
     """The CameraPoses of a file. CommandError where a line is wrong or times do not increase."""
-    rows = []
+    rows: list[list[float]] = []
     try:
         lines = path.read_text().splitlines()
     except (OSError, UnicodeDecodeError) as error:

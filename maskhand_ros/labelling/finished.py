@@ -26,19 +26,12 @@ class FinishedClip:
 
     def open(self) -> Source:
         """The images of the clip, in order. CommandError where they are no longer there."""
-        found = next(
-            (each for each in find_clips([self.source], None, self.file.parent) if _is(each, self)), None
-        )
-        if found is None:
-            raise CommandError(
-                f'{self.source} is no longer there', 'put the clip back, or leave out its images'
-            )
+        there = find_clips([self.source], None, self.file.parent)
+        found = [each for each in there if isinstance(each, ClipInput) and each.path == self.source]
+        if not found:
+            raise CommandError(f'{self.source} is no longer there', 'put the clip back')
         options = self.metadata['options']
-        return open_source(found, LabelOptions(topic=options.get('topic'), rate=options.get('rate')))
-
-
-def _is(found: ClipInput | CommandError, clip: FinishedClip) -> bool:
-    return isinstance(found, ClipInput) and found.path == clip.source
+        return open_source(found[0], LabelOptions(topic=options.get('topic'), rate=options.get('rate')))
 
 
 def finished_clips(folder: Path) -> Iterator[FinishedClip]:

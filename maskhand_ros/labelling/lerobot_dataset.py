@@ -1,16 +1,16 @@
 """LeRobotDataset v3.0 from finished clips: one episode a clip, at a constant frame rate.
 
 Row k of an episode is the frame nearest to k / fps; `source_time` and `source_frame_index` say which that is.
-Every episode has a Parquet file and a video of its own. A video that has these frames already is linked, others
-are encoded. All videos of a data set have one size, so there is a data set for each. `meta/info.json` is
-written last: a folder without it is no data set.
+Every episode has a Parquet file and a video of its own. A video that has these frames already is linked,
+others are encoded. All videos of a data set have one size, so there is a data set for each. `meta/info.json`
+is written last: a folder without it is no data set.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from maskhand_ros.labelling.lerobot_features import VIDEO, columns, features, st
 from maskhand_ros.labelling.parquet import read_clip
 from maskhand_ros.labelling.records import FrameLabels
 from maskhand_ros.labelling.schema import HANDS
+from maskhand_ros.progress import progress
 
 CHUNK = 1000
 """Files in a folder."""
@@ -99,7 +100,6 @@ def write_datasets(
     clips: Sequence[FinishedClip],
     folder: Path,
     options: LeRobotOptions,
-    progress: Callable[[Sequence[FinishedClip]], Any] = iter,
 ) -> list[Path]:
     """Writes a data set for each size of image into `folder`, named WIDTHxHEIGHT. Old ones are replaced."""
     sizes: dict[tuple[int, int], list[FinishedClip]] = {}
@@ -110,7 +110,7 @@ def write_datasets(
         root = folder / f'{size[0]}x{size[1]}'
         (root / 'meta' / 'info.json').unlink(missing_ok=True)
         shutil.rmtree(root, ignore_errors=True)
-        _write(of_size, root, size, options, progress)
+        _write(of_size, root, size, options)
         roots.append(root)
     return roots
 
@@ -120,13 +120,12 @@ def _write(
     root: Path,
     size: tuple[int, int],
     options: LeRobotOptions,
-    progress: Callable[[Sequence[FinishedClip]], Any],
 ) -> None:
     fps, sums = options.fps or _usual_rate(clips), _Sums()
     described = features(size if options.videos else None, fps)
     episodes: list[dict[str, Any]] = []
     first = 0
-    for number, clip in enumerate(progress(clips)):
+    for number, clip in enumerate(progress(clips, len(clips), 'clips to LeRobot')):
         frames = read_clip(clip.file)
         chosen = resampled(frames, fps)
         arrays = columns([frames[index] for index in chosen])
