@@ -70,7 +70,7 @@ INSTALL = {
     'vector_quantize_pytorch': "pip install 'maskhand_ros[train]'",
     'onnxruntime': "pip install 'maskhand_ros[cpu]' (or [gpu])",
     'safetensors': "pip install 'maskhand_ros[train]'",
-    'scipy': "pip install 'maskhand_ros[train]'",
+    'scipy': "pip install 'maskhand_ros[label]' (or [train])",
     'webdataset': "pip install 'maskhand_ros[train]'",
     'mujoco': "pip install 'maskhand_ros[teleop]'",
     'mink': "pip install 'maskhand_ros[teleop]'",

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from maskhand_ros.labelling.parquet import flush
+from maskhand_ros.labelling.run_folder import Failure, Task
 
 MAX_ATTEMPTS = 2
 
@@ -56,6 +57,18 @@ class Attempt:
 
     def _write(self, attempts: int, frames: int) -> None:
         self._marker.write_text(json.dumps({'attempts': attempts, 'frames': frames}))
+
+
+def deadly_clip(task: Task) -> Failure:
+    """The Failure of a task in which workers died."""
+    where = '' if task.part is None else f' in its segment {task.part}'
+    return Failure(
+        task.clip.path,
+        task.key,
+        f'the worker died {MAX_ATTEMPTS} times{where} (a crash of a decoder, or out of memory)',
+        'convert it: ffmpeg -i IN -c:v libx264 OUT.mp4; or give more memory a worker (--workers). '
+        'Then run again with --retry-failed',
+    )
 
 
 def attempts_at(marker: Path) -> int:

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 
 from maskhand_ros import files
 from maskhand_ros.errors import CommandError
-from maskhand_ros.labelling.attempts import MAX_ATTEMPTS, attempts_at, forgive
+from maskhand_ros.labelling.attempts import MAX_ATTEMPTS, attempts_at, deadly_clip, forgive
 from maskhand_ros.labelling.joining import join
 from maskhand_ros.labelling.run_folder import Failure, RunFolder, Task
 from maskhand_ros.labelling.run_progress import RunProgress
@@ -70,25 +70,13 @@ class Run:
             tasks = list(self._folder.tasks(clip))
             deadly = [task for task in tasks if self._attempts(task) >= MAX_ATTEMPTS]
             if deadly:
-                self._set_aside(deadly[0])
+                self._folder.write_failure(deadly_clip(deadly[0]))
             else:
                 missing += tasks
         return missing
 
     def _attempts(self, task: Task) -> int:
         return attempts_at(self._folder.marker(task))
-
-    def _set_aside(self, task: Task) -> None:
-        where = '' if task.part is None else f' in its segment {task.part}'
-        self._folder.write_failure(
-            Failure(
-                task.clip.path,
-                task.key,
-                f'the worker died {MAX_ATTEMPTS} times{where} (a crash of a decoder, or out of memory)',
-                'convert it: ffmpeg -i IN -c:v libx264 OUT.mp4; or give more memory a worker (--workers). '
-                'Then run again with --retry-failed',
-            )
-        )
 
     def _join_parts(self) -> None:
         for clip in self._clips:

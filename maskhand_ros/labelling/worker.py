@@ -10,7 +10,13 @@ from typing import Any
 import cv2
 
 from maskhand_ros.errors import CommandError, ModelError
-from maskhand_ros.labelling.attempts import Attempt, RunEnded
+from maskhand_ros.labelling.attempts import (
+    MAX_ATTEMPTS,
+    Attempt,
+    RunEnded,
+    attempts_at,
+    deadly_clip,
+)
 from maskhand_ros.labelling.clip_labels import Labeller, Window, segments
 from maskhand_ros.labelling.joining import context_of
 from maskhand_ros.labelling.label_options import LabelOptions
@@ -35,6 +41,9 @@ class Worker:
         missing model (ModelError), a full disk (OSError), the end of the run (RunEnded)."""
         folder = RunFolder(Path(task.folder))
         if folder.is_done(task):  # by a worker that outlived its run by a moment
+            return
+        if attempts_at(folder.marker(task)) >= MAX_ATTEMPTS:  # Ray tries tasks again by itself
+            folder.write_failure(deadly_clip(task))
             return
         with Attempt(folder.marker(task)) as attempt:
             labeller = self._labeller_for(task.options)
