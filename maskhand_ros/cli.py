@@ -22,6 +22,7 @@ COMMANDS: Table = {
     'image': ('images to overlay PNG, JSON and PLY meshes', 'maskhand_ros.commands.image'),
     'video': ('a video to an overlay video and JSON lines', 'maskhand_ros.commands.video'),
     'label': ('videos, images and bags to Parquet files of hands, in bulk', 'maskhand_ros.commands.label'),
+    'label-report': ('a page to judge the labels of a run by', 'maskhand_ros.commands.label_report'),
     'teleop': ('a video to a simulated robot hand', 'maskhand_ros.commands.teleop'),
     'replay': ('a recorded bag through hand_node, no image dropped', 'maskhand_ros.nodes.replay'),
     'bench': ('time of every stage on this machine', 'maskhand_ros.commands.bench'),
