@@ -23,7 +23,7 @@ from maskhand_ros.geometry import (
     rotvec_to_matrix,
 )
 from maskhand_ros.labelling.parquet import flush
-from maskhand_ros.labelling.schema import HANDS
+from maskhand_ros.labelling.schema import HANDS, METADATA_KEY
 
 MAX_GAP = 0.2
 """Maximum seconds between two poses that are interpolated."""
@@ -99,7 +99,10 @@ def add_world(path: Path, poses: CameraPoses) -> None:
     table = with_world(pq.read_table(path), poses)
     partial = path.with_name(f'.{path.name}.{os.getpid()}.part')
     try:
-        pq.write_table(table, partial, compression='zstd')
+        about = pq.read_metadata(path).metadata[METADATA_KEY]
+        with pq.ParquetWriter(partial, table.schema, compression='zstd') as writer:
+            writer.write_table(table)
+            writer.add_key_value_metadata({METADATA_KEY: about})
         flush(partial)
         os.replace(partial, path)
         flush(path.parent)

@@ -160,8 +160,9 @@ def _write(
 
 
 def _usual_rate(clips: Sequence[FinishedClip]) -> int:
+    # Of rates that are as frequent the highest, which leaves out no frames.
     rates = [max(round(clip.metadata['rate']), 1) for clip in clips]
-    return max(sorted(set(rates)), key=rates.count)
+    return max(set(rates), key=lambda rate: (rates.count(rate), rate))
 
 
 def _write_data(

@@ -4,69 +4,15 @@ import dataclasses
 
 import numpy as np
 import pytest
+from synthetic import MODEL, RATE, K, clip, hand
 
-from maskhand_ros.geometry import MIRROR_X, mirror_rotation, project, rotvec_to_matrix, wrist_frame
-from maskhand_ros.hand_model.numpy_hand import HandModel
+from maskhand_ros.geometry import project
 from maskhand_ros.labelling.fixed_interval import smooth
 from maskhand_ros.labelling.offline import refine
-from maskhand_ros.labelling.records import FrameLabels, HandLabels
 from maskhand_ros.labelling.skeleton_fit import PREVIOUS_KEYPOINT
 from maskhand_ros.perception.smoothing import HandFilter
 from maskhand_ros.perception.types import SCALE_DEPTH, SCALE_NONE, SCALE_POPULATION, PlacedHand
 from maskhand_ros.skeleton import LEFT, RIGHT
-
-RATE, K = 30.0, np.array([[600.0, 0, 320], [0, 600, 240], [0, 0, 1]])
-MODEL = HandModel.load()
-
-
-def hand(second, side=RIGHT, noise=None, size=1.0, betas=None, track=1, source=SCALE_POPULATION):
-    """HandLabels of a hand that waves, turns and bends its fingers; `noise`: a generator of errors."""
-
-    def error(*shape):
-        return noise.standard_normal(shape) if noise else np.zeros(shape)
-
-    orient = rotvec_to_matrix(np.array([0.3, 0.4 * np.sin(2 * second), 0.2]) + 0.05 * error(3))
-    bend = np.zeros((15, 3))
-    bend[:, 2] = 0.4 + 0.3 * np.sin(3 * second)
-    pose = rotvec_to_matrix(bend + 0.05 * error(15, 3))
-    betas = (np.zeros(10) if betas is None else betas) + 0.3 * error(10)
-    position = np.array([0.1 * np.sin(4 * second), 0.05, 0.6]) + np.array([0.002, 0.002, 0.01]) * error(3)
-    relative = size * MODEL(betas[None], orient[None], pose[None], vertices=False).keypoints[0].astype(float)
-    if side == LEFT:
-        orient, pose, relative = mirror_rotation(orient), mirror_rotation(pose), relative * MIRROR_X
-    wrist = wrist_frame(orient, side)
-    metric = source != SCALE_NONE
-    return HandLabels(
-        track_id=track,
-        side=side,
-        handedness_probability=0.9,
-        presence=1.0,
-        confidence=0.8,
-        scale_source=source,
-        operator=True,
-        kp2d=project(relative + position, K),
-        kp3d=relative + position if metric else None,
-        kp3d_wrist=relative @ wrist,
-        kp_stddev=np.full((21, 2), 0.004),
-        wrist_position=position if metric else None,
-        wrist_rotation=wrist,
-        wrist_covariance=1e-4 * np.eye(6) if metric else None,
-        global_orient=orient,
-        hand_pose=pose,
-        betas=betas,
-        size=size,
-    )
-
-
-def clip(count=120, absent=(), **options):
-    """Frames of `hand` at RATE, without it in the frames `absent`; and the true HandLabels."""
-    times = np.arange(count) / RATE
-    truth = [hand(second, **{**options, 'noise': None}) for second in times]
-    hands = [hand(second, **options) for second in times]
-    frames = [
-        FrameLabels(k, second, second, K, [] if k in absent else [hands[k]]) for k, second in enumerate(times)
-    ]
-    return frames, truth
 
 
 def keypoints(frames):
