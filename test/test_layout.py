@@ -118,6 +118,7 @@ KEYS = {'cv2': 'python3-opencv', 'numpy': 'python3-numpy', 'yaml': 'python3-yaml
 
 WITHOUT_KEY = {
     *('av', 'daft', 'mcap', 'mink', 'mujoco', 'onnxruntime', 'pyarrow', 'qpsolvers', 'ray', 'rosbags'),
+    'scipy',
 }
 """A choice that is the user's, and what nobody needs who neither records nor replays: the README has them."""
 
