@@ -116,9 +116,7 @@ RCLPY_OF_HUMBLE = {
 KEYS = {'cv2': 'python3-opencv', 'numpy': 'python3-numpy', 'yaml': 'python3-yaml'}
 """rosdep keys of packages that are imported by another name."""
 
-WITHOUT_KEY = {
-    *('av', 'daft', 'mcap', 'mink', 'mujoco', 'onnxruntime', 'pyarrow', 'qpsolvers', 'ray', 'rosbags'),
-}
+WITHOUT_KEY = {'av', 'mcap', 'mink', 'mujoco', 'onnxruntime', 'qpsolvers', 'rosbags'}
 """A choice that is the user's, and what nobody needs who neither records nor replays: the README has them."""
 
 

@@ -1,6 +1,7 @@
 """`maskhand label` through kills, a corrupt clip, one that kills its worker and a duplicate."""
 
 import json
+import shutil
 
 import pytest
 
@@ -10,8 +11,11 @@ pytest.importorskip('av')
 
 from label_clips import kill_at, make_clips, start_run  # noqa: E402
 
+from maskhand_ros import cli  # noqa: E402
 from maskhand_ros.clip import CLIP  # noqa: E402
 from maskhand_ros.labelling.parquet import read_clip, read_metadata  # noqa: E402
+from maskhand_ros.labelling.run_folder import RunFolder  # noqa: E402
+from maskhand_ros.perception.weights import SHIPPED  # noqa: E402
 
 COUNT, LENGTH = 8, 10
 OPTIONS = '--workers', '2'
@@ -59,3 +63,25 @@ def test_killed_runs_go_on_where_they_were(tmp_path):
     run = start_run(clips, out, tools, *OPTIONS)
     run.communicate()
     assert run.returncode == 0 and finished(out) == before and not lines(out / 'failed.jsonl')
+
+
+def test_one_run_at_a_time(tmp_path, capsys):
+    (tmp_path / 'a.mp4').write_bytes(b'no video')
+    words = ['label', str(tmp_path / 'a.mp4'), '--out', str(tmp_path / 'out')]
+    with RunFolder(tmp_path / 'out').lock():
+        assert cli.main(words) == 1
+    assert 'another run writes to' in capsys.readouterr().err
+    assert cli.main([*words, '--weights-dir', str(tmp_path)]) == 1
+    assert 'no model.json' in capsys.readouterr().err
+
+
+def test_workers_that_cannot_start_blame_no_clip(tmp_path, capsys):
+    weights = tmp_path / 'weights'
+    shutil.copytree(SHIPPED, weights)
+    (weights / 'landmarks.onnx').write_bytes(b'')
+    (tmp_path / 'a.mp4').write_bytes(b'no video')
+    words = ['label', str(tmp_path / 'a.mp4'), '--out', str(tmp_path / 'out'), '--workers', '1']
+    assert cli.main([*words, '--weights-dir', str(weights)]) == 1
+    error = capsys.readouterr().err
+    assert 'the workers cannot start' in error and 'landmarks.onnx' in error
+    assert not lines(tmp_path / 'out/failed.jsonl')
