@@ -110,6 +110,14 @@ def add_world(path: Path, poses: CameraPoses) -> None:
         partial.unlink(missing_ok=True)
 
 
+def camera_poses_in(path: Path) -> list[list[float] | None] | None:
+    """POSE_COLUMN of a clip's file, row by row; None if it has none."""
+    if POSE_COLUMN not in pq.read_schema(path).names:
+        return None
+    poses: list[list[float] | None] = pq.read_table(path, columns=[POSE_COLUMN])[POSE_COLUMN].to_pylist()
+    return poses
+
+
 def with_world(table: pa.Table, poses: CameraPoses) -> pa.Table:
     """A clip's table with POSE_COLUMN and, for both hands, kp3d_world, wrist_position_world and
     wrist_orientation_world; null where the hand, its scale or the camera's pose is unknown."""

@@ -18,6 +18,7 @@ import numpy as np
 from mcap.writer import Writer
 from rosbags.typesys import Stores, get_typestore
 
+from maskhand_ros.labelling.camera_poses import camera_poses_in
 from maskhand_ros.labelling.finished import FinishedClip
 from maskhand_ros.labelling.mcap_messages import Messages
 from maskhand_ros.labelling.parquet import flush, read_clip, slots
@@ -75,10 +76,14 @@ def write_mcap(clip: FinishedClip, path: Path) -> dict[str, int]:
     images are no longer there."""
     frames, camera = read_clip(clip.file), clip.metadata['camera']
     size = clip.metadata['width'], clip.metadata['height']
+    poses = camera_poses_in(clip.file)
     with McapClip(path) as mcap:
         messages = Messages()
         for frame, rgb in zip(frames, _images(clip, len(frames)), strict=False):
             stamp_ns = round(frame.source_time_s * 1e9)
+            pose = poses[frame.frame_index] if poses else None
+            if pose is not None:
+                mcap.write(TF, messages.camera_pose(stamp_ns, pose), stamp_ns)
             mcap.write(IMAGE, messages.image(stamp_ns, _jpeg(rgb)), stamp_ns)
             if frame.intrinsics is not None:
                 info = messages.camera_info(stamp_ns, frame.intrinsics, size, camera)

@@ -13,7 +13,7 @@ from maskhand_ros.labelling.records import HandLabels
 from maskhand_ros.lens import FISHEYE
 from maskhand_ros.skeleton import KEYPOINT_EDGES, LEFT
 
-CAMERA_FRAME = 'camera_optical_frame'
+CAMERA_FRAME, WORLD_FRAME = 'camera_optical_frame', 'world'
 _COLOURS = {True: (0.95, 0.6, 0.1), False: (0.1, 0.6, 0.95)}
 """RGB of left (True) and right hands."""
 _FIELDS = ('x', 'y', 'z', 'side', 'track_id', 'keypoint', 'confidence', 'stddev')
@@ -94,6 +94,15 @@ class Messages:
             found.append(self._new('geometry_msgs/msg/TransformStamped', header, child, transform))
         return self._new('tf2_msgs/msg/TFMessage', found)
 
+    def camera_pose(self, stamp_ns: int, pose: Sequence[float]) -> Any:
+        """tf2_msgs/TFMessage: the camera, x, y, z m and quaternion x, y, z, w, in the world."""
+        translation = self._new('geometry_msgs/msg/Vector3', *pose[:3])
+        rotation = self._new('geometry_msgs/msg/Quaternion', *pose[3:])
+        transform = self._new('geometry_msgs/msg/Transform', translation, rotation)
+        header = self._header(stamp_ns, WORLD_FRAME)
+        stamped = self._new('geometry_msgs/msg/TransformStamped', header, CAMERA_FRAME, transform)
+        return self._new('tf2_msgs/msg/TFMessage', [stamped])
+
     def wrist(self, stamp_ns: int, hand: HandLabels) -> Any:
         """geometry_msgs/PoseStamped of a metric hand's wrist."""
         position = self._new('geometry_msgs/msg/Point', *np.asarray(hand.wrist_position).tolist())
@@ -142,9 +151,9 @@ class Messages:
     def _rotation(self, hand: HandLabels) -> Any:
         return self._new('geometry_msgs/msg/Quaternion', *matrix_to_quaternion(hand.wrist_rotation).tolist())
 
-    def _header(self, stamp_ns: int) -> Any:
+    def _header(self, stamp_ns: int, frame: str = CAMERA_FRAME) -> Any:
         stamp = self._new('builtin_interfaces/msg/Time', *divmod(stamp_ns, 1_000_000_000))
-        return self._new('std_msgs/msg/Header', stamp, CAMERA_FRAME)
+        return self._new('std_msgs/msg/Header', stamp, frame)
 
     def _new(self, kind: str, *values: Any, **fields: Any) -> Any:
         return self._types[kind](*values, **fields)

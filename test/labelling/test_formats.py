@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 from collections import Counter
 
 import numpy as np
@@ -15,6 +16,7 @@ from mcap.reader import make_reader  # noqa: E402
 from rosbags.rosbag2 import Reader  # noqa: E402
 from rosbags.typesys import Stores, get_typestore  # noqa: E402
 from scipy.spatial.transform import Rotation, Slerp  # noqa: E402
+from sources import ROOT  # noqa: E402
 from synthetic import RATE, finished_run, write_video  # noqa: E402
 
 from maskhand_ros import cli  # noqa: E402
@@ -153,6 +155,16 @@ def test_an_mcap_file_has_the_messages_of_every_frame(run):
     assert read == counts
 
 
+def test_the_layout_for_foxglove_shows_topics_that_are_there(run):
+    folder, _ = run
+    make(folder, '--format', 'mcap')
+    with Reader(folder / 'mcap' / 'regular-0.mcap') as reader:
+        topics = {connection.topic for connection in reader.connections}
+    layout = (ROOT / 'config' / 'labels.foxglove.json').read_text()
+    shown = set(re.findall(r'"(/\w[\w/]*)[".]', layout))
+    assert shown <= topics and {'/camera/image/compressed', '/hands/markers', '/hands/keypoints'} <= shown
+
+
 def pose_lines(seconds):
     """Lines of a camera that moves and turns steadily, and its rotations and positions."""
     rotations = Rotation.from_rotvec(np.outer(seconds, [0.3, 0.9, -0.4]))
@@ -193,6 +205,12 @@ def test_camera_poses_put_labels_into_a_world_frame(run):
             assert np.allclose(turned.as_matrix(), R.as_matrix() @ one.wrist_rotation, atol=1e-5)
     after = read_clip(folder / 'clips/regular-0.parquet')
     assert np.array_equal(after[0].hands[0].kp3d, before[0].hands[0].kp3d)
+    make(folder, '--format', 'mcap')
+    types = get_typestore(Stores.ROS2_HUMBLE)
+    with Reader(folder / 'mcap' / 'regular-0.mcap') as reader:
+        messages = [types.deserialize_cdr(d, c.msgtype) for c, _, d in reader.messages() if c.topic == '/tf']
+    cameras = [each.transforms[0] for each in messages if each.transforms[0].header.frame_id == 'world']
+    assert len(cameras) == 10 and abs(cameras[3].transform.translation.x - 2.1) < 1e-6
     assert 'observation.camera_pose' not in pq.read_schema(folder / 'clips/irregular-0.parquet').names
 
 
