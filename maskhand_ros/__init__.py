@@ -6,6 +6,7 @@ The Python API without ROS is HandPipeline, PipelineConfig, Frame and Camera. Th
 
 from __future__ import annotations
 
+import os
 from pkgutil import extend_path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = ['Camera', 'Frame', 'HandPipeline', 'PipelineConfig', '__version__']
+
+# ONNX Runtime reports its use to its maker from its import on (1.32 does), unless this is set before.
+os.environ.setdefault('ORT_DISABLE_TELEMETRY', '1')
 
 # The generated `maskhand_ros.msg` lives in the installed package: a source tree on the path must not hide it.
 __path__ = extend_path(__path__, __name__)

@@ -11,6 +11,7 @@ class CommandError(Exception):
 
     def __init__(self, what: str, fix: str) -> None:
         super().__init__(f'{what}. Fix: {fix}')
+        self.what, self.fix = what, fix
 
 
 class ModelError(RuntimeError):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import TypeVar
 
 Item = TypeVar('Item')
@@ -17,27 +18,42 @@ _ERASE = '\r\x1b[K'
 """Back to the start of the terminal's line, and clear it (ECMA-48: EL)."""
 
 
-def progress(items: Iterable[Item], total: int | None, unit: str) -> Iterator[Item]:
-    """Yields the `items` and reports on stderr how many are done.
+class ProgressLine:
+    """One line about the state of the work. On a terminal it is kept up to date, elsewhere it is written
+    every 30 s. Text printed meanwhile goes through `say`."""
 
-    `total`: their number, None or 0 if unknown; `unit`: their name in the plural. On a terminal one line is
-    kept up to date, elsewhere a line is written every 30 s. Text printed meanwhile goes through `say`.
-    """
-    terminal = sys.stderr.isatty()
-    period = _REDRAW_PERIOD if terminal else _LOG_PERIOD
-    started = reported = time.monotonic()
-    for done, item in enumerate(items):
+    def __init__(self) -> None:
+        self._terminal = sys.stderr.isatty()
+        self._period = _REDRAW_PERIOD if self._terminal else _LOG_PERIOD
+        self.started = self._reported = time.monotonic()
+
+    def update(self, text: Callable[[float], str]) -> None:
+        """Shows `text` of the seconds since the start, if it is time."""
         now = time.monotonic()
-        if now - reported >= period:
-            text = _line(done, total, unit, now - started)
+        if now - self._reported >= self._period:
+            line = text(now - self.started)
             # The cursor stays at the start of the line: an error message that follows overwrites it.
-            sys.stderr.write(f'{_ERASE}{text}\r' if terminal else f'{text}\n')
+            sys.stderr.write(f'{_ERASE}{line}\r' if self._terminal else f'{line}\n')
             sys.stderr.flush()
-            reported = now
+            self._reported = now
+
+    def end(self) -> None:
+        """Erases the line from the terminal."""
+        if self._terminal:
+            sys.stderr.write(_ERASE)
+            sys.stderr.flush()
+
+
+def progress(items: Iterable[Item], total: int | None, unit: str) -> Iterator[Item]:
+    """Yields the `items` and reports on stderr how many are done (ProgressLine).
+
+    `total`: their number, None or 0 if unknown; `unit`: their name in the plural.
+    """
+    line = ProgressLine()
+    for done, item in enumerate(items):
+        line.update(partial(_line, done, total, unit))
         yield item
-    if terminal:
-        sys.stderr.write(_ERASE)
-        sys.stderr.flush()
+    line.end()
 
 
 def say(text: str) -> None:

@@ -55,15 +55,17 @@ ALLOWED = {
     'nodes': LIBRARY
     | {'cli_arguments', 'camera_arguments', 'clip', 'ros', 'retargeting', 'simulation', 'teleoperation'},
     'commands': LIBRARY
-    | {'cli_arguments', 'camera_arguments', 'clip', 'nodes', 'retargeting', 'simulation'}
+    | {'cli_arguments', 'camera_arguments', 'clip', 'nodes', 'labelling', 'retargeting', 'simulation'}
     | {'teleoperation', 'teleoperation.pipeline_hands'},
+    'labelling': LIBRARY | {'camera_arguments', 'nodes'},
     # data, training, evaluation
     'model.config': {'base'},
     'model.int8': LIBRARY | {'data_engine', 'model', 'onnxruntime'},
     'model': {'base', 'perception', 'hand_model.torch_hand', 'model.config', 'model.int8', 'torch'},
     'datasets': {'base', 'hand_model', 'cli_arguments'},
     'data_engine': LIBRARY | {'cli_arguments', 'datasets', 'model.config', 'torch'},
-    'evaluation': LIBRARY | {'cli_arguments', 'datasets', 'data_engine'} | {'retargeting', 'teleoperation'},
+    'evaluation': LIBRARY
+    | {'cli_arguments', 'datasets', 'data_engine', 'labelling', 'retargeting', 'teleoperation'},
     'training': LIBRARY
     | {'cli_arguments', 'hand_model.torch_hand', 'model', 'model.config', 'torch'}
     | {'data_engine', 'evaluation'},

@@ -5,7 +5,10 @@ The sources are read, and each rule is shown to catch a planted violation.
 
 import ast
 import json
+import os
 import re
+import subprocess
+import sys
 
 import model_json
 import pytest
@@ -61,6 +64,16 @@ def violations(name: str, source: str) -> list[str]:
 def test_run_time_neither_downloads_nor_unpickles_nor_starts_programs():
     wrong = [each for name in RUN_TIME for each in violations(name, (PACKAGE / name).read_text())]
     assert not wrong, '\n'.join(wrong)
+
+
+def test_onnx_runtime_reports_its_use_to_nobody():
+    """From its import on it has a thread that does, unless the environment says no; then there is none."""
+    code = (
+        "import numpy, os; threads = lambda: len(os.listdir('/proc/self/task')); before = threads(); "
+        'import maskhand_ros.perception.device; assert threads() == before, threads()'
+    )
+    environment = {name: value for name, value in os.environ.items() if name != 'ORT_DISABLE_TELEMETRY'}
+    subprocess.run([sys.executable, '-c', code], check=True, env=environment)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The pipeline on rendered sequences with truth: place, ids, sides, jitter and lag, against their limits.
 
     maskhand evaluate-video [--sequences still wave ...] [--casts 4] [--smoothing off] [--video me.mp4]
+    maskhand evaluate-video --offline
 
 Prints a figure for each limit, and exits 1 where one is missed. `metric` figures are of the wrist in the
 camera's frame with the true K; `hand_length given` gives the pipeline the true one, `depth image` the depth
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from maskhand_ros import cli_arguments, files
+from maskhand_ros.evaluation.actors import match
 from maskhand_ros.evaluation.contact import PREDICT, contact_figures, entry_figures
 from maskhand_ros.evaluation.figure import Figure
 from maskhand_ros.evaluation.still_stretches import Stretches, still_stretches
@@ -33,18 +35,13 @@ from maskhand_ros.evaluation.video_measures import (
     operator_switches,
     wrist_errors,
 )
-from maskhand_ros.geometry import tight_box
 from maskhand_ros.hand_model.numpy_hand import HandModel
 from maskhand_ros.perception.pipeline import HandPipeline
-from maskhand_ros.perception.types import SCALE_LEARNED, Frame, Hand
+from maskhand_ros.perception.types import SCALE_LEARNED, Frame
 
 if TYPE_CHECKING:
     from maskhand_ros.data_engine.sequences import Sequence, Shot
     from maskhand_ros.data_engine.staging import Actor
-
-
-NEAR = 0.35
-"""Share of a hand's box within which the mean keypoint must lie to be its own."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -62,6 +59,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--video', type=Path, help='a real video of one hand: jitter where it holds still (no truth needed)'
     )
     parser.add_argument('--json', type=Path, help='also write the figures here')
+    parser.add_argument(
+        '--offline',
+        action='store_true',
+        help="measure labels refined over the whole sequence against the node's hands, and nothing else",
+    )
     parser.add_argument(
         '--trade-off',
         type=Path,
@@ -90,25 +92,6 @@ def watch(
         record.hands.append([hands[owner] if owner is not None else None for owner in owners])
         record.strangers += len(hands) - sum(owner is not None for owner in owners)
     return record
-
-
-def match(hands: list[Hand], pixels: list[np.ndarray], ids: list[int]) -> list[int | None]:
-    """For each actor's true pixels (A, 21, 2) the index of its Hand, or None, one to one, as CLEAR MOT does
-    it (Bernardin and Stiefelhagen 2008): an actor keeps the hand of its last id (`ids`; 0: none) as long as
-    that is near enough; the others get the nearest hand that is left."""
-    gaps = sorted(
-        (hand.id != ids[i], np.linalg.norm(hand.keypoints_px - truth, axis=1).mean() / size, i, j)
-        for i, truth in enumerate(pixels)
-        for size in [max(tight_box(truth)[2:])]
-        for j, hand in enumerate(hands)
-    )
-    owners: list[int | None] = [None] * len(pixels)
-    taken = set()
-    for _, gap, i, j in gaps:
-        if gap < NEAR and owners[i] is None and j not in taken:
-            owners[i] = j
-            taken.add(j)
-    return owners
 
 
 @dataclass
@@ -235,6 +218,10 @@ def run(args: argparse.Namespace) -> int:
         from maskhand_ros.evaluation import trade_off
 
         return trade_off.run(args)
+    if args.offline:
+        from maskhand_ros.evaluation import offline_table
+
+        return offline_table.run(args)
     watched = watch_all(args)
     found = figures(watched) if watched.plain else []
     found += contact_figures(watched.touching) if watched.touching else []

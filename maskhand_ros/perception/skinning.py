@@ -89,6 +89,7 @@ def _hand(
             _hypothesis(drawn, index, placed.size, left, from_crop, wrist)
             for drawn in prediction.hypotheses or ()
         ],
+        size=placed.size,
     )
 
 

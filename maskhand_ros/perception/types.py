@@ -159,3 +159,5 @@ class Hand:
     """Most probable first."""
     filter_delay: float = 0.0
     """Delay of this hand by the smoothing, seconds."""
+    size: float = 1.0
+    """Scale factor of the hand model."""

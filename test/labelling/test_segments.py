@@ -1,0 +1,68 @@
+"""A long clip in segments is the clip: the same frames, the same hands, the same track ids."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+pytest.importorskip('pyarrow')
+pytest.importorskip('av')
+
+from label_clips import write_video  # noqa: E402
+
+from maskhand_ros.clip import read_clip as read_demo  # noqa: E402
+from maskhand_ros.labelling.clip_input import VIDEO, ClipInput  # noqa: E402
+from maskhand_ros.labelling.clip_labels import segments  # noqa: E402
+from maskhand_ros.labelling.joining import matches  # noqa: E402
+from maskhand_ros.labelling.label_options import LabelOptions  # noqa: E402
+from maskhand_ros.labelling.parquet import read_clip  # noqa: E402
+from maskhand_ros.labelling.run import Run, Workers  # noqa: E402
+from maskhand_ros.labelling.run_folder import RunFolder, Task  # noqa: E402
+from maskhand_ros.labelling.worker import Worker  # noqa: E402
+
+
+class InProcess(Run):
+    """A Run whose rounds are done in this process."""
+
+    worker = Worker()
+
+    def _round(self, tasks):
+        for task in tasks:
+            self.worker(task)
+        return True
+
+
+def label(path, out, segment):
+    options = LabelOptions(segment=segment, intrinsics=(600, 600, 320, 240))
+    folder = RunFolder(out)
+    task = Task(ClipInput(str(path), VIDEO), f'{segment:016.0f}', '', options, str(out))
+    InProcess(folder, [task], Workers(1))()
+    assert not folder.failure(task.key)
+    return read_clip(folder.clip_file(task))
+
+
+def test_segments_make_the_whole(tmp_path):
+    demo = read_demo()
+    path = tmp_path / 'a.mp4'
+    write_video(path, itertools.islice(demo.frames(), 24), 'libx264', 5, (640, 480))
+    whole, joined = (label(path, tmp_path / 'out', segment) for segment in (60, 2.4))
+    assert [frame.frame_index for frame in joined] == list(range(24))
+    assert [frame.source_time_s for frame in joined] == [frame.source_time_s for frame in whole]
+    assert [frame.timestamp_s for frame in joined] == pytest.approx([n / 5 for n in range(24)])
+    assert not list((tmp_path / 'out/.work').glob('0*')), 'nothing is left of the parts'
+    ids = {(hand.side, hand.track_id) for frame in joined for hand in frame.hands}
+    assert len(ids) == 2, 'each hand keeps its id over the border'
+    for one, other in zip(whole, joined, strict=True):
+        for hand, same in zip(one.hands, other.hands, strict=True):
+            assert np.abs(hand.kp2d - same.kp2d).mean() < 2.0
+
+
+def test_borders():
+    assert [part.stop_ns for part in segments(None, 300)] == [None]
+    assert [part.stop_ns for part in segments(440, 300)] == [None]
+    assert [part.start_ns for part in segments(460, 300)] == [0, 300_000_000_000]
+    before = [[time, 4, 'left', 100.0, 100.0, 50.0] for time in range(5)]
+    before += [[time, 5, 'left', 300.0, 100.0, 50.0] for time in range(5)]
+    after = [[time, 1, 'left', 302.0, 101.0, 50.0] for time in range(3, 8)]
+    after += [[time, 2, 'right', 100.0, 100.0, 50.0] for time in range(3, 8)]
+    assert matches(before, after) == {1: 5}
