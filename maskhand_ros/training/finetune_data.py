@@ -29,6 +29,8 @@ ROWS = {
     'unlabelled': 'held-out pictures without labels, network alone',
     'renders': 'renders, network alone',
 }
+SHARES = {'camera': 0.7, 'stress': 0.3}
+"""Kinds of scenes of the renders, and their shares."""
 RENDERS = {'train': 400, 'val': 200}
 """Renders that are made for the anchor, and to measure on."""
 
@@ -125,4 +127,4 @@ def _write_renders(folder: Path, cue_network: CueNetwork, seed: int) -> None:
     folder.mkdir()
     maker = SampleMaker(HandModel.load())
     for name, count in RENDERS.items():
-        write_shard(folder / f'{name}-0.npz', make_shard(maker, cue_network, name, seed, 0, count, 0.7))
+        write_shard(folder / f'{name}-0.npz', make_shard(maker, cue_network, name, seed, 0, count, SHARES))
