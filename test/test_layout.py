@@ -57,7 +57,7 @@ ALLOWED = {
     'commands': LIBRARY
     | {'cli_arguments', 'camera_arguments', 'clip', 'nodes', 'labelling', 'retargeting', 'simulation'}
     | {'teleoperation', 'teleoperation.pipeline_hands'},
-    'labelling': LIBRARY | {'camera_arguments', 'nodes'},
+    'labelling': LIBRARY | {'camera_arguments', 'cli_arguments', 'nodes'},
     # data, training, evaluation
     'model.config': {'base'},
     'model': {'base', 'perception', 'hand_model.torch_hand', 'model.config', 'torch'},

@@ -110,8 +110,8 @@ def _label(
     say(f'{len(tasks) + len(lost) - len(failed)} labelled, {len(failed)} failed: {folder.clips}')
     for failure in failed:
         print(f'failed: {failure.path}: {failure.reason}. Fix: {failure.fix}', file=sys.stderr)
-    assemble.assemble(folder.folder, args)
-    return 1 if failed else 0
+    made = assemble.assemble(folder.folder, args)
+    return 1 if failed or not made else 0
 
 
 def _tasks(
