@@ -22,9 +22,10 @@ class ProgressLine:
     """One line about the state of the work. On a terminal it is kept up to date, elsewhere it is written
     every 30 s. Text printed meanwhile goes through `say`."""
 
-    def __init__(self) -> None:
+    def __init__(self, redraw_period: float = _REDRAW_PERIOD) -> None:
+        """`redraw_period`: seconds between updates on a terminal."""
         self._terminal = sys.stderr.isatty()
-        self._period = _REDRAW_PERIOD if self._terminal else _LOG_PERIOD
+        self._period = redraw_period if self._terminal else _LOG_PERIOD
         self.started = self._reported = time.monotonic()
 
     def update(self, text: Callable[[float], str]) -> None:

@@ -110,8 +110,8 @@ def _label(
     say(f'{len(tasks) + len(lost) - len(failed)} labelled, {len(failed)} failed: {folder.clips}')
     for failure in failed:
         print(f'failed: {failure.path}: {failure.reason}. Fix: {failure.fix}', file=sys.stderr)
-    assemble.assemble(folder.folder, args)
-    return 1 if failed else 0
+    made = assemble.assemble(folder.folder, args)
+    return 1 if failed or not made else 0
 
 
 def _tasks(
@@ -130,8 +130,11 @@ def _tasks(
 
 
 def _options(args: argparse.Namespace) -> LabelOptions:
+    pipeline = {**cli_arguments.pipeline_options(args), 'mirrored_input': args.mirrored}
+    for name in ('weights_dir', 'hand_model'):  # a worker may have another current folder
+        pipeline[name] = str(Path(pipeline[name]).resolve()) if pipeline[name] else ''
     return LabelOptions(
-        pipeline={**cli_arguments.pipeline_options(args), 'mirrored_input': args.mirrored},
+        pipeline=pipeline,
         intrinsics=tuple(args.intrinsics) if args.intrinsics else None,
         camera_info=str(Path(args.camera_info).resolve()) if args.camera_info else None,
         topic=args.topic,

@@ -231,7 +231,7 @@ def figures(comparisons: Sequence[Comparison]) -> list[Figure]:
     for name, text in TEXTS.items():
         by_size = name in ('wrist_mm', 'root_mm')
         ratios = {
-            f'{each.sequence}, {each.variant}': getattr(each.offline, name) / getattr(each.online, name)
+            f'{each.sequence}, {each.variant}': _ratio(each, name)
             for each in comparisons
             if not (by_size and each.variant == _POPULATION and each.sequence in known)
             and not (name == 'wrist_mm' and each.variant == _POPULATION)
@@ -243,6 +243,11 @@ def figures(comparisons: Sequence[Comparison]) -> list[Figure]:
     if lags:
         found.append(Figure('lag offline, largest', max(lags, key=abs), -_LAG, _LAG, 'ms'))
     return found
+
+
+def _ratio(comparison: Comparison, name: str) -> float:
+    online, offline = (getattr(each, name) for each in (comparison.online, comparison.offline))
+    return float(offline / max(online, 1e-9))
 
 
 def _to_json(comparison: Comparison) -> dict[str, dict[str, float]]:

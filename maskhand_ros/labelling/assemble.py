@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from maskhand_ros import cli_arguments
+from maskhand_ros.errors import CommandError
 from maskhand_ros.labelling.camera_poses import add_world, poses_for, read_poses
 from maskhand_ros.labelling.finished import FinishedClip, finished_clips
 from maskhand_ros.progress import progress, say
@@ -42,10 +44,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def assemble(folder: Path, args: argparse.Namespace) -> None:
-    """Adds to the folder of a run what the arguments ask for."""
+def assemble(folder: Path, args: argparse.Namespace) -> bool:
+    """Adds to the folder of a run what the arguments ask for; returns whether all of it could be made."""
     if not (args.format or args.camera_poses):
-        return
+        return True
     clips = list(finished_clips(folder))
     if args.camera_poses:
         _add_world(clips, args.camera_poses)
@@ -58,9 +60,16 @@ def assemble(folder: Path, args: argparse.Namespace) -> None:
     if MCAP in args.format:
         from maskhand_ros.labelling.mcap_file import write_mcap
 
+        failed = 0
         for clip in progress(clips, len(clips), 'clips to MCAP'):
-            write_mcap(clip, folder / MCAP / f'{clip.file.stem}.mcap')
-        say(f'MCAP files: {folder / MCAP}')
+            try:
+                write_mcap(clip, folder / MCAP / f'{clip.file.stem}.mcap')
+            except CommandError as error:
+                failed += 1
+                print(f'no MCAP file: {error}', file=sys.stderr)
+        say(f'{len(clips) - failed} MCAP files: {folder / MCAP}')
+        return not failed
+    return True
 
 
 def _add_world(clips: list[FinishedClip], path: Path) -> None:

@@ -37,7 +37,7 @@ def episode_video(
         except OSError:
             shutil.copyfile(source, path)
         return
-    _encode(_images(clip, chosen), clip.metadata['width'], clip.metadata['height'], fps, path)
+    _encode(clip.images(chosen), clip.metadata['width'], clip.metadata['height'], fps, path)
 
 
 def _is_readable(source: Path) -> bool:
@@ -53,22 +53,6 @@ def _is_readable(source: Path) -> bool:
         return bool(starts and not round(first.rotation) and stream.codec_context.name in _CODECS)
 
 
-def _images(clip: FinishedClip, chosen: Sequence[int]) -> Iterator[np.ndarray]:
-    """The chosen images (H, W, 3) of a clip, in order; one may come several times."""
-    wanted = iter(chosen)
-    index = next(wanted, None)
-    source = clip.open()
-    try:
-        for number, frame in enumerate(source.frames(0)):
-            while index == number:
-                yield frame.rgb
-                index = next(wanted, None)
-            if index is None:
-                return
-    finally:
-        source.close()
-
-
 def _encode(images: Iterator[np.ndarray], width: int, height: int, fps: int, path: Path) -> None:
     """An MP4 file of images at a constant rate, H.264, or MPEG-4 where PyAV has no H.264 encoder."""
     import av
@@ -77,7 +61,8 @@ def _encode(images: Iterator[np.ndarray], width: int, height: int, fps: int, pat
     partial = path.with_name(f'.{path.stem}.part.mp4')
     with av.open(str(partial), 'w') as container:
         stream = container.add_stream(codec, rate=Fraction(fps))
-        stream.width, stream.height, stream.pix_fmt = width, height, 'yuv420p'
+        stream.width, stream.height = width, height
+        stream.pix_fmt = 'yuv444p' if width % 2 or height % 2 else 'yuv420p'  # 4:2:0 needs even sides
         stream.gop_size, stream.thread_count = _KEY_FRAMES, 1
         if codec == 'libx264':
             stream.options = {'crf': '20', 'preset': 'veryfast'}

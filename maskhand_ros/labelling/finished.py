@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from maskhand_ros.errors import CommandError
 from maskhand_ros.labelling.clip_input import ClipInput, find_clips
@@ -32,6 +34,23 @@ class FinishedClip:
             raise CommandError(f'{self.source} is no longer there', 'put the clip back')
         options = self.metadata['options']
         return open_source(found[0], LabelOptions(topic=options.get('topic'), rate=options.get('rate')))
+
+    def images(self, rows: Sequence[int]) -> Iterator[np.ndarray]:
+        """The images (H, W, 3) of the frames `rows`, which do not decrease. CommandError where the clip is no
+        longer there or has fewer frames than labels."""
+        wanted = iter(rows)
+        row = next(wanted, None)
+        source = self.open()
+        try:
+            for number, frame in enumerate(source.frames(0)):
+                while row == number:
+                    yield frame.rgb
+                    row = next(wanted, None)
+                if row is None:
+                    return
+        finally:
+            source.close()
+        raise CommandError(f'{self.source} has no frame {row}, but labels of it', 'label the clip again')
 
 
 def finished_clips(folder: Path) -> Iterator[FinishedClip]:

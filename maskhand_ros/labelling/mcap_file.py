@@ -9,7 +9,7 @@ images and confidences alone.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,13 +73,13 @@ class McapClip:
 
 def write_mcap(clip: FinishedClip, path: Path) -> dict[str, int]:
     """Writes the MCAP file of a clip; returns the numbers of messages by topic. CommandError where its
-    images are no longer there."""
+    images are not those that were labelled."""
     frames, camera = read_clip(clip.file), clip.metadata['camera']
     size = clip.metadata['width'], clip.metadata['height']
     poses = camera_poses_in(clip.file)
     with McapClip(path) as mcap:
         messages = Messages()
-        for frame, rgb in zip(frames, _images(clip, len(frames)), strict=False):
+        for frame, rgb in zip(frames, clip.images(range(len(frames))), strict=True):
             stamp_ns = round(frame.source_time_s * 1e9)
             pose = poses[frame.frame_index] if poses else None
             if pose is not None:
@@ -104,17 +104,6 @@ def _write_hands(mcap: McapClip, messages: Messages, frame: FrameLabels, stamp_n
             mcap.write(CONFIDENCE.format(side=side), messages.number(hand.confidence), stamp_ns)
             if hand.wrist_position is not None:
                 mcap.write(WRIST.format(side=side), messages.wrist(stamp_ns, hand), stamp_ns)
-
-
-def _images(clip: FinishedClip, count: int) -> Iterator[np.ndarray]:
-    source = clip.open()
-    try:
-        for number, frame in enumerate(source.frames(0)):
-            if number == count:
-                return
-            yield frame.rgb
-    finally:
-        source.close()
 
 
 def _jpeg(rgb: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from maskhand_ros.labelling.attempts import frames_of
 from maskhand_ros.labelling.clip_input import files_of
@@ -10,15 +11,18 @@ from maskhand_ros.labelling.parquet import read_metadata
 from maskhand_ros.labelling.run_folder import RunFolder, Task
 from maskhand_ros.progress import ProgressLine
 
+_PERIOD = 2.0
+"""Seconds between updates on a terminal: the folder is read for each."""
+
 
 class RunProgress:
     """A progress line: clips, frames a second, time left by the bytes of the inputs."""
 
     def __init__(self, folder: RunFolder, clips: Sequence[Task]) -> None:
-        self._folder, self._line = folder, ProgressLine()
+        self._folder, self._line = folder, ProgressLine(_PERIOD)
         self._bytes = {clip.key: sum(path.stat().st_size for path in files_of(clip.clip)) for clip in clips}
-        self._frames: dict[str, int] = {}
-        """Frames of the clips that were finished in this run."""
+        self._rows: dict[Path, int] = {}
+        """Frames of files that were seen."""
         self._before = self._finished()
 
     def update(self) -> None:
@@ -31,16 +35,23 @@ class RunProgress:
 
     def _text(self, seconds: float) -> str:
         finished = self._finished()
-        done = self._folder.done()
-        for key in finished - self._before - set(self._frames):
-            self._frames[key] = read_metadata(done[key])['rows'] if key in done else 0
-        frames = sum(self._frames.values()) + sum(map(frames_of, self._folder.work.glob('*/attempt*.json')))
-        frames += sum(read_metadata(part)['rows'] for part in self._folder.work.glob('*/part-*.parquet'))
+        done, work = self._folder.done(), self._folder.work
+        files = [done[key] for key in finished - self._before if key in done]
+        frames = sum(map(self._rows_of, [*files, *work.glob('*/part-*.parquet')]))
+        frames += sum(map(frames_of, work.glob('*/attempt*.json')))
         total = sum(self._bytes.values())
         passed = sum(self._bytes[key] for key in finished - self._before)
         left = total - passed - sum(self._bytes[key] for key in self._before)
-        text = f'{len(finished)} of {len(self._bytes)} clips, {frames / max(seconds, 1e-3):.0f} frames/s'
+        text = f'{len(finished)} of {len(self._bytes)} clips, {frames / max(seconds, 1e-3):.3g} frames/s'
         return f'{text}, {_time(seconds / passed * left)} left' if passed else text
+
+    def _rows_of(self, path: Path) -> int:
+        if path not in self._rows:
+            try:
+                self._rows[path] = read_metadata(path)['rows']
+            except OSError:  # a part that has just been joined
+                return 0
+        return self._rows[path]
 
     def _finished(self) -> set[str]:
         """Keys of the clips that are done or failed."""

@@ -77,7 +77,7 @@ def make_clips(folder, videos, count, length):
         name = {0: 'corrupt', 1: 'killer'}.get(number, f'clip{number}')
         path = folder / f'{name}.{suffix}'
         with VideoReader(videos[number % len(videos)]) as video:
-            start = number * 7 % 60
+            start = number % (video.frame_count - length)
             frames = [rgb for rgb, _ in itertools.islice(video, start, start + length)]
         write_video(path, frames, codec, rate, SIZES[number % len(SIZES)])
         paths.append(path)

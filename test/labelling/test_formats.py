@@ -41,7 +41,7 @@ def make(folder, *words):
     """Do what `maskhand label` does after labelling, given its arguments."""
     parser = argparse.ArgumentParser()
     assemble.add_arguments(parser)
-    assemble.assemble(folder, parser.parse_args(words))
+    return assemble.assemble(folder, parser.parse_args(words))
 
 
 def times_and_levels(path):
@@ -212,6 +212,19 @@ def test_camera_poses_put_labels_into_a_world_frame(run):
     cameras = [each.transforms[0] for each in messages if each.transforms[0].header.frame_id == 'world']
     assert len(cameras) == 10 and abs(cameras[3].transform.translation.x - 2.1) < 1e-6
     assert 'observation.camera_pose' not in pq.read_schema(folder / 'clips/irregular-0.parquet').names
+
+
+def test_a_clip_that_is_gone_or_shorter_is_named(run, capsys):
+    folder, _ = run
+    write_video(folder / 'in' / 'regular.mp4', REGULAR[:10])
+    (folder / 'in' / 'irregular.mp4').unlink()
+    assert not make(folder, '--format', 'mcap')
+    text = capsys.readouterr().err
+    assert 'regular.mp4 has no frame 10' in text and 'irregular.mp4 is no longer there' in text
+    assert not list((folder / 'mcap').iterdir()), 'no file is half written'
+    with pytest.raises(CommandError, match='no longer there'):
+        make(folder, '--format', 'lerobot')
+    assert not list((folder / 'lerobot').rglob('info.json')), 'what is not finished is no data set'
 
 
 @pytest.mark.parametrize('text', ['0 1 2 3', '0 0 0 0 0 0 0 1\n0 0 0 0 0 0 0 1', 'x', '0 0 0 0 0 0 0 0'])

@@ -11,13 +11,16 @@ pytest.importorskip('av')
 from label_clips import write_video  # noqa: E402
 
 from maskhand_ros.clip import read_clip as read_demo  # noqa: E402
+from maskhand_ros.labelling.attempts import Attempt  # noqa: E402
 from maskhand_ros.labelling.clip_input import VIDEO, ClipInput  # noqa: E402
 from maskhand_ros.labelling.clip_labels import segments  # noqa: E402
 from maskhand_ros.labelling.joining import matches  # noqa: E402
 from maskhand_ros.labelling.label_options import LabelOptions  # noqa: E402
-from maskhand_ros.labelling.parquet import read_clip  # noqa: E402
+from maskhand_ros.labelling.parquet import read_clip, write_clip  # noqa: E402
+from maskhand_ros.labelling.records import FrameLabels  # noqa: E402
 from maskhand_ros.labelling.run import Run, Workers  # noqa: E402
 from maskhand_ros.labelling.run_folder import RunFolder, Task  # noqa: E402
+from maskhand_ros.labelling.run_progress import RunProgress  # noqa: E402
 from maskhand_ros.labelling.worker import Worker  # noqa: E402
 
 
@@ -55,6 +58,24 @@ def test_segments_make_the_whole(tmp_path):
     for one, other in zip(whole, joined, strict=True):
         for hand, same in zip(one.hands, other.hands, strict=True):
             assert np.abs(hand.kp2d - same.kp2d).mean() < 2.0
+
+
+def test_progress_tells_rate_and_time_left(tmp_path):
+    folder, clips = RunFolder(tmp_path / 'out'), []
+    for number in range(4):
+        path = tmp_path / f'{number}.mp4'
+        path.write_bytes(bytes(100 + 100 * (number == 3)))
+        clips.append(
+            Task(ClipInput(str(path), VIDEO), f'{number:016}', '', LabelOptions(), str(folder.folder))
+        )
+    write_clip(folder.clip_file(clips[0]), [FrameLabels(0, 0.0, 0.0, None)], {})
+    shown = RunProgress(folder, clips)
+    frames = [FrameLabels(number, 0.0, 0.0, None) for number in range(30)]
+    write_clip(folder.clip_file(clips[1]), frames, {})
+    with Attempt(folder.marker(clips[2])):
+        folder.marker(clips[2]).write_text('{"attempts": 1, "frames": 20}')
+        text = shown._text(10.0)
+    assert text == '2 of 4 clips, 5 frames/s, 30 s left'
 
 
 def test_borders():
