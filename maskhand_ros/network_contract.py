@@ -71,6 +71,10 @@ INT8_SOURCE = 'source_sha256'
 MAPS = ('map_131', 'map_142', 'map_157')
 """Feature maps of the landmark network, fine to coarse."""
 
+LANDMARK_HEADS = ('visibility', 'landmark_log_variance')
+"""Outputs of a landmark network that was trained here; the run time does not read them yet. Of each landmark:
+whether it can be seen (logit), and the log variance of its place in the crop, per axis, in (px / 224)^2."""
+
 CUES: dict[str, tuple[int, ...]] = {
     'image': (CROP_SIZE, CROP_SIZE, 3),
     'landmarks': (21, 3),
@@ -116,6 +120,7 @@ _LANDMARKS = NetworkSpec(
         TensorSpec('handedness', ('N', 1)),
         TensorSpec('world_landmarks', ('N', 63)),
         *(TensorSpec(name, ('N', *CUES[name])) for name in ('global_feature', *MAPS)),
+        *(TensorSpec(name, ('N', 21), optional=True) for name in LANDMARK_HEADS),
     ),
 )
 

@@ -1,8 +1,9 @@
 """A trained MaskHand to what the robot runs: ONNX networks, the codebook, and model.json over all weights.
 
 `from_folder.py` reads them back. With --int8 also landmarks_int8.onnx, the folder's landmarks.onnx with 8-bit
-integers, by static quantisation on rendered crops; a CPU runs it where a folder has one. Without a CHECKPOINT
-the folder is one that is there already, such as one with a landmarks.onnx of your own.
+integers, by static quantisation on rendered crops: CPUs with VNNI or ARM's dot products run it where a folder
+has one, the others and GPUs landmarks.onnx. Without a CHECKPOINT the folder is one that is there already, as
+one with a landmarks.onnx of your own; model.json lists the files that are in it.
 """
 
 from __future__ import annotations
@@ -174,7 +175,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--int8',
         action='store_true',
-        help='make landmarks_int8.onnx of landmarks.onnx in the folder: half the time on a CPU (minutes)',
+        help='make landmarks_int8.onnx of the landmarks.onnx in the folder, for newer CPUs (takes minutes)',
     )
     parser.add_argument('--name', help="the model's name in HandArray.network (default: that of the folder)")
     parser.add_argument('--version', help="the model's version in HandArray.network (default: today's date)")

@@ -4,8 +4,8 @@ Static quantisation by ONNX Runtime's tools (QuantizeLinear and DequantizeLinear
 whose ranges are those on rendered crops; signed weights with a scale for each channel. The finest maps, and
 what follows the last map, stay in floating point (`quantized_nodes`).
 
-x86 and ARM have fast kernels for these types (with VNNI; with dot products or i8mm). Without VNNI the sums of
-16 bits overflow, unless the session option of `perception.device` makes the weights unsigned.
+ONNX Runtime has fast and exact kernels for these types on x86 with VNNI and on ARM with dot products or i8mm.
+On x86 without VNNI sums of 16 bits overflow: the run time takes the other file (`weights.landmarks_file`).
 """
 
 from __future__ import annotations

@@ -17,12 +17,11 @@ from onnx import helper, numpy_helper
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..network_contract import LANDMARK_HEADS
 from .depthwise import depthwise_conv
 
-HEADS = {'visibility': 21, 'landmark_log_variance': 21}
-"""Outputs beyond those of MediaPipe, linear in `global_feature`: whether a landmark can be seen (logit), and
-the log variance of its place in the crop, per axis, in (px / 224)^2."""
-_HEAD_INPUT = 'global_feature'
+_HEAD_INPUT, _HEAD_SIZE = 'global_feature', 21
+"""What the LANDMARK_HEADS are linear in, and their outputs."""
 _OPERATORS = ('Conv', 'Gemm', 'Clip', 'Add', 'ReduceMean', 'Sigmoid')
 
 
@@ -80,22 +79,24 @@ class LandmarkNetwork(nn.Module):
         return value.float().sigmoid()
 
     def add_heads(self) -> None:
-        """Add the HEADS, which start at zero, to the graph."""
+        """Add the LANDMARK_HEADS, which start at zero, to the graph."""
         graph = self._model.graph
         width = self.weights[next(n for n, _ in self._nodes if n.op_type == 'Gemm').input[1]].shape[1]
-        for name, size in HEADS.items():
+        for name in LANDMARK_HEADS:
             if name in (output.name for output in graph.output):
                 continue
             weight, bias = f'weight_{name}', f'bias_{name}'
             node = helper.make_node('Gemm', [_HEAD_INPUT, weight, bias], [name], name=name, transB=1)
-            for tensor, shape in ((weight, (size, width)), (bias, (size,))):
+            for tensor, shape in ((weight, (_HEAD_SIZE, width)), (bias, (_HEAD_SIZE,))):
                 zeros = np.zeros(shape, np.float16)
                 graph.initializer.append(numpy_helper.from_array(zeros, f'{tensor}_half'))
                 cast = helper.make_node('Cast', [f'{tensor}_half'], [tensor], to=onnx.TensorProto.FLOAT)
                 graph.node.append(cast)
                 self.weights[tensor] = nn.Parameter(torch.zeros(shape))
             graph.node.append(node)
-            graph.output.append(helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ('N', size)))
+            graph.output.append(
+                helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ('N', _HEAD_SIZE))
+            )
             self._nodes.append((node, {'transB': 1}))
 
     def save(self, path: Path, weights: Mapping[str, Tensor] | None = None) -> None:

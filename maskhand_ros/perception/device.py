@@ -147,8 +147,6 @@ class Device:
         # Threads spin during a run, because waking takes longer than most operators, but not between runs,
         # so that other processes get the cores.
         options.add_session_config_entry('session.force_spinning_stop', '1')
-        # x86 without VNNI: sums of products with signed 8-bit weights overflow; unsigned ones are exact.
-        options.add_session_config_entry('session.x64quantprecision', '1')
         return onnxruntime.InferenceSession(str(path), options, providers=self.providers)
 
 

@@ -22,6 +22,10 @@ POSE_MODEL_FILES = ('codebook.npz', 'context.onnx', 'synthesizer.onnx', 'tokeniz
 REQUIRED_FILES = (*POSE_MODEL_FILES, LANDMARKS, 'palm_detector.onnx')
 """Files that a folder for HandPipeline must have."""
 
+INT8_FLAGS = {'avx_vnni', 'avx512_vnni', 'asimddp'}
+"""Flags of CPUs on which ONNX Runtime multiplies 8-bit integers exactly and fast: x86 with VNNI, ARM with
+dot products. Other x86 CPUs overflow, or are slower than with floating point (session.x64quantprecision)."""
+
 _UNLOADED_SUFFIXES = ('.json', '.md', '.txt')
 """Suffixes of files that need no entry in model.json, because nothing loads them."""
 
@@ -78,10 +82,13 @@ def verify_weights(folder: str | Path, required: Iterable[str] = POSE_MODEL_FILE
     return description
 
 
-def landmarks_file(folder: Path, on_gpu: bool) -> Path:
-    """Landmark network to run: on a CPU the one with 8-bit integers, where a checked `folder` has one."""
+def landmarks_file(folder: Path, on_gpu: bool, cpu_info: Path = Path('/proc/cpuinfo')) -> Path:
+    """Landmark network to run: the one with 8-bit integers where a checked `folder` has one and the network
+    runs on a CPU that has INT8_FLAGS by Linux's `cpu_info`."""
     integers = folder / LANDMARKS_INT8
-    return integers if integers.is_file() and not on_gpu else folder / LANDMARKS
+    if on_gpu or not integers.is_file() or not cpu_info.is_file():
+        return folder / LANDMARKS
+    return folder / LANDMARKS if INT8_FLAGS.isdisjoint(cpu_info.read_text().split()) else integers
 
 
 def loadable_files(folder: Path) -> list[Path]:

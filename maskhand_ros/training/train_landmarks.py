@@ -22,13 +22,14 @@ from torch import Tensor
 from maskhand_ros.cli_arguments import number, whole
 from maskhand_ros.data_engine.image_store import ImageShards
 from maskhand_ros.errors import CommandError
+from maskhand_ros.network_contract import LANDMARK_HEADS
 from maskhand_ros.perception.cues import CueNetwork
 from maskhand_ros.perception.weights import SHIPPED
 
 from ..hand_model.numpy_hand import HandModel
 from ..hand_model.torch_hand import TorchHand
 from ..model.depthwise import kernels
-from ..model.landmark_network import HEADS, LandmarkNetwork
+from ..model.landmark_network import LandmarkNetwork
 from .landmark_batches import Labels, PhotographBatches, render_labels, training_batches
 from .landmark_objective import LandmarkObjective, landmark_terms
 from .loop import TrainingRun, add_loop_arguments, start_processes
@@ -37,7 +38,7 @@ from .photographs import Photographs, label_photographs
 LOG_EVERY, VALIDATE_EVERY, HELD_OUT = 50, 500, 512
 HEAD_RATE = 20.0
 """Learning rate of the new heads over that of the rest: they start at zero."""
-RATES = {f'weights.{kind}_{head}': HEAD_RATE for head in HEADS for kind in ('weight', 'bias')}
+RATES = {f'weights.{kind}_{head}': HEAD_RATE for head in LANDMARK_HEADS for kind in ('weight', 'bias')}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -92,7 +93,7 @@ def mixed(before: dict[str, Tensor], after: dict[str, Tensor], share: float) -> 
     """Weights between two networks: `share` of `after`; the heads, which `before` lacks, are those of `after`
     whole."""
     return {
-        name: value if name.endswith(tuple(HEADS)) else torch.lerp(before[name], value.float(), share)
+        name: value if name.endswith(LANDMARK_HEADS) else torch.lerp(before[name], value.float(), share)
         for name, value in after.items()
     }
 

@@ -13,7 +13,8 @@ import torch
 from torch.nn import functional as F
 
 from maskhand_ros.model.depthwise import depthwise_conv, kernels
-from maskhand_ros.model.landmark_network import HEADS, LandmarkNetwork
+from maskhand_ros.model.landmark_network import LandmarkNetwork
+from maskhand_ros.network_contract import LANDMARK_HEADS
 from maskhand_ros.perception.weights import SHIPPED
 
 FILE = SHIPPED / 'landmarks.onnx'
@@ -49,12 +50,12 @@ def test_changed_weights_and_new_heads_reach_the_saved_file(images: np.ndarray, 
         expected = network(torch.from_numpy(images))
     network.save(tmp_path / 'saved.onnx')
     found = by_onnx_runtime(tmp_path / 'saved.onnx', images)
-    assert set(HEADS) < set(found)
+    assert set(LANDMARK_HEADS) < set(found)
     for name, values in found.items():
         bound = 1e-4 * max(1.0, float(np.abs(values).max()))
         np.testing.assert_allclose(expected[name].numpy(), values, rtol=0, atol=bound, err_msg=name)
     assert np.abs(found['landmarks'] - by_onnx_runtime(FILE, images)['landmarks']).max() > 1
-    assert LandmarkNetwork(tmp_path / 'saved.onnx')(torch.from_numpy(images)).keys() > set(HEADS)
+    assert LandmarkNetwork(tmp_path / 'saved.onnx')(torch.from_numpy(images)).keys() > set(LANDMARK_HEADS)
 
 
 @pytest.mark.skipif(kernels() is None, reason='no C compiler')

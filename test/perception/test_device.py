@@ -79,8 +79,11 @@ def test_a_device_is_never_exchanged_unless_that_is_allowed(monkeypatch, present
         Device('npu', cpu_fallback=True)
 
 
-def test_the_cpu_takes_over_in_the_middle_of_a_picture(gpu, rgb):
-    pipeline, plain = HandPipeline(PipelineConfig(device='cuda', allow_cpu_fallback=True)), HandPipeline()
+def test_the_cpu_takes_over_in_the_middle_of_a_picture(gpu, rgb, monkeypatch):
+    pipeline = HandPipeline(PipelineConfig(device='cuda', allow_cpu_fallback=True))
+    # What has started in floating point goes on so.
+    monkeypatch.setattr('maskhand_ros.perception.weights.INT8_FLAGS', set())
+    plain = HandPipeline()
     assert len(look(pipeline, rgb, 0)) == len(look(plain, rgb, 0)) == 2
     assert pipeline.device.lost is None and pipeline.device.providers[0] == CUDA
     gpu.out_of_memory = True
@@ -134,13 +137,23 @@ def test_a_device_that_fails_is_an_error_and_may_come_back(gpu, rgb):
     assert len(look(pipeline, rgb, 2)) == 2
 
 
-def test_a_cpu_takes_the_8_bit_landmarks_and_a_gpu_does_not(gpu, weights):
-    small = SHIPPED / 'landmarks_int8.onnx'
-    for device, chosen in (('cpu', small), ('cuda', SHIPPED / 'landmarks.onnx')):
-        assert landmarks_file(SHIPPED, Device(device).on_gpu) == chosen
+def test_a_cpu_that_counts_in_8_bits_takes_the_8_bit_landmarks(gpu, weights, tmp_path):
+    small, large, info = SHIPPED / 'landmarks_int8.onnx', SHIPPED / 'landmarks.onnx', tmp_path / 'cpuinfo'
+    for flags, device, chosen in (
+        ('flags : fpu avx2 avx512f avx512_vnni', 'cpu', small),
+        ('flags : fpu avx2 avx_vnni', 'cpu', small),
+        ('Features : fp asimd asimddp', 'cpu', small),
+        ('flags : fpu avx2 avx512f', 'cpu', large),
+        ('Features : fp asimd', 'cpu', large),
+        ('flags : fpu avx2 avx512_vnni', 'cuda', large),
+    ):
+        info.write_text(flags)
+        assert landmarks_file(SHIPPED, Device(device).on_gpu, info) == chosen, flags
+    assert landmarks_file(SHIPPED, False, tmp_path / 'none') == large
     (weights / small.name).unlink()
+    info.write_text('flags : avx512_vnni')
+    assert landmarks_file(weights, False, info) == weights / large.name
     model_json.edit(weights, lambda description: description['files'].pop(small.name))
-    assert landmarks_file(weights, on_gpu=False) == weights / 'landmarks.onnx'
     HandPipeline(PipelineConfig(weights_dir=str(weights)))
     (weights / small.name).write_bytes(small.read_bytes())
     with pytest.raises(ModelError, match='landmarks_int8.onnx is not listed'):
@@ -165,12 +178,12 @@ def test_an_error_on_the_cpu_is_no_matter_of_the_device():
 @pytest.mark.parametrize('newer', ('opset', 'ir_version'))
 def test_a_model_newer_than_onnx_runtime_says_so(weights, newer):
     onnx = pytest.importorskip('onnx')
-    model = onnx.load(weights / 'landmarks.onnx')
+    model = onnx.load(weights / 'context.onnx')
     if newer == 'opset':
         model.opset_import[0].version = 999
     else:
         model.ir_version = 999
-    (weights / 'landmarks.onnx').write_bytes(model.SerializeToString())
+    (weights / 'context.onnx').write_bytes(model.SerializeToString())
     model_json.list_files(weights)
-    with pytest.raises(ModelError, match='landmarks.onnx.*Fix: pip install -U onnxruntime'):
+    with pytest.raises(ModelError, match='context.onnx.*Fix: pip install -U onnxruntime'):
         HandPipeline(PipelineConfig(weights_dir=str(weights)))

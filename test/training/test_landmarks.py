@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -16,8 +17,11 @@ from maskhand_ros.data_engine.shard_store import ShardStore
 from maskhand_ros.geometry import CROP_SIZE
 from maskhand_ros.hand_model.numpy_hand import HandModel
 from maskhand_ros.hand_model.torch_hand import TorchHand
+from maskhand_ros.model.export import write_description
 from maskhand_ros.model.landmark_network import LandmarkNetwork
+from maskhand_ros.perception.config import PipelineConfig
 from maskhand_ros.perception.cues import CueNetwork
+from maskhand_ros.perception.pipeline import HandPipeline
 from maskhand_ros.perception.weights import SHIPPED
 from maskhand_ros.training.landmark_batches import PhotographBatches, mirrored, render_labels
 from maskhand_ros.training.photographs import label_photographs
@@ -89,6 +93,12 @@ def test_training_brings_the_network_nearer_and_can_be_mixed(images: Path, tmp_p
     assert pixel_error(tmp_path / 'run/landmarks.onnx', images) < 0.9 * pixel_error(FILE, images)
     curve = json.loads((tmp_path / 'run/curve.json').read_text())
     assert curve[-1]['step'] == 16
+    weights = tmp_path / 'weights'  # the run time takes it, heads and all
+    shutil.copytree(SHIPPED, weights)
+    shutil.copyfile(tmp_path / 'run/landmarks.onnx', weights / 'landmarks.onnx')
+    (weights / 'landmarks_int8.onnx').unlink()
+    write_description(weights, json.loads((weights / 'model.json').read_text()))
+    HandPipeline(PipelineConfig(weights_dir=str(weights)))
     before, after = ({'weights.a': torch.tensor(value)} for value in (1.0, 3.0))
     assert mixed(before, after, 0.25)['weights.a'] == 1.5
 
