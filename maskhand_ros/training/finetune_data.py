@@ -65,6 +65,7 @@ def make_samples(args: argparse.Namespace, start: Path, pipeline: HandPipeline) 
     """Samples of the pictures in args.data, by the model in `start` and its pipeline. CommandError if there
     is no hand to train on."""
     listed, others = read_pictures(args.data)
+    listed = {name: labels for name, labels in listed.items() if labels}  # the others show no hand
     labelled, held = split(listed, args.hold_out)
     unlabelled, loose = split({name: [] for name in others}, args.hold_out)
     hands, teach = PictureHands(args.data, pipeline), Teacher(start, HandModel.load(None, args.keypoint_set))

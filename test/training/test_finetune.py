@@ -25,7 +25,7 @@ COUNT = 6
 
 @pytest.fixture(scope='module')
 def pictures(clip, tmp_path_factory):
-    """Frames of the bundled clip: the first four with labels of both hands, the others without."""
+    """Frames of the bundled clip: four with labels of both hands, one without, one said to show no hand."""
     folder = tmp_path_factory.mktemp('pictures')
     frames, entries = list(clip.frames()), []
     chosen = np.flatnonzero(clip.visible.all(1))
@@ -40,6 +40,7 @@ def pictures(clip, tmp_path_factory):
             entry |= {'keypoints_3d_mm': (1000 * points).tolist()}
             if place < 4:
                 entries.append(entry)
+    entries.append({'image': name, 'hand': False})
     (folder / 'index.json').write_text(json.dumps(entries))
     return folder
 
@@ -62,8 +63,8 @@ def test_the_result_is_a_weights_folder_that_says_what_it_is(pictures, rendered,
     assert new['calibration'] == old['calibration']
     assert new['training']['started_from']['version'] == old['version']
     counted = new['training']['finetuned']
-    assert (counted['pictures with labels'], counted['pictures without']) == (4, 2)
-    # Of four labelled pictures two teach, of the two others one: by the model's own answers.
+    assert (counted['pictures with labels'], counted['pictures without']) == (4, 1)
+    # Of four labelled pictures two teach; the one without, by the model's own answers.
     assert counted['hands of held-out pictures with labels'] == 4
     assert 4 <= counted['hands of the pictures to train on'] <= 6
 
