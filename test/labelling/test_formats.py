@@ -92,6 +92,31 @@ def test_a_lerobot_dataset_has_the_layout_of_version_3(run):
     assert json.loads(tasks.schema.metadata[b'pandas'])['index_columns'] == ['task']
 
 
+def test_dafts_reader_opens_a_lerobot_dataset(run, monkeypatch):
+    monkeypatch.setenv('DO_NOT_TRACK', 'true')
+    monkeypatch.setenv('DAFT_ANALYTICS_ENABLED', '0')
+    reader = pytest.importorskip('daft.datasets.lerobot')
+    folder, labels = run
+    make(folder, '--format', 'lerobot')
+    frames = reader.read(str(folder / 'lerobot' / '64x48')).select('index', 'tasks', 'observation.hands.kp2d')
+    rows = {row['index']: row for row in frames.to_pylist()}
+    assert sorted(rows) == list(range(33)) and rows[0]['tasks'] == ['human hands']
+    found = np.array(rows[19]['observation.hands.kp2d']).reshape(2, 21, 2)
+    assert np.allclose(found[1], labels['regular'][19].hands[0].kp2d, atol=1e-3) and np.isnan(found[0]).all()
+
+
+def test_lerobots_reader_opens_a_lerobot_dataset(run):
+    reader = pytest.importorskip('lerobot.datasets.lerobot_dataset')
+    folder, labels = run
+    make(folder, '--format', 'lerobot')
+    dataset = reader.LeRobotDataset('local/hands', root=folder / 'lerobot' / '64x48')
+    assert (dataset.num_episodes, dataset.num_frames, dataset.fps) == (2, 33, 30)
+    item = dataset[19]
+    found = item['observation.hands.kp2d'].numpy().reshape(2, 21, 2)
+    assert np.allclose(found[1], labels['regular'][19].hands[0].kp2d, atol=1e-3)
+    assert abs(255 * float(item['observation.images.camera'].mean()) - 5 * 19) < 4
+
+
 def test_absent_hands_are_nan_in_a_lerobot_dataset_and_leave_statistics_alone(run):
     folder, labels = run
     make(folder, '--format', 'lerobot', '--no-videos')
