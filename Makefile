@@ -60,7 +60,7 @@ DEMO_EXTRAS := cpu,demo,video
 COLCON_NEEDS := colcon-common-extensions opencv-python-headless onnxruntime rosbags mcap av pytest hypothesis scipy pyyaml
 # Ubuntu 24.04, on which Jazzy runs, has NumPy 1.26; the other distribution is tested with NumPy 2.
 NUMPY_jazzy := 'numpy==1.26.*' 'opencv-python-headless<4.12'
-TEST_EXTRAS := cpu,demo,video,train,teleop,test
+TEST_EXTRAS := cpu,demo,video,train,teleop,label,test
 TELEOP_EXTRAS := cpu,video,teleop
 # $(call install,VENV,extras): this package, built against the wheels that the environment already holds
 install = PATH="$(abspath $(1))/bin:$$PATH" $(call pip,$(1),--no-build-isolation '.[$(2)]')
