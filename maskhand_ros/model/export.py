@@ -2,9 +2,9 @@
 weights.
 
 With --int8 also landmarks_int8.onnx, the folder's landmarks.onnx with 8-bit integers, by static quantisation
-on rendered crops: CPUs with VNNI or ARM's dot products run it where a folder has one, the others and GPUs
-landmarks.onnx. Without a CHECKPOINT the folder is one that is there already, such as one with a landmarks.onnx
-of your own; model.json lists the files that are in it.
+on rendered crops: CPUs with VNNI or ARM's dot products run it where a folder has one, others and GPUs run
+landmarks.onnx. Without a CHECKPOINT the folder is one that is there already, such as one with your own
+landmarks.onnx; model.json lists the files that are in it.
 """
 
 from __future__ import annotations
