@@ -3,9 +3,11 @@ allowed."""
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +17,12 @@ from maskhand_ros.errors import ModelError
 from maskhand_ros.network_contract import ContractError, Sizes, TensorSpec, check_network
 from maskhand_ros.perception.weights import EXPORT_AGAIN
 
+TENSORRT = 'TensorrtExecutionProvider'
+
 PROVIDERS = {
     'cpu': ['CPUExecutionProvider'],
     'cuda': ['CUDAExecutionProvider', 'CPUExecutionProvider'],
-    'tensorrt': ['TensorrtExecutionProvider', 'CUDAExecutionProvider', 'CPUExecutionProvider'],
+    'tensorrt': [TENSORRT, 'CUDAExecutionProvider', 'CPUExecutionProvider'],
 }
 """Execution providers of each device; the CPU runs the few operators without a GPU kernel."""
 
@@ -147,7 +151,26 @@ class Device:
         # Threads spin during a run, because waking takes longer than most operators, but not between runs,
         # so that other processes get the cores.
         options.add_session_config_entry('session.force_spinning_stop', '1')
-        return onnxruntime.InferenceSession(str(path), options, providers=self.providers)
+        return onnxruntime.InferenceSession(str(path), options, providers=with_options(self.providers, path))
+
+
+def with_options(providers: list[str], path: Path) -> list[str | tuple[str, dict[str, str]]]:
+    """Execution providers, with their options, of a session of the file at `path`.
+
+    TensorRT computes in half precision and keeps its engines, which take minutes to build, in
+    XDG_CACHE_HOME/maskhand, or ~/.cache/maskhand. It names them by the kind of GPU, not by the weights: each
+    file and each version of ONNX Runtime has a folder of its own. Not run: no GPU was at hand.
+    """
+    if TENSORRT not in providers:
+        return list(providers)
+    cache = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'maskhand'
+    key = f'{sha256(path.read_bytes()).hexdigest()[:16]}-{onnxruntime.__version__}'
+    options = {
+        'trt_fp16_enable': 'True',
+        'trt_engine_cache_enable': 'True',
+        'trt_engine_cache_path': str(cache / f'tensorrt-{key}'),
+    }
+    return [(name, options) if name == TENSORRT else name for name in providers]
 
 
 class Network:

@@ -23,8 +23,9 @@ REQUIRED_FILES = (*POSE_MODEL_FILES, LANDMARKS, 'palm_detector.onnx')
 """Files that a folder for HandPipeline must have."""
 
 INT8_FLAGS = {'avx_vnni', 'avx512_vnni', 'asimddp'}
-"""Flags of CPUs on which ONNX Runtime multiplies 8-bit integers exactly and fast: x86 with VNNI, ARM with
-dot products. Other x86 CPUs overflow, or are slower than with floating point (session.x64quantprecision)."""
+"""Flags of CPUs on which ONNX Runtime's products of 8-bit integers are exact and fast: x86 with VNNI, ARM
+with dot products. Other x86 CPUs overflow; with the session option session.x64quantprecision they do not, but
+are slower than with floating point."""
 
 _UNLOADED_SUFFIXES = ('.json', '.md', '.txt')
 """Suffixes of files that need no entry in model.json, because nothing loads them."""

@@ -11,7 +11,7 @@ import pytest
 
 from maskhand_ros.clip import read_clip
 from maskhand_ros.errors import ModelError
-from maskhand_ros.perception.device import Device
+from maskhand_ros.perception.device import Device, with_options
 from maskhand_ros.perception.pipeline import HandPipeline, PipelineConfig
 from maskhand_ros.perception.types import Frame
 from maskhand_ros.perception.weights import SHIPPED, landmarks_file
@@ -158,6 +158,18 @@ def test_a_cpu_that_counts_in_8_bits_takes_the_8_bit_landmarks(gpu, weights, tmp
     (weights / small.name).write_bytes(small.read_bytes())
     with pytest.raises(ModelError, match='landmarks_int8.onnx is not listed'):
         HandPipeline(PipelineConfig(weights_dir=str(weights)))
+
+
+def test_tensorrt_keeps_the_engines_of_each_network_in_its_own_folder(monkeypatch, tmp_path, weights):
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
+    path, others = weights / 'landmarks.onnx', ['CUDAExecutionProvider', CPU]
+    (first, options), *rest = with_options(['TensorrtExecutionProvider', *others], path)
+    assert (first, rest) == ('TensorrtExecutionProvider', others) and options['trt_fp16_enable'] == 'True'
+    folder = options['trt_engine_cache_path']
+    assert folder.startswith(f'{tmp_path}/maskhand/tensorrt-')
+    path.write_bytes(path.read_bytes() + b' ')
+    assert with_options(['TensorrtExecutionProvider'], path)[0][1]['trt_engine_cache_path'] != folder
+    assert with_options(others, path) == others
 
 
 def test_hands_shared_out_among_threads_are_the_same_hands():
