@@ -107,7 +107,7 @@ class BuildWithCMake(build_py):
                     package,
                     Path(self.build_lib) / package.name,
                     dirs_exist_ok=True,
-                    ignore=shutil.ignore_patterns('*.c', '__pycache__'),
+                    ignore=shutil.ignore_patterns('_*.c', '__pycache__'),
                 )
         data = {}
         for file in sorted(stage.rglob('*')):

@@ -22,6 +22,6 @@ def rendered(tmp_path_factory):
         pytest.skip(str(error))
     network = CueNetwork(SHIPPED / 'landmarks.onnx')
     for split, count in (('train', 16), ('val', 32)):
-        arrays = make_shard(maker, network, split, 0, 0, count, 1.0)
+        arrays = make_shard(maker, network, split, 0, 0, count, {'camera': 1.0})
         write_shard(folder / f'{split}-0-0000.npz', arrays)
     return folder
