@@ -84,7 +84,7 @@ def test_fast_gradients_are_those_of_pytorch(
 def test_without_a_compiler_pytorch_trains() -> None:
     code = (
         'import torch\n'
-        'from maskhand_ros.model.depthwise import depthwise_conv\n'
+        'from maskhand_ros.model.depthwise import depthwise_conv, kernels\n'
         'assert kernels() is None\n'
         'with torch.autocast("cpu", torch.bfloat16):\n'
         '    x = torch.ones(1, 16, 8, 8, requires_grad=True)\n'
