@@ -15,7 +15,6 @@ import pytest
 from sources import PACKAGE, RUN_TIME
 
 from maskhand_ros.errors import ModelError
-from maskhand_ros.network_contract import LANDMARKS_INT8
 from maskhand_ros.perception.pipeline import HandPipeline, PipelineConfig
 from maskhand_ros.perception.weights import REQUIRED_FILES
 
@@ -109,7 +108,7 @@ def refusal(folder):
 
 @pytest.mark.parametrize('name', REQUIRED_FILES)
 def test_a_weight_file_that_is_not_listed_or_not_the_listed_one_is_refused(weights, name):
-    not_required = {'CARD.md', 'model.json', 'tokenizer_encoder.onnx', LANDMARKS_INT8}
+    not_required = {'CARD.md', 'model.json', 'tokenizer_encoder.onnx'}
     assert {path.name for path in weights.iterdir()} - not_required == set(REQUIRED_FILES)
     digest = json.loads((weights / 'model.json').read_text())['files'][name]
     model_json.edit(weights, lambda description: description['files'].pop(name))

@@ -2,6 +2,7 @@
 in the truth."""
 
 import cv2
+import model_json
 import numpy as np
 import pytest
 
@@ -168,11 +169,12 @@ def test_models_that_cannot_run_say_why(weights, tmp_path):
     with pytest.raises(ModelError, match='maskhand export'):
         HandPipeline(PipelineConfig(weights_dir=str(tmp_path / 'nowhere')))
     integers = weights / 'landmarks_int8.onnx'
-    whole = integers.read_bytes()
-    integers.write_bytes(whole[:-1] + b'x')
+    integers.write_bytes(b'8 bits')
+    model_json.edit(weights, lambda description: description['files'].update({integers.name: '0' * 64}))
     with pytest.raises(ModelError, match='landmarks_int8.onnx.*changed.*Fix: '):
         HandPipeline(PipelineConfig(weights_dir=str(weights)))
-    integers.write_bytes(whole)
+    integers.unlink()
+    model_json.edit(weights, lambda description: description['files'].pop(integers.name))
     landmarks = weights / 'landmarks.onnx'
     landmarks.write_bytes(landmarks.read_bytes()[:100_000])
     with pytest.raises(ModelError, match='landmarks.onnx.*truncated.*Fix: '):
