@@ -14,12 +14,12 @@ import cv2
 import numpy as np
 
 from maskhand_ros.errors import CommandError
+from maskhand_ros.files import IMAGE_SUFFIXES, ImageError, read_image
 from maskhand_ros.geometry import CROP_SIZE
 from maskhand_ros.perception.crop import roi_from_keypoints
 from maskhand_ros.perception.cues import CueNetwork
 from maskhand_ros.skeleton import RIGHT
 
-SUFFIXES = ('.jpg', '.jpeg', '.png')
 JITTER = (
     (1.0, 0.0, 0.0, 0.0),
     (1.0, 0.0, 0.0, 0.2),
@@ -64,7 +64,7 @@ class Photographs:
 def label_photographs(folder: Path, network: CueNetwork) -> Photographs:
     """Photographs of all images below `folder` in which `network` is sure of a hand. CommandError if there is
     none."""
-    paths = sorted(path for path in Path(folder).rglob('*') if path.suffix.lower() in SUFFIXES)
+    paths = sorted(path for path in Path(folder).rglob('*') if path.suffix.lower() in IMAGE_SUFFIXES)
     found = [labels for path in paths if (labels := _label(path, network)) is not None]
     if not found:
         raise CommandError(
@@ -75,10 +75,10 @@ def label_photographs(folder: Path, network: CueNetwork) -> Photographs:
 
 
 def _label(path: Path, network: CueNetwork) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if bgr is None:
+    try:
+        rgb = read_image(path)
+    except ImageError:
         return None
-    rgb = np.ascontiguousarray(bgr[..., ::-1])
     sides = [(image, *_square_of(image, network)) for image in (rgb, np.ascontiguousarray(rgb[:, ::-1]))]
     image, square, _ = max(sides, key=lambda side: side[2])
     centre, size, roll = square

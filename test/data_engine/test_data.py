@@ -8,7 +8,6 @@ import pytest
 
 from maskhand_ros.crop_camera import CropCamera
 from maskhand_ros.geometry import CROP_SIZE
-from maskhand_ros.hand_model.numpy_hand import HandModel
 from maskhand_ros.shard_schema import CUE_SHARD
 
 pytest.importorskip('scipy', reason='the data engine needs the extra `train`')
@@ -20,24 +19,8 @@ TIPS = {'thumb': 4, 'index': 8}
 
 
 @pytest.fixture(scope='module')
-def hand():
-    return HandModel.load()
-
-
-@pytest.fixture(scope='module')
 def anatomy(hand):
     return anatomy_of(hand)
-
-
-@pytest.fixture(scope='module')
-def maker(hand):
-    pytest.importorskip('moderngl', reason='rendering needs moderngl (extra `train`)')
-    from maskhand_ros.data_engine.samples import SampleMaker
-
-    try:
-        return SampleMaker(hand, backdrops=4)
-    except RuntimeError as error:
-        pytest.skip(str(error))
 
 
 def test_sampled_poses_respect_limits_and_do_not_pass_through_themselves(anatomy):

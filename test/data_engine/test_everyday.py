@@ -7,7 +7,6 @@ import pytest
 
 from maskhand_ros.errors import CommandError
 from maskhand_ros.geometry import CROP_SIZE, MIRROR_X, kabsch
-from maskhand_ros.hand_model.numpy_hand import HandModel
 
 pytest.importorskip('scipy', reason='the data engine needs the extra `train`')
 from scipy.spatial import cKDTree  # noqa: E402
@@ -23,24 +22,8 @@ STRAIGHT = np.eye(3)[None]
 
 
 @pytest.fixture(scope='module')
-def hand():
-    return HandModel.load()
-
-
-@pytest.fixture(scope='module')
 def mesh(hand):
     return HandMesh(hand, open_hand_data())
-
-
-@pytest.fixture(scope='module')
-def maker(hand):
-    pytest.importorskip('moderngl', reason='rendering needs moderngl (extra `train`)')
-    from maskhand_ros.data_engine.samples import SampleMaker
-
-    try:
-        return SampleMaker(hand, backdrops=4)
-    except RuntimeError as error:
-        pytest.skip(str(error))
 
 
 def posed(mesh, hand, angles):
