@@ -36,6 +36,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
         (['video', 'TEXT'], 1, 'is not a video that'),
         (['bench', '--size', 'big'], 2, '640x480'),
         (['bench', '--teleop'], 1, 'give --ros too'),
+        (['bench', '--ros', '--peer', 'mediapipe'], 1, '--peer measures without ROS'),
         (['teleop', '--camera', '0'], 1, 'give --ros too'),
         (['evaluate', 'TEXT'], 1, 'is not JSON'),
         (['convert-mano', 'nowhere.pkl'], 1, 'mano.is.tue.mpg.de'),

@@ -124,6 +124,40 @@ def ask_mediapipe(
     `video`: the pictures are the frames of a video in their order. `threshold` is its palm detector's.
     `python` is the interpreter of an environment that has mediapipe; by default the one in the cache folder.
     """
+    reply = _reply(images, max_hands, threshold, python, video)
+    hands = {path: [_hand(entry) for entry in reply['hands'][str(path)]] for path in images}
+    return hands, reply['version']
+
+
+@dataclass(frozen=True)
+class PeerTimes:
+    """Seconds that MediaPipe took for each frame of a video (T,), the CPU time of all its threads in them
+    (T,), the hands that it found (T,), and its version."""
+
+    seconds: np.ndarray
+    cpu_seconds: np.ndarray
+    hands: np.ndarray
+    version: str
+
+    def without_first(self, count: int) -> PeerTimes:
+        """The same without the first `count` frames."""
+        return PeerTimes(self.seconds[count:], self.cpu_seconds[count:], self.hands[count:], self.version)
+
+
+def time_mediapipe(frames: Sequence[Path], max_hands: int = 2, threshold: float = 0.5) -> PeerTimes:
+    """PeerTimes of image files, the frames of a video in their order, with MediaPipe's own settings."""
+    reply = _reply(frames, max_hands, threshold, None, video=True)
+    seconds, cpu_seconds = (
+        np.array([reply[name][str(path)] for path in frames]) for name in ('seconds', 'cpu_seconds')
+    )
+    hands = np.array([len(reply['hands'][str(path)]) for path in frames])
+    return PeerTimes(seconds, cpu_seconds, hands, reply['version'])
+
+
+def _reply(
+    images: Sequence[Image], max_hands: int, threshold: float, python: Path | None, video: bool
+) -> dict[str, Any]:
+    """The REPLY of peer_mediapipe.py for `images`."""
     python = python or environment_python()
     names = [str(path) for path in images]
     request = {'images': names, 'max_hands': max_hands, 'threshold': threshold, 'video': video}
@@ -136,12 +170,11 @@ def ask_mediapipe(
             'MediaPipe',
             f'remove {environment_folder()} and run the command again',
         )
-        reply = json.loads(answered.read_text())
+        reply: dict[str, Any] = json.loads(answered.read_text())
     lacking = [name for name in names if name not in reply['hands']]
     if lacking:
         raise CommandError(f'MediaPipe gave no answer for {lacking[0]}', 'check that the image can be read')
-    hands = {path: [_hand(entry) for entry in reply['hands'][str(path)]] for path in images}
-    return hands, reply['version']
+    return reply
 
 
 def _hand(entry: dict[str, Any]) -> PeerHand:

@@ -240,3 +240,5 @@ def test_mediapipe_itself_finds_the_hands_of_the_clip(clip_index):
     found = {hand.side: hand for hand in answer[picture]}
     assert np.abs(found[LEFT].keypoints_px - pixels[0]).mean() < 15
     assert found[LEFT].keypoints_wrist.shape == (21, 3)
+    times = peer.time_mediapipe([picture, picture, picture]).without_first(1)
+    assert times.hands.tolist() == [2, 2] and (0 < times.seconds).all() and (times.cpu_seconds < 1).all()
