@@ -83,7 +83,7 @@ def crop_hand(rgb: np.ndarray, camera: Camera, roi: HandRoi, mirror: bool) -> tu
         )
     if factor > 1:
         crop = cv2.resize(crop, (CROP_SIZE, CROP_SIZE), interpolation=cv2.INTER_AREA)
-    return np.ascontiguousarray(crop[:, ::-1]) if mirror else crop, crop_camera
+    return cv2.flip(crop, 1) if mirror else crop, crop_camera
 
 
 def _warp_distorted(
