@@ -115,6 +115,13 @@ def test_only_the_heads_train_and_nothing_else_changes(images: Path, tmp_path: P
     assert heads <= after.keys() and np.ptp(after['visibility']) > 0.01
     if heads <= before.keys():
         assert np.abs(after['visibility'] - before['visibility']).max() > 1e-3
+    evaluate = ['train', 'evaluate', '--images', str(images), '--splits', 'train']
+    where = ['--weights', str(tmp_path / 'run'), '--json', str(tmp_path / 'figures.json')]
+    assert cli.main([*evaluate, *where]) == 0
+    figures = json.loads((tmp_path / 'figures.json').read_text())['landmarks']['train']
+    assert 20 <= figures['hands'] <= 24 and 0.5 < figures['visible_map'] <= 1
+    off = pixel_error(tmp_path / 'run/landmarks.onnx', images)
+    assert off < figures['visible_landmark_error_px'] < 4 * off  # a mean, against a median
 
 
 def test_what_a_patch_covers_is_not_visible(images: Path) -> None:
