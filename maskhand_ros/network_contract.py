@@ -72,8 +72,8 @@ MAPS = ('map_131', 'map_142', 'map_157')
 """Feature maps of the landmark network, fine to coarse."""
 
 LANDMARK_HEADS = ('visibility', 'landmark_log_variance')
-"""Outputs of a landmark network that was trained here; the run time does not read them yet. Of each landmark:
-whether it can be seen (logit), and the log variance of its place in the crop, per axis, in (px / 224)^2."""
+"""Outputs that `maskhand train landmarks` adds to the landmark network. Of each landmark: whether it can be
+seen (logit), and the log variance of its place in the crop, per axis, in (px / 224)^2."""
 
 CUES: dict[str, tuple[int, ...]] = {
     'image': (CROP_SIZE, CROP_SIZE, 3),

@@ -39,7 +39,8 @@ def test_fields_and_constants():
         'float[48]',
         'float[10]',
     )
-    assert len(fields) == 20
+    assert len(fields) == 21
+    assert fields['keypoint_visibility'] == 'sequence<float, 21>'
     assert fields['hypotheses'] == 'sequence<maskhand_ros/HandHypothesis>'
     assert HandHypothesis.get_fields_and_field_types()['keypoints_wrist'] == 'geometry_msgs/Point[21]'
     assert HandTopology.get_fields_and_field_types()['parents'] == 'int8[16]'

@@ -57,6 +57,9 @@ FIELDS = {
     'keypoint_stddev': '21, m, relative to the wrist: standard deviation of each axis across the viewing ray',
     'keypoint_stddev_depth': '21, m, relative to the wrist: standard deviation along the viewing ray',
     'keypoints_px': '21 x [u, v] pixels, image frame',
+    'keypoint_visibility': '21, 0 to 1: probability that the keypoint can be seen, so that it is neither '
+    'hidden (by the hand itself, or by an object) nor outside the image; null for a predicted hand, and '
+    'where the landmark network does not say',
     'mano_pose': '48, rad: axis-angle of 16 joints; the first 3 are global_orient in the camera frame (axes '
     'of the hand model)',
     'betas': '10 shape coefficients of the hand model, no unit',
@@ -114,12 +117,18 @@ def hand_to_json(hand: Hand, vertices: bool = True, single_image: bool = False) 
         'keypoint_stddev': _rounded(hand.keypoint_stddev, _METRES),
         'keypoint_stddev_depth': _rounded(hand.keypoint_stddev_depth, _METRES),
         'keypoints_px': _rounded(hand.keypoints_px, _PIXELS),
+        'keypoint_visibility': _visibility(hand),
         'mano_pose': _rounded(hand.mano_pose, _RADIANS),
         'betas': _rounded(hand.betas, _COEFFICIENTS),
         'vertices': _rounded(hand.vertices, _METRES) if vertices else None,
         'hypotheses': [_hypothesis(drawn) for drawn in hand.hypotheses],
         'filter_delay': _rounded(hand.filter_delay, _SECONDS),
     }
+
+
+def _visibility(hand: Hand) -> list[float] | None:
+    visibility = hand.keypoint_visibility
+    return None if visibility is None else _rounded(visibility, _PROBABILITY)
 
 
 def _wrist(hand: Hand) -> dict[str, Any] | None:

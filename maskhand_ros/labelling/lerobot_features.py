@@ -1,7 +1,7 @@
 """Features of a LeRobotDataset of hands: labels of resampled frames as vectors with a name for each element.
 
-Where a hand is absent or its scale unknown, the elements are NaN (integers: -1) and `observation.hands.valid`
-is false: LeRobot's reader takes no nulls.
+Where a hand is absent the elements are NaN (integers: -1) and `observation.hands.valid` is false; elements of
+an unknown scale or visibility are NaN: LeRobot's reader takes no nulls.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ _VECTORS = {
     'kp3d': _Vector(_of_keypoints(_XYZ)),
     'kp3d_wrist': _Vector(_of_keypoints(_XYZ)),
     'kp_stddev': _Vector(_of_keypoints(('across', 'along'))),
+    'kp_visibility': _Vector(list(KEYPOINT_NAMES)),
     'wrist_position': _Vector(list(_XYZ)),
     'wrist_orientation': _Vector(list(_QUATERNION)),
     'wrist_covariance': _Vector(

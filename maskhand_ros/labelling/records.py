@@ -56,6 +56,9 @@ class HandLabels:
     `size`, plus a correction across the viewing ray (PlacedHand.shift)."""
     observed: bool = True
     """Whether the hand was measured in this frame; False where it was filled in from other frames."""
+    kp_visibility: np.ndarray | None = None
+    """(21,) probabilities that a keypoint can be seen; None in a frame that was filled in, and where the
+    landmark network does not say."""
 
 
 @dataclass
@@ -95,4 +98,5 @@ def labels_of(hand: Hand) -> HandLabels:
         hand_pose=rotations[1:],
         betas=hand.betas,
         size=hand.size,
+        kp_visibility=hand.keypoint_visibility,
     )

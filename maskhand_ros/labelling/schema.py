@@ -82,6 +82,15 @@ HAND_COLUMNS = (
         'standard deviation relative to the wrist: of each axis across the ray, and along it',
     ),
     Column(
+        'kp_visibility',
+        'float32',
+        (21,),
+        '',
+        '',
+        'probability that a keypoint can be seen: neither hidden nor outside the image; null where the hand '
+        'was filled in and where the landmark network does not say',
+    ),
+    Column(
         'wrist_position', 'float32', (3,), 'm', CAMERA_FRAME, 'of the wrist; null where the scale is unknown'
     ),
     Column('wrist_orientation', 'float32', (4,), '', CAMERA_FRAME, 'quaternion x, y, z, w of the wrist'),

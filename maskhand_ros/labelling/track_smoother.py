@@ -203,6 +203,7 @@ def _between(
         presence=min(start.presence, end.presence),
         confidence=min(start.confidence, end.confidence),
         operator=start.operator and end.operator,
+        kp_visibility=None,
         **changes,
     )
 

@@ -17,12 +17,14 @@ from onnx import helper, numpy_helper
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..network_contract import LANDMARK_HEADS
 from .depthwise import depthwise_conv
+from .landmark_heads import FIXED, with_heads
 
-_HEAD_INPUT, _HEAD_SIZE = 'global_feature', 21
-"""What the LANDMARK_HEADS are linear in, and their outputs."""
-_OPERATORS = ('Conv', 'Gemm', 'Clip', 'Add', 'ReduceMean', 'Sigmoid')
+_HEADS = ('Reshape', 'GridSample', 'Concat', 'Mul', 'ReduceSum')
+"""Operators that stand in the LANDMARK_HEADS only, as `landmark_heads` writes them."""
+_OPERATORS = ('Conv', 'Gemm', 'Clip', 'Add', 'ReduceMean', 'Sigmoid', *_HEADS)
+_TRAINED = ('Conv', 'Gemm', 'Mul')
+"""Operators whose inputs but the first are weights."""
 
 
 class LandmarkNetwork(nn.Module):
@@ -35,7 +37,10 @@ class LandmarkNetwork(nn.Module):
     def __init__(self, path: Path) -> None:
         """Takes graph and weights of an ONNX file. ValueError if it has an unknown operator."""
         super().__init__()
-        self._model = onnx.load(path)
+        self._read(onnx.load(path), path)
+
+    def _read(self, model: onnx.ModelProto, path: Path) -> None:
+        self._model, self._path = model, path
         constants = _constants(self._model.graph)
         self.weights = nn.ParameterDict()
         self._nodes: list[tuple[onnx.NodeProto, dict[str, Any]]] = []
@@ -46,9 +51,10 @@ class LandmarkNetwork(nn.Module):
             if node.op_type not in _OPERATORS:
                 raise ValueError(f'{path}: operator {node.op_type} is not one of {", ".join(_OPERATORS)}')
             self._nodes.append((node, {a.name: helper.get_attribute_value(a) for a in node.attribute}))
-            if node.op_type in ('Conv', 'Gemm'):
+            if node.op_type in _TRAINED:
                 for name in node.input[1:]:
                     self.weights[name] = nn.Parameter(torch.from_numpy(constants[name]))
+                    self.weights[name].requires_grad_(not name.startswith(FIXED))
             elif node.op_type == 'Clip':
                 low, high = (constants[name].item() for name in node.input[1:])
                 self._clips[node.output[0]] = low, high
@@ -70,6 +76,8 @@ class LandmarkNetwork(nn.Module):
             return _conv(value, weight, bias, attributes)
         if node.op_type == 'Gemm':
             return F.linear(value, *(self.weights[name] for name in node.input[1:]))
+        if node.op_type in _HEADS:
+            return self._head_node(node, value, values)
         if node.op_type == 'Clip':
             return F.hardtanh(value, *self._clips[node.output[0]])
         if node.op_type == 'Add':
@@ -78,26 +86,21 @@ class LandmarkNetwork(nn.Module):
             return value.float().mean((2, 3))
         return value.float().sigmoid()
 
+    def _head_node(self, node: onnx.NodeProto, value: Tensor, values: dict[str, Tensor]) -> Tensor:
+        if node.op_type == 'Reshape':
+            return value.unflatten(1, (-1, 1, 2))
+        if node.op_type == 'GridSample':
+            grid = values[node.input[1]].detach().float()  # a head does not move the landmarks
+            return F.grid_sample(value.float(), grid, 'bilinear', 'border', align_corners=False)
+        if node.op_type == 'Concat':
+            return torch.cat([values[name] for name in node.input], 1)
+        if node.op_type == 'Mul':
+            return value * self.weights[node.input[1]]
+        return value.sum((1, 3))
+
     def add_heads(self) -> None:
-        """Add the LANDMARK_HEADS, which start at zero, to the graph."""
-        graph = self._model.graph
-        width = self.weights[next(n for n, _ in self._nodes if n.op_type == 'Gemm').input[1]].shape[1]
-        for name in LANDMARK_HEADS:
-            if name in (output.name for output in graph.output):
-                continue
-            weight, bias = f'weight_{name}', f'bias_{name}'
-            node = helper.make_node('Gemm', [_HEAD_INPUT, weight, bias], [name], name=name, transB=1)
-            for tensor, shape in ((weight, (_HEAD_SIZE, width)), (bias, (_HEAD_SIZE,))):
-                zeros = np.zeros(shape, np.float16)
-                graph.initializer.append(numpy_helper.from_array(zeros, f'{tensor}_half'))
-                cast = helper.make_node('Cast', [f'{tensor}_half'], [tensor], to=onnx.TensorProto.FLOAT)
-                graph.node.append(cast)
-                self.weights[tensor] = nn.Parameter(torch.zeros(shape))
-            graph.node.append(node)
-            graph.output.append(
-                helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ('N', _HEAD_SIZE))
-            )
-            self._nodes.append((node, {'transB': 1}))
+        """Add the LANDMARK_HEADS, untrained, to a network that has none."""
+        self._read(with_heads(self._model), self._path)
 
     def save(self, path: Path, weights: Mapping[str, Tensor] | None = None) -> None:
         """Write the graph with the module's weights (or `weights`, by the names of `state_dict`) to an ONNX

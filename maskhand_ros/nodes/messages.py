@@ -97,6 +97,7 @@ def hand_to_msg(hand: Hand, with_vertices: bool = True) -> HandMsg:
         keypoint_stddev=_floats(hand.keypoint_stddev),
         keypoint_stddev_depth=_floats(hand.keypoint_stddev_depth),
         keypoints_px=_floats(hand.keypoints_px),
+        keypoint_visibility=() if hand.keypoint_visibility is None else _floats(hand.keypoint_visibility),
         mano_pose=_floats(hand.mano_pose),
         betas=_floats(hand.betas),
         hypotheses=[_hypothesis_msg(hypothesis) for hypothesis in hand.hypotheses],
@@ -152,6 +153,7 @@ def msg_to_hand(msg: Any) -> Hand:
     (0, 3) if the message has none.
     """
     placed = len(msg.wrist) > 0
+    visibility = np.array(msg.keypoint_visibility, float)
     keypoints_wrist = _points(msg.keypoints_wrist)
     rotations = _global_rotations(np.array(msg.mano_pose, float))
     frames = wrist_frame(rotations, msg.side)
@@ -188,6 +190,7 @@ def msg_to_hand(msg: Any) -> Hand:
             for hypothesis in msg.hypotheses
         ],
         filter_delay=msg.filter_delay.sec + msg.filter_delay.nanosec * 1e-9,
+        keypoint_visibility=visibility if len(visibility) else None,
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from maskhand_ros.errors import ModelError
 from maskhand_ros.geometry import CROP_SIZE
-from maskhand_ros.network_contract import INT8_SOURCE, LANDMARKS, LANDMARKS_INT8, MAPS
+from maskhand_ros.network_contract import INT8_SOURCE, LANDMARK_HEADS, LANDMARKS, LANDMARKS_INT8, MAPS
 from maskhand_ros.perception.device import Arrays, Device
 
 
@@ -37,6 +37,9 @@ class CueNetwork:
         landmarks (N, 21, 3) px / 224 - 0.5, z px / 224; world_landmarks (N, 21, 3) metres; presence (N, 1);
         handedness (N, 1), over 0.5 = right; global_feature (N, 1152); the feature maps map_131 (N, 80, 14,
         14), map_142 (N, 112, 14, 14) and map_157 (N, 192, 7, 7). `image` holds the crops themselves (uint8).
+
+        Of a network with the LANDMARK_HEADS also visibility (N, 21), probabilities that a keypoint can be
+        seen, and landmark_stddev (N, 21), px / 224 per axis.
         """
         images = cv2.dnn.blobFromImages(list(crops), 1 / 255)
         outputs = self._network.run({'image': images})
@@ -46,6 +49,9 @@ class CueNetwork:
         cues['image'] = crops
         cues['world_landmarks'] = outputs['world_landmarks'].reshape(count, 21, 3)
         cues['landmarks'] = landmarks - np.array([0.5, 0.5, 0], np.float32)
+        if set(LANDMARK_HEADS) <= set(outputs):
+            cues['visibility'] = 1 / (1 + np.exp(-outputs['visibility']))
+            cues['landmark_stddev'] = np.exp(outputs['landmark_log_variance'] / 2)
         return cues
 
 

@@ -60,4 +60,5 @@ class MotionModel:
             keypoint_stddev=np.sqrt(hand.keypoint_stddev**2 + grown),
             keypoint_stddev_depth=np.sqrt(hand.keypoint_stddev_depth**2 + grown),
             hypotheses=[],
+            keypoint_visibility=None,
         )

@@ -1,4 +1,4 @@
-"""Overlay of hands on an image: shaded mesh, skeleton coloured by finger, label."""
+"""Overlay of hands on an image: shaded mesh, skeleton coloured by finger (hidden keypoints hollow), label."""
 
 from __future__ import annotations
 
@@ -17,8 +17,12 @@ FINGER_COLOURS = np.array([[255, 99, 72], [255, 190, 11], [46, 196, 108], [58, 1
 MESH_COLOURS = {RIGHT: (110, 168, 254), LEFT: (250, 166, 97)}
 """RGB of the mesh of each side."""
 
+_HIDDEN = 0.5
+"""Visibility below which a keypoint is drawn hollow."""
 _LIGHT = np.array([-0.45, -0.65, -0.61])
 _SUBPIXEL_BITS = 4
+_DARK = (24, 24, 27)
+"""RGB of the inside of hollow keypoints and of the ground of labels."""
 
 
 def draw_hands(
@@ -160,17 +164,14 @@ def _draw_skeleton(canvas: np.ndarray, hand: Hand) -> None:
             cv2.LINE_AA,
             _SUBPIXEL_BITS,
         )
+    visibility = np.ones(21) if hand.keypoint_visibility is None else hand.keypoint_visibility
+    radius = int((width + 1) * 2**_SUBPIXEL_BITS)
     for k, point in enumerate(points):
         colour = (255, 255, 255) if k == 0 else FINGER_COLOURS[(k - 1) // 4].tolist()
-        cv2.circle(
-            canvas,
-            tuple(point.tolist()),
-            int((width + 1) * 2**_SUBPIXEL_BITS),
-            colour,
-            -1,
-            cv2.LINE_AA,
-            _SUBPIXEL_BITS,
-        )
+        centre, hollow = tuple(point.tolist()), visibility[k] < _HIDDEN
+        cv2.circle(canvas, centre, radius, _DARK if hollow else colour, -1, cv2.LINE_AA, _SUBPIXEL_BITS)
+        if hollow:
+            cv2.circle(canvas, centre, radius, colour, 1, cv2.LINE_AA, _SUBPIXEL_BITS)
 
 
 def _draw_label(canvas: np.ndarray, hand: Hand) -> None:
@@ -182,7 +183,7 @@ def _draw_label(canvas: np.ndarray, hand: Hand) -> None:
     x, y = hand.keypoints_px.min(0) - [0, 6]
     x = int(np.clip(np.nan_to_num(x), 0, max(canvas.shape[1] - w - 4, 0)))
     y = int(np.clip(np.nan_to_num(y), h + 6, max(canvas.shape[0] - base, h + 6)))
-    cv2.rectangle(canvas, (x, y - h - 6), (x + w + 4, y + base - 2), (24, 24, 27), -1)
+    cv2.rectangle(canvas, (x, y - h - 6), (x + w + 4, y + base - 2), _DARK, -1)
     cv2.putText(
         canvas, text, (x + 2, y - 2), cv2.FONT_HERSHEY_SIMPLEX, scale, MESH_COLOURS[hand.side], 1, cv2.LINE_AA
     )

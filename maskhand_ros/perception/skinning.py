@@ -90,7 +90,18 @@ def _hand(
             for drawn in prediction.hypotheses or ()
         ],
         size=placed.size,
+        keypoint_visibility=_visibility(observation, pixels, frame),
     )
+
+
+def _visibility(observation: Observation, pixels: np.ndarray, frame: Frame) -> np.ndarray | None:
+    """The network's probabilities (21,), 0 for keypoints whose `pixels` (21, 2) lie outside the image."""
+    found = observation.cues.get('visibility')
+    if found is None:
+        return None
+    height, width = frame.rgb.shape[:2]
+    inside = ((pixels > -0.5) & (pixels < [width - 0.5, height - 0.5])).all(1)
+    return np.where(inside, found[0].astype(float), 0.0)
 
 
 def _hypothesis(

@@ -161,3 +161,6 @@ class Hand:
     """Delay of this hand by the smoothing, seconds."""
     size: float = 1.0
     """Scale factor of the hand model."""
+    keypoint_visibility: np.ndarray | None = None
+    """(21,) probabilities that a keypoint can be seen: neither hidden nor outside the image. None for a
+    PREDICTED hand, and where the landmark network does not say."""

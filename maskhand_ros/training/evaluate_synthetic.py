@@ -2,11 +2,15 @@
 Runtime path as on the robot.
 
     maskhand train evaluate --data shards [--splits test_stress test_camera] [--tokenizer checkpoint.pt]
+    maskhand train evaluate --images images --splits test_everyday test_objects
 
 Keypoints and meshes are in the crop camera's frame, from the wrist. Coverage is per axis; NLL is against the
 best constant Gaussian of each keypoint and axis, nats per axis (three axes a keypoint). `attainable` is the
 rank correlation that the stated deviations would have if nothing else told hands apart. [low, high] are 95 %
 bootstrap intervals of paired differences.
+
+With --images, shards of `maskhand train images`: visibility of keypoints (mean average precision, F1) and the
+variance of landmarks in the crop, as the landmark network states them, px of 224.
 """
 
 from __future__ import annotations
@@ -19,14 +23,18 @@ import numpy as np
 import torch
 
 from maskhand_ros.cli_arguments import whole
+from maskhand_ros.errors import CommandError
 from maskhand_ros.evaluation.uncertainty_predictions import Predictions, collect, shard_batches
 from maskhand_ros.evaluation.uncertainty_report import report_on
 
 from ..hand_model.numpy_hand import HandModel
 from ..hand_model.torch_hand import TorchHand
 from ..model.rotation import matrix_to_rotation_6d
+from ..network_contract import LANDMARKS
+from ..perception.cues import CueNetwork
 from ..perception.device import Device
 from ..perception.reconstructor import Reconstructor
+from .landmark_figures import landmark_figures
 from .train_tokenizer import load_tokenizer, round_trip
 
 TOKENIZER_POSES = 2000
@@ -35,7 +43,10 @@ TOKENIZER_POSES = 2000
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `maskhand train evaluate`."""
-    parser.add_argument('--data', type=Path, required=True, help='folder of shards')
+    parser.add_argument('--data', type=Path, help='folder of shards')
+    parser.add_argument(
+        '--images', type=Path, help='folder of shards of images: measure the landmark network'
+    )
     parser.add_argument('--splits', nargs='+', default=['test_stress', 'test_camera'])
     parser.add_argument('--weights', type=Path, default=Path(__file__).parents[1] / 'weights')
     parser.add_argument(
@@ -94,7 +105,24 @@ def _cell(value: float | tuple[float, ...] | None) -> str:
 def run(args: argparse.Namespace) -> int:
     """Print a table of the figures, one column a split, and one of the uncertainty of all of their hands;
     write them to --json."""
+    if not (args.data or args.images):
+        raise CommandError('nothing to evaluate', 'give --data, shards of cues, --images, or both')
     torch.set_num_threads(args.threads)
+    results = _of_shards(args) if args.data else {}
+    if args.images:
+        network = CueNetwork(args.weights / LANDMARKS, Device(args.device, args.threads))
+        of_images = {
+            split: landmark_figures(network, args.images, split, args.limit) for split in args.splits
+        }
+        results['landmarks'] = of_images
+        print(table(of_images))
+    if args.json:
+        args.json.write_text(json.dumps(results, indent=2) + '\n')
+    return 0
+
+
+def _of_shards(args: argparse.Namespace) -> dict[str, dict]:
+    """The figures of the model on shards of cues, by split; prints them."""
     iterations = args.iterations or [1]
     reconstructor = Reconstructor(
         args.weights,
@@ -120,10 +148,8 @@ def run(args: argparse.Namespace) -> int:
     if len(of_splits) > 1:
         results['together'] = report_on(Predictions.concatenate(of_splits))
     print(table(results))
-    if args.json:
-        args.json.write_text(json.dumps(results, indent=2) + '\n')
     if args.sheet:
         from maskhand_ros.evaluation.sheets_synthetic import write_synthetic_sheets
 
         write_synthetic_sheets(args.sheet, reconstructor, args.sheet_hands)
-    return 0
+    return results

@@ -110,10 +110,13 @@ def degraded(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return image
 
 
-def covered(images: np.ndarray, rng: np.random.Generator, share: float = 0.3) -> np.ndarray:
-    """Images (B, 224, 224, 3) uint8, in `share` of them a patch: one colour, or a piece of another image."""
-    images = images.copy()
-    for image in images:
+def covered(
+    images: np.ndarray, labels: Labels, rng: np.random.Generator, share: float = 0.3
+) -> tuple[np.ndarray, Labels]:
+    """Images (B, 224, 224, 3) uint8, in `share` of them a patch: one colour, or a piece of another image. In
+    the labels what lies under it is not `visible`."""
+    images, pixels, visible = images.copy(), labels['pixels'].numpy(), labels['visible'].numpy().copy()
+    for k, image in enumerate(images):
         if rng.random() >= share:
             continue
         width, height = rng.integers(20, 80, 2)
@@ -121,7 +124,9 @@ def covered(images: np.ndarray, rng: np.random.Generator, share: float = 0.3) ->
         other = images[rng.integers(len(images))]
         patch = rng.integers(0, 256, 3) if rng.random() < 0.5 else other[:height, :width].copy()
         image[y : y + height, x : x + width] = patch
-    return images
+        inside = (pixels[k] >= [x, y]) & (pixels[k] <= [x + width - 1, y + height - 1])
+        visible[k, inside.all(1)] = 0
+    return images, {**labels, 'visible': torch.from_numpy(visible)}
 
 
 def coloured(images: np.ndarray, rng: np.random.Generator) -> Tensor:
@@ -160,10 +165,10 @@ def training_batches(
     """Endless (images (B, 3, 224, 224) float32 0..1, Labels): a batch of `renders` (ImageShards) and
     `of_photographs` photographs."""
     for cues, truth in renders:
-        images, labels = covered(cues['image'].numpy(), rng), render_labels(truth, hand)
+        images, labels = covered(cues['image'].numpy(), render_labels(truth, hand), rng)
         if photographs is not None and of_photographs:
-            more, more_labels = photographs.batch(of_photographs, rng)
-            images = np.concatenate([images, covered(more, rng)])
+            more, more_labels = covered(*photographs.batch(of_photographs, rng), rng)
+            images = np.concatenate([images, more])
             labels = {name: torch.cat([value, more_labels[name]]) for name, value in labels.items()}
         images = np.stack([degraded(image, rng) for image in images])
         yield mirrored(coloured(images, rng), labels, rng)

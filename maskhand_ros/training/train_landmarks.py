@@ -1,12 +1,15 @@
-"""Train the landmark network whole, on rendered crops and with photographs as an anchor.
+"""Train the landmark network on rendered crops: whole, with photographs as an anchor, or its new heads only.
 
     maskhand train images --out images --split train --samples 50000
     maskhand train landmarks --data images --photographs FOLDER --out runs/landmarks --minutes 90 --bf16
+    maskhand train landmarks --data images --only heads --out runs/heads --batch-size 64 --steps 700
 
-Starts from landmarks.onnx of --weights-dir; all layers train. Writes checkpoint.pt, curve.json and
-landmarks.onnx: the averaged (EMA) weights, mixed half-way with those it started from (Wortsman et al. 2022,
-https://arxiv.org/abs/2109.01903): a network trained on renders forgets photographs. --out is continued
-if it holds a run. With a C compiler and --bf16 a step on a CPU is 2.5 times faster (model/depthwise.py).
+Starts from landmarks.onnx of --weights-dir; all layers train, with --only heads just those that give the
+visibility and variance of each landmark (model/landmark_heads.py): the other outputs stay as they are, bit
+by bit. Writes checkpoint.pt, curve.json and landmarks.onnx: the averaged (EMA) weights, mixed half-way with
+those it started from (Wortsman et al. 2022, https://arxiv.org/abs/2109.01903): a network trained on renders
+forgets photographs. --out is continued if it holds a run. With a C compiler and --bf16 a step of all layers
+on a CPU is 2.5 times faster (model/depthwise.py); heads see the run time's features without --bf16.
 """
 
 from __future__ import annotations
@@ -38,7 +41,9 @@ from .photographs import Photographs, label_photographs
 LOG_EVERY, VALIDATE_EVERY, HELD_OUT = 50, 500, 512
 HEAD_RATE = 20.0
 """Learning rate of the new heads over that of the rest: they start at zero."""
-RATES = {f'weights.{kind}_{head}': HEAD_RATE for head in LANDMARK_HEADS for kind in ('weight', 'bias')}
+RATES = {
+    f'weights.{kind}_{head}': HEAD_RATE for head in LANDMARK_HEADS for kind in ('weight', 'bias', 'local')
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,6 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=0.5,
         help='share of the trained weights in landmarks.onnx, the rest is what it started from (default 0.5)',
     )
+    parser.add_argument('--only', choices=('heads',), help='train these, and keep all else as it is')
     parser.set_defaults(batch_size=24, learning_rate=1e-4)
 
 
@@ -67,6 +73,8 @@ def run(args: argparse.Namespace) -> int:
     fabric = start_processes(args)
     network = LandmarkNetwork(start).to(memory_format=torch.channels_last)
     network.add_heads()
+    for name, weight in network.weights.items():
+        weight.requires_grad_(weight.requires_grad and (not args.only or name.endswith(LANDMARK_HEADS)))
     before = {name: value.clone() for name, value in network.state_dict().items()}
     hand_model = HandModel.load(None, 'mediapipe')
     hand = TorchHand(hand_model)
@@ -85,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
     if fabric.is_global_zero:
         path = args.out / 'landmarks.onnx'
         network.save(path, mixed(before, train.ema, args.mix))
-        print(f'{path}: {args.mix:g} of the trained weights', flush=True)
+        print(f'{path}: {"new heads" if args.only else f"{args.mix:g} of the trained weights"}', flush=True)
     return 0
 
 

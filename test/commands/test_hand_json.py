@@ -1,5 +1,6 @@
 """JSON of hands: the fields of Hand.msg, explained, readable and strict."""
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -91,6 +92,7 @@ def test_values_are_those_of_the_message(shown):
         assert values['is_operator'] == msg.is_operator and values['id'] == msg.id
         for name in ('keypoint_stddev', 'keypoint_stddev_depth', 'mano_pose', 'vertices'):
             assert np.ravel(values[name]) == pytest.approx(np.array(getattr(msg, name)), abs=1e-5), name
+        assert values['keypoint_visibility'] == pytest.approx(msg.keypoint_visibility, abs=1e-4)
         assert np.ravel(values['keypoints_px']) == pytest.approx(msg.keypoints_px, abs=0.01)
         assert values['betas'] == pytest.approx(msg.betas, abs=1e-4)
         assert np.array(values['keypoints_wrist']) == pytest.approx(points(msg.keypoints_wrist), abs=1e-5)
@@ -111,6 +113,8 @@ def points(msgs):
 def test_a_single_image_has_a_state_of_its_own_and_vertices_may_be_left_out(shown):
     hand = shown[2][0]
     assert hand_json.hand_to_json(hand)['state'] == 'tentative'
+    unknown = dataclasses.replace(hand, keypoint_visibility=None)
+    assert hand_json.hand_to_json(unknown)['keypoint_visibility'] is None
     values = hand_json.hand_to_json(hand, vertices=False, single_image=True)
     assert values['state'] == hand_json.SINGLE_IMAGE not in set(map(str, TrackState))
     assert f'"{hand_json.SINGLE_IMAGE}"' in hand_json.FIELDS['state'] and values['vertices'] is None

@@ -51,6 +51,7 @@ def hand(second, side=RIGHT, noise=None, size=1.0, betas=None, track=1, source=S
         hand_pose=pose,
         betas=betas,
         size=size,
+        kp_visibility=np.full(21, 0.7),
     )
 
 

@@ -84,11 +84,12 @@ def test_a_short_gap_is_filled_and_says_so_and_a_long_one_stays_empty():
     assert [len(frame.hands) for frame in refined] == [k not in long for k in range(120)]
     for k in short:
         one = refined[k].hands[0]
-        assert not one.observed
+        assert not one.observed and one.kp_visibility is None
         assert np.linalg.norm(one.kp3d - truth[k].kp3d, axis=1).mean() < 0.015
         assert np.trace(one.wrist_covariance) > np.trace(refined[29].hands[0].wrist_covariance)
         assert one.kp_stddev[8, 0] > refined[29].hands[0].kp_stddev[8, 0]
-    assert all(frame.hands[0].observed for k, frame in enumerate(refined) if frame.hands and k not in short)
+    measured = [frame.hands[0] for k, frame in enumerate(refined) if frame.hands and k not in short]
+    assert all(one.observed and one.kp_visibility[0] == 0.7 for one in measured)
     assert {frame.hands[0].track_id for frame in refined if frame.hands} == {1}, 'the tracks are one hand'
 
 

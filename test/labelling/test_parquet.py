@@ -44,6 +44,7 @@ def hand(side, confidence=0.7, metric=True, **changes):
         hand_pose=rotvec_to_matrix(draw(0, 0.4, (15, 3))),
         betas=draw(size=10),
         size=1.0625,
+        kp_visibility=RANDOM.uniform(size=21) if metric else None,
     )
     return dataclasses.replace(values, **changes)
 

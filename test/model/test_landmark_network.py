@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
@@ -41,8 +42,28 @@ def test_the_module_computes_what_the_file_computes(images: np.ndarray) -> None:
         np.testing.assert_allclose(found[name].numpy(), expected, rtol=0, atol=bound, err_msg=name)
 
 
+def headless(folder: Path) -> Path:
+    """The shipped network without the LANDMARK_HEADS."""
+    model, path = onnx.load(FILE), folder / 'headless.onnx'
+    kept = [output for output in model.graph.output if output.name not in LANDMARK_HEADS]
+    del model.graph.output[:]
+    model.graph.output.extend(kept)
+    needed, nodes = {output.name for output in kept}, []
+    for node in reversed(model.graph.node):
+        if needed.intersection(node.output):
+            needed.update(node.input)
+            nodes.insert(0, node)
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    weights = [weight for weight in model.graph.initializer if weight.name in needed]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(weights)
+    onnx.save(model, path)
+    return path
+
+
 def test_changed_weights_and_new_heads_reach_the_saved_file(images: np.ndarray, tmp_path: Path) -> None:
-    network = LandmarkNetwork(FILE)
+    network = LandmarkNetwork(headless(tmp_path))
     network.add_heads()
     with torch.no_grad():
         for value in network.weights.values():  # exact in half precision, in which the file stores them
@@ -57,6 +78,29 @@ def test_changed_weights_and_new_heads_reach_the_saved_file(images: np.ndarray, 
         np.testing.assert_allclose(expected[name].numpy(), values, rtol=0, atol=bound, err_msg=name)
     assert np.abs(found['landmarks'] - by_onnx_runtime(FILE, images)['landmarks']).max() > 1
     assert LandmarkNetwork(tmp_path / 'saved.onnx')(torch.from_numpy(images)).keys() > set(LANDMARK_HEADS)
+
+
+def test_a_head_reads_the_maps_at_its_landmark(tmp_path: Path) -> None:
+    network = LandmarkNetwork(headless(tmp_path))
+    network.add_heads()
+    x, y = 60.0, 150.0
+    with torch.no_grad():
+        network.weights['weight_165'].zero_()
+        network.weights['bias_165'].copy_(torch.tensor([x, y, 0.0] * 21))  # every landmark at one pixel
+        network.weights['local_visibility'][80 + 5, 3] = 1  # channel 5 of map_142, for keypoint 3
+        images = torch.rand(2, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+        found = network(images)
+    network.save(tmp_path / 'saved.onnx')
+    column, row = (x + 0.5) / 16 - 0.5, (y + 0.5) / 16 - 0.5  # 14 cells of 16 px
+    left, top = int(column), int(row)
+    cells = found['map_142'][:, 5, top : top + 2, left : left + 2]
+    across = torch.tensor([left + 1 - column, column - left])
+    along = torch.tensor([top + 1 - row, row - top])
+    expected = (cells * along[:, None] * across).sum((1, 2))
+    torch.testing.assert_close(found['visibility'][:, 3], expected, rtol=1e-4, atol=1e-4)
+    by_file = by_onnx_runtime(tmp_path / 'saved.onnx', images.numpy())['visibility']
+    np.testing.assert_allclose(by_file, found['visibility'], atol=1e-3)
+    assert np.abs(by_file[:, 4]).max() == 0
 
 
 @pytest.mark.skipif(shutil.which('cc') is None, reason='no C compiler')

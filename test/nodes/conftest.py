@@ -55,6 +55,7 @@ def make_hand(hand_model):
             mano_pose=matrix_to_rotvec(mirror @ local @ mirror).reshape(48),
             betas=np.zeros(10),
             vertices=vertices @ wrist,
+            keypoint_visibility=rng.uniform(0, 1, 21),
         )
 
     return make

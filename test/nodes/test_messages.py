@@ -46,12 +46,13 @@ def test_there_and_back(make_hand, side):
 
 def test_unplaced_hand_has_empty_arrays(make_hand):
     hand = make_hand()
-    hand.wrist_position = hand.wrist_covariance = hand.keypoints = None
+    hand.wrist_position = hand.wrist_covariance = hand.keypoints = hand.keypoint_visibility = None
     hand.scale_source = SCALE_NONE
     msg = hand_to_msg(hand, with_vertices=False)
-    assert len(msg.wrist) == len(msg.keypoints) == len(msg.vertices) == 0 and len(msg.keypoints_wrist) == 21
+    assert len(msg.wrist) == len(msg.keypoints) == len(msg.vertices) == len(msg.keypoint_visibility) == 0
+    assert len(msg.keypoints_wrist) == 21
     again = msg_to_hand(msg)
-    assert again.wrist_position is None and again.keypoints is None
+    assert again.wrist_position is again.keypoints is again.keypoint_visibility is None
     assert hand_transforms(hand, 'h', HEADER) == [] and cloud_msg([hand], HEADER).width == 0
 
 

@@ -30,6 +30,7 @@ def hand_at(time, state=TRACKED):
             'keypoint_stddev': np.full(21, 0.004),
             'keypoint_stddev_depth': np.full(21, 0.008),
             'hypotheses': [SimpleNamespace()],
+            'keypoint_visibility': np.ones(21),
         }
     )
 
@@ -57,7 +58,7 @@ def test_the_velocity_decays_and_the_uncertainty_grows(seconds):
     np.testing.assert_allclose(grown, [acceleration**2] * 3 + [turning**2] * 3)
     np.testing.assert_allclose(got.keypoint_stddev, np.hypot(0.004, fingers))
     np.testing.assert_allclose(got.keypoint_stddev_depth, np.hypot(0.008, fingers))
-    assert got.state == PREDICTED and got.hypotheses == []
+    assert got.state == PREDICTED and got.hypotheses == [] and got.keypoint_visibility is None
 
 
 def test_only_a_tracked_hand_is_predicted_and_not_for_longer_than_allowed():

@@ -184,3 +184,21 @@ def test_models_that_cannot_run_say_why(weights, tmp_path):
         HandPipeline(PipelineConfig(weights_dir=str(weights)))
     with pytest.raises(ModelError, match='convert-mano'):
         HandPipeline(PipelineConfig(hand_model=str(tmp_path / 'mano.npz')))
+
+
+def test_a_covered_fingertip_is_less_visible(pipeline, clip, pictures):
+    _, rgb = pictures[3]
+    camera = Camera(clip.K, rgb.shape[1], rgb.shape[0])
+    for side, hand in seen(pipeline, rgb, camera).items():
+        assert hand.keypoint_visibility.shape == (21,) and np.median(hand.keypoint_visibility) > 0.8
+        x, y = np.rint(hand.keypoints_px[8]).astype(int)
+        half = int(0.25 * np.ptp(hand.keypoints_px, axis=0).max())
+        covered = rgb.copy()
+        covered[max(y - half, 0) : y + half + 1, max(x - half, 0) : x + half + 1] = (70, 110, 90)
+        there = seen(pipeline, covered, camera)[side]
+        before, after = (log_odds(each.keypoint_visibility) for each in (hand, there))
+        assert before[8] - after[8] > 1 + max(0, np.median(before - after)), side
+
+
+def log_odds(probability):
+    return np.log(probability / (1 - probability))

@@ -103,6 +103,21 @@ def test_a_hand_is_recovered_from_its_exact_landmarks(hand, side):
 
 
 @pytest.mark.parametrize('side', [RIGHT, LEFT])
+def test_visibility_is_the_networks_and_none_outside_the_image(hand, side):
+    prediction, view, keypoints, _ = scene(hand, side)
+    stated = np.linspace(0.1, 0.9, 21)
+    width = int(CAMERA.project(keypoints)[:, 0].mean())  # some keypoints are to the right of such an image
+    frame = Frame(np.zeros((480, width, 3), np.uint8), 0, Camera(CAMERA.K, width, 480))
+    place = Placement(hand, hand)
+    assert hand_of(hand, place, prediction, view, frame).keypoint_visibility is None, 'no head says it'
+    view.cues['visibility'] = stated[None]
+    got = hand_of(hand, place, prediction, view, frame)
+    inside = got.keypoints_px[:, 0] < width - 0.5
+    assert 0 < inside.sum() < 21
+    np.testing.assert_allclose(got.keypoint_visibility, np.where(inside, stated, 0))
+
+
+@pytest.mark.parametrize('side', [RIGHT, LEFT])
 def test_the_pose_parameters_are_those_of_the_hands_own_side(hand, side):
     got, keypoints, _, _ = placed(hand, side)
     rotations = rotvec_to_matrix(got.mano_pose.reshape(16, 3))

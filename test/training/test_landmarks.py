@@ -23,7 +23,7 @@ from maskhand_ros.perception.config import PipelineConfig
 from maskhand_ros.perception.cues import CueNetwork
 from maskhand_ros.perception.pipeline import HandPipeline
 from maskhand_ros.perception.weights import SHIPPED
-from maskhand_ros.training.landmark_batches import PhotographBatches, mirrored, render_labels
+from maskhand_ros.training.landmark_batches import PhotographBatches, covered, mirrored, render_labels
 from maskhand_ros.training.photographs import label_photographs
 from maskhand_ros.training.train_landmarks import mixed
 
@@ -101,6 +101,45 @@ def test_training_brings_the_network_nearer_and_can_be_mixed(images: Path, tmp_p
     HandPipeline(PipelineConfig(weights_dir=str(weights)))
     before, after = ({'weights.a': torch.tensor(value)} for value in (1.0, 3.0))
     assert mixed(before, after, 0.25)['weights.a'] == 1.5
+
+
+def test_only_the_heads_train_and_nothing_else_changes(images: Path, tmp_path: Path) -> None:
+    run = ['train', 'landmarks', '--data', str(images), '--only', 'heads', '--steps', '12']
+    assert cli.main([*run, '--batch-size', '8', '--out', str(tmp_path / 'run')]) == 0
+    crops = np.stack([sample['image'] for sample in decoded_samples(next(images.glob('*.tar')))][:4])
+    before, after = (CueNetwork(path)(crops) for path in (FILE, tmp_path / 'run/landmarks.onnx'))
+    heads = {'visibility', 'landmark_stddev'}
+    for name in before.keys() - heads:
+        np.testing.assert_array_equal(after[name], before[name], err_msg=name)
+    assert after['visibility'].shape == after['landmark_stddev'].shape == (4, 21)
+    assert heads <= after.keys() and np.ptp(after['visibility']) > 0.01
+    if heads <= before.keys():
+        assert np.abs(after['visibility'] - before['visibility']).max() > 1e-3
+    evaluate = ['train', 'evaluate', '--images', str(images), '--splits', 'train']
+    where = ['--weights', str(tmp_path / 'run'), '--json', str(tmp_path / 'figures.json')]
+    assert cli.main([*evaluate, *where]) == 0
+    figures = json.loads((tmp_path / 'figures.json').read_text())['landmarks']['train']
+    assert 20 <= figures['hands'] <= 24 and 0.5 < figures['visible_map'] <= 1
+    off = pixel_error(tmp_path / 'run/landmarks.onnx', images)
+    assert off < figures['visible_landmark_error_px'] < 4 * off  # a mean, against a median
+
+
+def test_what_a_patch_covers_is_not_visible(images: Path) -> None:
+    crops, labels = labelled(images)
+    pictures = np.uint8(255 * crops.permute(0, 2, 3, 1).numpy())
+    patched, after = covered(pictures, labels, np.random.default_rng(0), share=1)
+    places = np.rint(labels['pixels'].numpy()).astype(int)
+    changed = (patched != pictures).any(-1)
+    hidden = (labels['visible'] - after['visible']).numpy() > 0
+    assert hidden.sum() > 20
+    for k, point in zip(*np.nonzero(hidden), strict=True):
+        x, y = places[k, point]
+        assert changed[k, y - 2 : y + 3, x - 2 : x + 3].any()
+    seen = after['visible'].numpy() > 0
+    under = [
+        changed[k, y - 2 : y + 3, x - 2 : x + 3] for k, row in enumerate(places) for x, y in row[seen[k]]
+    ]
+    assert not any(part.size and part.all() for part in under)
 
 
 def test_photographs_are_labelled_by_the_frozen_network(images: Path, tmp_path: Path) -> None:
