@@ -28,7 +28,8 @@ td:first-child, th:first-child { text-align: left; overflow-wrap: anywhere; min-
 .sheet { display: flex; flex-wrap: wrap; gap: 8px }
 figure { margin: 0; width: 320px }
 figcaption { font-size: 12px; overflow-wrap: anywhere }
-.bars { display: flex; align-items: end; gap: 2px; height: 120px; width: 520px; border-bottom: 1px solid #888 }
+.bars { display: flex; align-items: end; gap: 2px; height: 120px; width: 520px }
+.bars { border-bottom: 1px solid #888 }
 .bars div { flex: 1; background: #4a90d9 }
 .axis { display: flex; justify-content: space-between; width: 520px; font-size: 12px }
 """
@@ -51,8 +52,8 @@ def to_html(report: Report, clips: Sequence[FinishedClip]) -> str:
     return (
         f'<!doctype html><meta charset="utf-8"><title>maskhand label-report</title><style>{_STYLE}</style>'
         f'<h1>Labels</h1><table>{rows}</table><h2>Confidence</h2>{_bars(report.histogram)}'
-        f'<p>Number of hands (highest bar: {report.histogram.max()}) by the probability that the mean keypoint '
-        'error from the wrist is below 20 mm.</p>'
+        f'<p>Number of hands (highest bar: {report.histogram.max()}) by the probability that the mean '
+        'keypoint error from the wrist is below 20 mm.</p>'
         f'<h2>Least certain frames</h2>{_sheet(report.least, clips)}'
         f'<h2>Random frames</h2>{_sheet(report.random, clips)}'
         '<p>Orange: left hand, blue: right hand; pale: filled in between frames.</p>'
