@@ -17,7 +17,7 @@ from pathlib import Path
 from maskhand_ros import camera_arguments, cli_arguments, files
 from maskhand_ros.errors import CommandError
 from maskhand_ros.labelling import assemble
-from maskhand_ros.labelling.clip_input import ClipInput, find_clips
+from maskhand_ros.labelling.clip_input import BUCKET_FIX, ClipInput, find_clips, is_url
 from maskhand_ros.labelling.keys import ContentHashes, Keys
 from maskhand_ros.labelling.label_options import SEGMENT, LabelOptions
 from maskhand_ros.labelling.run import Run, Workers, core_count, write_lists
@@ -78,6 +78,8 @@ def run(args: argparse.Namespace) -> int:
     """Labels what is missing; returns the exit status."""
     if args.smoothing != 'off' and not args.raw:
         raise CommandError('--smoothing is for --raw', 'leave it out: refined labels are smooth without lag')
+    if is_url(args.out):
+        raise CommandError(f'--out {args.out} is an address, and only files are written', BUCKET_FIX)
     workers = _workers(args)
     folder = RunFolder(files.output_folder(args.out))
     found = list(find_clips(args.inputs, args.manifest, folder.folder))

@@ -5,7 +5,9 @@ the whole sequence). Figures are means over the frames in which both have the ha
 similarity; root: from the wrist; jitter: error of the acceleration of the keypoints from the wrist, and of
 the wrist itself (Kanazawa et al. 2019, "accel error"); wrist: its error, and the same after the one best
 factor for each hand (scaled), because one camera sees no sizes; lag: delay of the wrist's path against the
-truth, where it moves.
+truth, where it moves. The pipeline takes one hand length. Where hands of several persons are seen, those of
+the population's length are scaled to the true ones afterwards, which is the same: a hand twice as long is
+placed twice as far.
 """
 
 from __future__ import annotations
@@ -32,6 +34,8 @@ _MOVES = 0.1
 """Minimum extent of a wrist's path, metres at z = 1, whose lag is measured."""
 _POPULATION = 'size of the population'
 """The variant in which a hand's size is that of an average adult."""
+_AFTERWARDS = 'hand lengths given afterwards'
+"""The variant in which hands of the population's size are scaled to the true lengths of several persons."""
 _LAG = 8.0
 """Maximum lag, ms: a quarter of a frame. The measurements themselves, before any filter, are up to 6 ms late
 where a hand enters the image in parts."""
@@ -116,6 +120,10 @@ def compare(args: argparse.Namespace, name: str) -> list[Comparison]:
             settings = RefineOptions(args.hand_model, args.keypoint_set)
             refined = refine(watch(raw, shots, with_depth), settings)
             found.setdefault(variant, []).append(measures(shots, online, refined))
+            if variant == _POPULATION and len(variants) == 1:
+                lengths = model.length(np.stack([actor.betas for actor in sequence.actors]))
+                scaled = measures(shots, online, refined, lengths / model.length(np.zeros(10)))
+                found.setdefault(_AFTERWARDS, []).append(scaled)
     comparisons = [
         Comparison(name, variant, *(_mean(part) for part in zip(*pairs, strict=True)))
         for variant, pairs in found.items()
@@ -136,12 +144,17 @@ def watch(pipeline: HandPipeline, shots: Sequence[Shot], with_depth: bool) -> li
 
 
 def measures(
-    shots: Sequence[Shot], online: list[FrameLabels], offline: list[FrameLabels]
+    shots: Sequence[Shot],
+    online: list[FrameLabels],
+    offline: list[FrameLabels],
+    ratios: np.ndarray | float = 1.0,
 ) -> tuple[Measures, Measures]:
-    """Measures of both over the frames in which both have the hand."""
+    """Measures of both over the frames in which both have the hand, after their hands were scaled by `ratios`
+    (A,), one for each actor."""
     truth = np.stack([shot.keypoints for shot in shots])
     seconds = np.array([shot.second for shot in shots])
-    given = [_of_actors(shots, frames) for frames in (online, offline)]
+    factors = np.broadcast_to(ratios, truth.shape[1])[:, None, None]
+    given = [factors * _of_actors(shots, frames) for frames in (online, offline)]
     both = np.isfinite(given[0] + given[1]).all((2, 3))
     results = []
     for keypoints in given:

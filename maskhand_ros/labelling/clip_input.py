@@ -22,6 +22,8 @@ BAG_SUFFIXES = '.mcap', '.db3', '.bag'
 
 VIDEO, IMAGES, BAG = 'video', 'images', 'bag'
 
+BUCKET_FIX = 'copy it to a disk first (aws s3 sync, gcloud storage rsync, rclone), or mount the bucket'
+
 _METADATA_PREFIX = '._'
 """Prefix of the metadata files of macOS, which have the names of videos and images."""
 
@@ -45,11 +47,16 @@ def find_clips(inputs: Iterable[str], manifest: str | None, out: Path) -> Iterat
     for text in inputs:
         matches = [text] if os.path.lexists(text) else sorted(glob.glob(text, recursive=True))
         if not matches:
-            yield CommandError(f'no file or folder {text}', 'check the path; put patterns in quotes')
+            yield _not_there(text)
         for match in matches:
             yield from _clips_at(Path(os.path.abspath(match)), out)
     if manifest:
         yield from _clips_of_manifest(Path(manifest), out)
+
+
+def is_url(text: str) -> bool:
+    """Whether a text is an address, such as that of an object in a bucket, and no path."""
+    return '://' in text and not os.path.lexists(text)
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -70,6 +77,12 @@ def files_of(clip: ClipInput) -> list[Path]:
     if path.is_dir():
         return sorted(each for each in path.iterdir() if each.is_file())
     return [path]
+
+
+def _not_there(text: str) -> CommandError:
+    if is_url(text):
+        return CommandError(f'{text} is an address, and only files are read', BUCKET_FIX)
+    return CommandError(f'no file or folder {text}', 'check the path; put patterns in quotes')
 
 
 def _clips_at(path: Path, out: Path) -> Iterator[ClipInput | CommandError]:
@@ -127,6 +140,9 @@ def _clips_of_manifest(path: Path, out: Path) -> Iterator[ClipInput | CommandErr
         except (ValueError, KeyError, TypeError) as error:
             fix = 'write a path, or {"path": "a.mp4", "intrinsics": [fx, fy, cx, cy], "topic": "/image"}'
             yield CommandError(f'line {number} of {path} is no clip ({error})', fix)
+            continue
+        if is_url(entry['path']):
+            yield _not_there(entry['path'])
             continue
         target = Path(os.path.abspath(path.parent / entry['path']))
         if not os.path.lexists(target):

@@ -1,4 +1,5 @@
-"""Parts of a long clip to one file: the hands of each part get the track ids of the part before.
+"""Parts of a long clip to one file: the hands of each part get the track ids of the part before, and each
+person one shape (clip_shapes.py).
 
 Two parts that follow each other share the frames around their border (clip_labels.WARM_UP and AHEAD). A hand
 of the second part is that of the first which is at the same place in most of these frames.
@@ -12,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
+from maskhand_ros.hand_model.numpy_hand import HandModel
 from maskhand_ros.labelling.clip_labels import AHEAD, WARM_UP, Window
-from maskhand_ros.labelling.parquet import ClipWriter, read_metadata
+from maskhand_ros.labelling.clip_shapes import PartShape, clip_shapes, part_shapes, reshape
+from maskhand_ros.labelling.offline import RefineOptions
+from maskhand_ros.labelling.parquet import ClipWriter, read_clip, read_metadata, table_of
 from maskhand_ros.labelling.records import FrameLabels
-from maskhand_ros.labelling.schema import HANDS, OTHER_HANDS
+from maskhand_ros.labelling.skeleton_fit import PersonShape
 
 _SAME_PLACE = 0.5
 """Maximum distance of the middles of one hand in both parts, in hand sizes."""
@@ -27,33 +29,72 @@ Sighting = list[Any]
 """[time in ns, track id, side, u, v, size]: middle and larger extent of the keypoints, px."""
 
 
-def context_of(frames: Sequence[FrameLabels], window: Window) -> dict[str, list[Sighting]]:
-    """The Sightings around the `start` and the `stop` of a segment."""
+def context_of(
+    frames: Sequence[FrameLabels], kept: Sequence[FrameLabels], window: Window, model: HandModel
+) -> dict[str, Any]:
+    """What join needs to know of a segment: the Sightings of `frames` around its `start` and `stop`, and the
+    PartShapes of the `kept` frames, which are in it."""
     edges = {'start': window.start_ns, 'stop': window.stop_ns}
-    return {
-        name: [] if edge is None else [each for each in _sightings(frames) if _is_around(each, edge)]
+    sightings = _sightings(frames)
+    around = {
+        name: [] if edge is None else [each for each in sightings if _is_around(each, edge)]
         for name, edge in edges.items()
     }
+    shapes = part_shapes(kept, model)
+    return {**around, 'shapes': [[id, shape.to_json()] for id, shape in shapes.items()]}
 
 
-def join(parts: Sequence[Path], target: Path) -> None:
-    """Writes the file of a clip from those of its parts, one row group each."""
+def join(parts: Sequence[Path], target: Path, options: RefineOptions | None) -> None:
+    """Writes the file of a clip from those of its parts, one row group each. With `options` the hands of a
+    person get one shape in all parts; None leaves them as they are."""
     metadata = [read_metadata(part) for part in parts]
+    contexts = [each['context'] for each in metadata]
     common = {name: value for name, value in metadata[0].items() if name not in ('rows', 'context')}
     common['damaged'] = sum(each['damaged'] for each in metadata)
-    ids: dict[int, int] = {}
-    first_row, next_id = 0, 1
+    ids = _clip_ids(contexts)
+    shapes = {} if options is None else _shapes(contexts, ids, options.model)
+    first_row = 0
     with ClipWriter(target, common) as writer:
-        for number, part in enumerate(parts):
-            table = pq.read_table(part)
-            before = metadata[number - 1]['context']['stop'] if number else []
-            same = matches(before, metadata[number]['context']['start'])
-            known = {new: ids[old] for new, old in same.items() if old in ids}
-            own = sorted(set(_ids_of(table)) - set(known))
-            ids = {**known, **{new: next_id + place for place, new in enumerate(own)}}
-            next_id += len(own)
-            writer.write(_renumbered(table, ids, first_row, common['rate']))
-            first_row += table.num_rows
+        for part, id_in_clip in zip(parts, ids, strict=True):
+            frames = read_clip(part)
+            for number, frame in enumerate(frames, first_row):
+                frame.frame_index, frame.timestamp_s = number, number / common['rate']
+                for hand in frame.hands:
+                    hand.track_id = id_in_clip[hand.track_id]
+            if options is not None:
+                reshape(frames, shapes, options.mirrored)
+            writer.write(table_of(frames))
+            first_row += len(frames)
+
+
+def _clip_ids(contexts: Sequence[dict[str, Any]]) -> list[dict[int, int]]:
+    """For each part {track id in it: track id in the clip}."""
+    found: list[dict[int, int]] = []
+    next_id = 1
+    before: list[Sighting] = []
+    for context in contexts:
+        ids = {}
+        same = matches(before, context['start'])
+        for id in sorted(id for id, _ in context['shapes']):
+            old = same.get(id)
+            if found and old in found[-1]:
+                ids[id] = found[-1][old]
+            else:
+                ids[id] = next_id
+                next_id += 1
+        found.append(ids)
+        before = context['stop']
+    return found
+
+
+def _shapes(
+    contexts: Sequence[dict[str, Any]], ids: Sequence[dict[int, int]], model: HandModel
+) -> dict[int, PersonShape]:
+    parts = [
+        {id_in_clip[id]: PartShape(**values) for id, values in context['shapes']}
+        for context, id_in_clip in zip(contexts, ids, strict=True)
+    ]
+    return clip_shapes(parts, model)
 
 
 def matches(before: Sequence[Sighting], after: Sequence[Sighting]) -> dict[int, int]:
@@ -83,36 +124,3 @@ def _sightings(frames: Sequence[FrameLabels]) -> list[Sighting]:
 
 def _is_around(sighting: Sighting, edge_ns: int) -> bool:
     return -WARM_UP * 1e9 <= sighting[0] - edge_ns < AHEAD * 1e9
-
-
-def _ids_of(table: pa.Table) -> list[int]:
-    """The track ids in a table."""
-    others = table[OTHER_HANDS].combine_chunks().flatten().field('track_id')
-    own = table[HANDS + 'track_id'].combine_chunks().flatten()
-    return [each for each in {*own.to_pylist(), *others.to_pylist()} if each is not None]
-
-
-def _renumbered(table: pa.Table, ids: dict[int, int], first_row: int, rate: float) -> pa.Table:
-    """The table with other track ids, and frame numbers from `first_row` on."""
-    index = np.arange(first_row, first_row + table.num_rows)
-    changes: dict[str, pa.Array] = {'frame_index': pa.array(index), 'timestamp': pa.array(index / rate)}
-    own = table[HANDS + 'track_id'].combine_chunks()
-    changes[HANDS + 'track_id'] = pa.ListArray.from_arrays(own.offsets, _mapped(own.values, ids))
-    others = table[OTHER_HANDS].combine_chunks()
-    records = others.values
-    fields = list(others.type.value_type)
-    columns = [
-        _mapped(records.field(field.name), ids) if field.name == 'track_id' else records.field(field.name)
-        for field in fields
-    ]
-    struct = pa.StructArray.from_arrays(columns, fields=fields)
-    changes[OTHER_HANDS] = pa.ListArray.from_arrays(others.offsets, struct)
-    for name, array in changes.items():
-        place = table.schema.get_field_index(name)
-        table = table.set_column(place, table.schema.field(place), array)
-    return table
-
-
-def _mapped(array: pa.Array, ids: dict[int, int]) -> pa.Array:
-    values = [None if each is None else ids[each] for each in array.to_pylist()]
-    return pa.array(values, pa.int32())

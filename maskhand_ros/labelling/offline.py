@@ -38,11 +38,16 @@ class RefineOptions:
     keypoint_set: str = 'mano'
     mirrored: bool = False
 
+    @property
+    def model(self) -> HandModel:
+        """The hand model, loaded anew."""
+        return HandModel.load(self.hand_model or None, self.keypoint_set)
+
 
 def refine(frames: Sequence[FrameLabels], options: RefineOptions | None = None) -> list[FrameLabels]:
     """The frames of a clip, in order of time, with refined hands."""
     options = options or RefineOptions()
-    model = HandModel.load(options.hand_model or None, options.keypoint_set)
+    model = options.model
     seconds = increasing(np.array([frame.source_time_s for frame in frames]))
     tracks = find_tracks(frames, seconds)
     refined = [replace(frame, hands=[]) for frame in frames]

@@ -24,12 +24,14 @@ _STYLE = """
 body { font: 15px/1.4 system-ui, sans-serif; max-width: 1040px; margin: 2em auto; padding: 0 1em }
 table { border-collapse: collapse }
 td, th { padding: .25em .7em; text-align: right; border-bottom: 1px solid #ddd }
-td:first-child, th:first-child { text-align: left; overflow-wrap: anywhere }
+td:first-child, th:first-child { text-align: left; overflow-wrap: anywhere; min-width: 14em }
 .sheet { display: flex; flex-wrap: wrap; gap: 8px }
 figure { margin: 0; width: 320px }
 figcaption { font-size: 12px; overflow-wrap: anywhere }
-.bars { display: flex; align-items: end; gap: 2px; height: 120px }
-.bars div { width: 24px; background: #4a90d9 }
+.bars { display: flex; align-items: end; gap: 2px; height: 120px; width: 520px }
+.bars { border-bottom: 1px solid #888 }
+.bars div { flex: 1; background: #4a90d9 }
+.axis { display: flex; justify-content: space-between; width: 520px; font-size: 12px }
 """
 
 
@@ -50,8 +52,8 @@ def to_html(report: Report, clips: Sequence[FinishedClip]) -> str:
     return (
         f'<!doctype html><meta charset="utf-8"><title>maskhand label-report</title><style>{_STYLE}</style>'
         f'<h1>Labels</h1><table>{rows}</table><h2>Confidence</h2>{_bars(report.histogram)}'
-        '<p>Number of hands by the probability that the mean keypoint error from the wrist is below 20 mm, '
-        'from 0 to 1.</p>'
+        f'<p>Number of hands (highest bar: {report.histogram.max()}) by the probability that the mean '
+        'keypoint error from the wrist is below 20 mm.</p>'
         f'<h2>Least certain frames</h2>{_sheet(report.least, clips)}'
         f'<h2>Random frames</h2>{_sheet(report.random, clips)}'
         '<p>Orange: left hand, blue: right hand; pale: filled in between frames.</p>'
@@ -66,7 +68,8 @@ def _bars(histogram: np.ndarray) -> str:
         f'{(place + 1) / BINS:.2f}: {count}"></div>'
         for place, count in enumerate(histogram.tolist())
     )
-    return f'<div class="bars">{"".join(bars)}</div>'
+    axis = '<span>0</span><span>0.5</span><span>1</span>'
+    return f'<div class="bars">{"".join(bars)}</div><div class="axis">{axis}</div>'
 
 
 def _table(report: Report) -> str:

@@ -18,7 +18,6 @@ from dataclasses import asdict, dataclass
 from maskhand_ros import files
 from maskhand_ros.errors import CommandError
 from maskhand_ros.labelling.attempts import MAX_ATTEMPTS, attempts_at, deadly_clip, forgive
-from maskhand_ros.labelling.joining import join
 from maskhand_ros.labelling.run_folder import Failure, RunFolder, Task
 from maskhand_ros.labelling.run_progress import RunProgress
 
@@ -59,9 +58,7 @@ class Run:
         self._progress.end()
 
     def _missing(self) -> list[Task]:
-        """The tasks that are neither done nor failed. Clips whose parts are all there are joined, and those
-        that killed their workers set aside."""
-        self._join_parts()
+        """The tasks that are neither done nor failed. Clips that killed their workers are set aside."""
         done = self._folder.done()
         missing = []
         for clip in self._clips:
@@ -77,16 +74,6 @@ class Run:
 
     def _attempts(self, task: Task) -> int:
         return attempts_at(self._folder.marker(task))
-
-    def _join_parts(self) -> None:
-        for clip in self._clips:
-            plan = self._folder.plan(clip.key)
-            if plan is None or self._folder.failure(clip.key):
-                continue
-            parts = [self._folder.part_file(clip.key, part) for part in range(len(plan))]
-            if all(part.is_file() for part in parts):
-                join(parts, self._folder.clip_file(clip))
-                self._folder.clear(clip.key)
 
     def _round(self, tasks: Sequence[Task]) -> bool:
         """One run of the engine; whether it ended as it should. Ctrl-C ends it, and no clip is blamed."""

@@ -13,7 +13,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -138,14 +138,13 @@ class RunFolder:
         shutil.rmtree(self.work / key, ignore_errors=True)
 
     def tasks(self, task: Task) -> Iterator[Task]:
-        """The tasks that are missing for a clip, given the Task of the whole."""
-        segments = self.plan(task.key)
-        if segments is None:
+        """The tasks that are missing for a clip, given the Task of the whole, which joins the parts of a long
+        clip when all are there."""
+        parts = range(len(self.plan(task.key) or ()))
+        missing = [part for part in parts if not self.part_file(task.key, part).is_file()]
+        yield from (replace(task, part=part) for part in missing)
+        if not missing:
             yield task
-            return
-        for part in range(len(segments)):
-            if not self.part_file(task.key, part).is_file():
-                yield Task(task.clip, task.key, task.content, task.options, task.folder, part)
 
     def _write(self, key: str, name: str, value: Any) -> None:
         path = files.output_folder(self.work / key) / name

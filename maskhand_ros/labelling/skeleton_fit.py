@@ -5,6 +5,7 @@ Rotations and keypoints are those of a right hand; left hands are mirrored.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,7 @@ from maskhand_ros.perception.types import (
     SCALE_NONE,
     SCALE_PARAMETER,
     SCALE_POPULATION,
+    ScaleSource,
 )
 from maskhand_ros.skeleton import JOINT_PARENTS, KEYPOINT_JOINT, LEFT
 
@@ -48,6 +50,14 @@ class PersonShape:
     """Whether the length is that of depth images."""
     bones: np.ndarray
     """(21, 3) m: from PREVIOUS_KEYPOINT to each keypoint, in the frame of the joint that turns it."""
+
+    @classmethod
+    def of_length(
+        cls, length: float, source: ScaleSource, betas: np.ndarray, bones: np.ndarray, model: HandModel
+    ) -> PersonShape:
+        """The shape of a hand whose `length` in metres comes from `source`."""
+        by_depth = source in (SCALE_DEPTH, SCALE_LEARNED)
+        return cls(betas, length / float(model.length(betas)), length, by_depth, bones)
 
     def keypoints(self, rotations: np.ndarray) -> np.ndarray:
         """(T, 21, 3) from the wrist, metres, of right hands with joint rotations (T, 16, 3, 3) relative to
@@ -84,7 +94,7 @@ def person_shape(tracks: list[Track], model: HandModel) -> PersonShape:
     hands = [hand for track in tracks for hand in track.hands]
     weights = np.concatenate([weights_of(track.hands) for track in tracks])
     lengths = lengths_of(hands, model)
-    source = min((hand.scale_source for hand in hands), key=_BEST_SOURCES.index)
+    source = best_source([hand.scale_source for hand in hands])
     best = np.array([hand.scale_source == source for hand in hands])
     length = _weighted_median(lengths[best], weights[best])
     betas = np.average([hand.betas for hand in hands], axis=0, weights=weights)
@@ -96,7 +106,17 @@ def person_shape(tracks: list[Track], model: HandModel) -> PersonShape:
     modelled = size * model(everywhere, rotations[:, 0], rotations[:, 1:], vertices=False).keypoints
     points = _MEASURED_SHARE * ratio[:, None, None] * measured + (1 - _MEASURED_SHARE) * modelled
     bones = np.average(_bones(points, chained(rotations)), axis=0, weights=weights)
-    return PersonShape(betas, size, length, source in (SCALE_DEPTH, SCALE_LEARNED), bones)
+    return PersonShape.of_length(length, source, betas, bones, model)
+
+
+def best_source(sources: Sequence[ScaleSource]) -> ScaleSource:
+    """The best of the sources of a length."""
+    return min(sources, key=_BEST_SOURCES.index)
+
+
+def bones_of(hands: list[HandLabels]) -> np.ndarray:
+    """Bones (T, 21, 3) m of hands of one side, as PersonShape.bones."""
+    return _bones(_keypoints_from_wrist(hands), chained(rotations_of(hands)))
 
 
 def lengths_of(hands: list[HandLabels], model: HandModel) -> np.ndarray:

@@ -12,16 +12,14 @@ from maskhand_ros.geometry import (
     MIRROR_X,
     matrix_to_quaternion,
     mirror_rotation,
-    project,
     quaternion_to_matrix,
-    wrist_frame,
 )
+from maskhand_ros.labelling.assembled_hand import assembled
 from maskhand_ros.labelling.fixed_interval import MIN_VALUES, Smoothed, smooth
 from maskhand_ros.labelling.records import FrameLabels, HandLabels
 from maskhand_ros.labelling.skeleton_fit import PersonShape, rotations_of, weights_of
 from maskhand_ros.labelling.tracks import Track
 from maskhand_ros.labelling.wrist_position import MIN_DEPTH, placed
-from maskhand_ros.perception.types import SCALE_DEPTH, SCALE_LEARNED
 from maskhand_ros.skeleton import LEFT
 
 FILL_GAP = 0.25
@@ -69,9 +67,9 @@ class TrackSmoother:
                 share = (times[k] - self._times[before[k]]) / np.diff(self._times)[before[k]]
                 added = angle_variance[k], position_variance[k]
                 hand = _between(start, end, share, relative[k], *added)
-            hands.append(
-                (row, self._assembled(hand, start, end, row, rotations[k], relative[k], positions[k]))
-            )
+            hand = replace(hand, track_id=track.id, handedness_probability=track.side_probability)
+            parts = rotations[k], relative[k], positions[k], self._frames[row].intrinsics
+            hands.append((row, assembled(hand, self._shape, *parts, self._mirrored)))
         return hands
 
     def _rotations(self, times: np.ndarray, before: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -107,54 +105,6 @@ class TrackSmoother:
         after = np.minimum(before + 1, len(self._times) - 1)
         gap = np.maximum(self._times[after] - self._times[before], 1e-9)
         return signal.bridge_variance(times - self._times[before], gap)
-
-    def _assembled(
-        self,
-        hand: HandLabels,
-        start: HandLabels,
-        end: HandLabels,
-        row: int,
-        rotations: np.ndarray,
-        relative: np.ndarray,
-        position: np.ndarray,
-    ) -> HandLabels:
-        """A HandLabels with refined geometry. `start`, `end`: the measured hands around it, `hand` itself
-        where it was measured. `relative` (21, 3): keypoints from the wrist in the camera's axes."""
-        track, shape = self._track, self._shape
-        wrist = wrist_frame(rotations[0], track.side)
-        metric = bool(np.isfinite(position).all())
-        kp3d = relative + position if metric else None
-        source = hand.scale_source
-        if metric and shape.measured_by_depth and source != SCALE_DEPTH:
-            source = SCALE_LEARNED
-        return replace(
-            hand,
-            track_id=track.id,
-            handedness_probability=track.side_probability,
-            scale_source=source,
-            kp2d=self._pixels(hand, kp3d, self._frames[row].intrinsics),
-            kp3d=kp3d if metric else hand.kp3d,
-            kp3d_wrist=relative @ wrist,
-            wrist_position=position if metric else hand.wrist_position,
-            wrist_rotation=wrist,
-            global_orient=rotations[0],
-            hand_pose=rotations[1:],
-            betas=shape.betas,
-            size=shape.size,
-        )
-
-    def _pixels(self, hand: HandLabels, kp3d: np.ndarray | None, K: np.ndarray | None) -> np.ndarray:
-        """Pixels (21, 2) of refined keypoints: those of `hand`, moved as the projections moved, so that the
-        distortion of the lens stays in them."""
-        if (
-            kp3d is None
-            or hand.kp3d is None
-            or K is None
-            or min(kp3d[:, 2].min(), hand.kp3d[:, 2].min()) <= 0
-        ):
-            return hand.kp2d
-        moved = project(kp3d, K) - project(hand.kp3d, K)
-        return np.asarray(hand.kp2d + moved * ([-1, 1] if self._mirrored else [1, 1]))
 
 
 def _with_short_gaps(rows: np.ndarray, seconds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from maskhand_ros.labelling.attempts import (
     deadly_clip,
 )
 from maskhand_ros.labelling.clip_labels import Labeller, Window, segments
-from maskhand_ros.labelling.joining import context_of
+from maskhand_ros.labelling.joining import context_of, join
 from maskhand_ros.labelling.label_options import LabelOptions
 from maskhand_ros.labelling.offline import RefineOptions, refine
 from maskhand_ros.labelling.parquet import write_clip
@@ -27,6 +28,15 @@ from maskhand_ros.labelling.run_folder import Failure, RunFolder, Task
 from maskhand_ros.labelling.sources import Source, open_source
 from maskhand_ros.skeleton import JOINT_NAMES, KEYPOINT_NAMES
 from maskhand_ros.version import read_version
+
+
+@dataclass
+class _Labels:
+    """Labels of a task with those of its context, the Window that it is, and the metadata of its file."""
+
+    frames: Sequence[FrameLabels]
+    window: Window
+    metadata: dict[str, Any]
 
 
 class Worker:
@@ -46,37 +56,31 @@ class Worker:
             folder.write_failure(deadly_clip(task))
             return
         with Attempt(folder.marker(task)) as attempt:
-            labeller = self._labeller_for(task.options)
-            try:
-                labels = self._label(task, folder, labeller, attempt)
-            except (RunEnded, ModelError):
-                raise
-            except Exception as error:
-                folder.write_failure(failure_of(task, error))
-                return
-            if labels is None:
-                return
-            frames, window, metadata = labels
-            kept = [frame for frame in frames if window.holds(frame)]
-            for number, frame in enumerate(kept):
-                frame.frame_index, frame.timestamp_s = number, number / metadata['rate']
-            if task.part is None:
-                write_clip(folder.clip_file(task), kept, metadata)
-                folder.clear(task.key)
+            if task.part is None and (plan := folder.plan(task.key)):
+                parts = [folder.part_file(task.key, part) for part in range(len(plan))]
+                join(parts, folder.clip_file(task), refine_options(task.options))
             else:
-                metadata['context'] = context_of(frames, window)
-                write_clip(folder.part_file(task.key, task.part), kept, metadata)
+                try:
+                    labels = self._label(task, folder, attempt)
+                except (RunEnded, ModelError):
+                    raise
+                except Exception as error:
+                    folder.write_failure(failure_of(task, error))
+                    return
+                if labels is None:
+                    return
+                self._write(task, folder, labels)
+            if task.part is None:
+                folder.clear(task.key)
 
     def _labeller_for(self, options: LabelOptions) -> Labeller:
         if self._labeller is None or self._labeller.options != options:
             self._labeller = Labeller(options)
         return self._labeller
 
-    def _label(
-        self, task: Task, folder: RunFolder, labeller: Labeller, attempt: Attempt
-    ) -> tuple[Sequence[FrameLabels], Window, dict[str, Any]] | None:
-        """Labels with context, their Window, and the metadata of the file; None for a clip that is long: its
-        plan is stored."""
+    def _label(self, task: Task, folder: RunFolder, attempt: Attempt) -> _Labels | None:
+        """The labels of a task; None for a clip that is long: its plan is stored."""
+        labeller = self._labeller_for(task.options)
         with contextlib.closing(open_source(task.clip, task.options)) as source:
             if task.part is None:
                 parts = segments(source.duration, task.options.segment)
@@ -91,13 +95,28 @@ class Worker:
             frames: Sequence[FrameLabels] = list(labeller(source, window, attempt.tick))
             if not frames and task.part is None:
                 raise CommandError(f'{task.clip.path} has no frame that can be decoded', 'convert it again')
-            if not task.options.raw and not task.options.stills:
-                frames = refine(frames, _refine_options(labeller))
-            return frames, window, metadata_of(task, labeller, source)
+            if options := refine_options(task.options):
+                frames = refine(frames, options)
+            return _Labels(frames, window, metadata_of(task, labeller, source))
+
+    def _write(self, task: Task, folder: RunFolder, labels: _Labels) -> None:
+        """Writes the file of a task."""
+        kept = [frame for frame in labels.frames if labels.window.holds(frame)]
+        for number, frame in enumerate(kept):
+            frame.frame_index, frame.timestamp_s = number, number / labels.metadata['rate']
+        if task.part is None:
+            write_clip(folder.clip_file(task), kept, labels.metadata)
+            return
+        model = self._labeller_for(task.options).pipeline.hand_model
+        context = context_of(labels.frames, kept, labels.window, model)
+        write_clip(folder.part_file(task.key, task.part), kept, {**labels.metadata, 'context': context})
 
 
-def _refine_options(labeller: Labeller) -> RefineOptions:
-    config = labeller.pipeline.config
+def refine_options(options: LabelOptions) -> RefineOptions | None:
+    """How labels are refined over the clip; None where they are not."""
+    config = options.config()
+    if options.raw or options.stills:
+        return None
     return RefineOptions(str(config.hand_model), config.keypoint_set, config.mirrored_input)
 
 

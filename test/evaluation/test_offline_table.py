@@ -36,6 +36,8 @@ def test_planted_errors_are_measured():
     assert 2 < late.pa_mm < 3.5 and late.hands == exact.hands == 90
     large, _ = measures(shots, labels(factor=1.1), labels())
     assert large.pa_mm < 1e-6 and large.wrist_to_scale_mm < 1e-6
+    _, rescaled = measures(shots, labels(), labels(factor=1.1), np.array([1 / 1.1]))
+    assert max(rescaled.wrist_mm, rescaled.root_mm) < 1e-6
     distances = [np.linalg.norm(shot.keypoints[0, 0]) for shot in shots]
     assert abs(large.wrist_mm - 100 * np.mean(distances)) < 0.1
 

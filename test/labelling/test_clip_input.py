@@ -11,7 +11,7 @@ pytest.importorskip('av')
 
 from label_clips import write_video  # noqa: E402
 
-from maskhand_ros import video_reader  # noqa: E402
+from maskhand_ros import cli, video_reader  # noqa: E402
 from maskhand_ros.errors import CommandError  # noqa: E402
 from maskhand_ros.labelling.clip_input import BAG, IMAGES, VIDEO, ClipInput, find_clips  # noqa: E402
 from maskhand_ros.labelling.keys import ContentHashes, Keys  # noqa: E402
@@ -50,6 +50,17 @@ def test_folders_patterns_and_a_manifest(tmp_path):
     assert (bag.topic, bag.intrinsics) == ('/cam', (600.0, 600.0, 320.0, 240.0))
     assert isinstance(broken, CommandError) and 'line 4' in str(broken)
     assert isinstance(missing, CommandError) and 'line 5' in str(missing)
+
+
+def test_object_storage_is_refused_with_the_way_to_read_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'list').write_text('gs://bucket/b.mp4\n')
+    for error in found(['s3://bucket/a.mp4'], tmp_path / 'list'):
+        assert isinstance(error, CommandError) and 'bucket/' in error.what and 'aws s3 sync' in error.fix
+    (tmp_path / 'a.mp4').touch()
+    assert cli.main(['label', 'a.mp4', '--out', 's3://bucket/labels']) == 1
+    assert 'aws s3 sync' in capsys.readouterr().err
+    assert not (tmp_path / 's3:').exists(), 'no folder of that name is made'
 
 
 @pytest.mark.parametrize('has_pyav', [True, False])
