@@ -11,6 +11,7 @@ from typing import Any
 import cv2
 
 from maskhand_ros.errors import CommandError, ModelError
+from maskhand_ros.hand_model.numpy_hand import HandModel
 from maskhand_ros.labelling.attempts import (
     MAX_ATTEMPTS,
     Attempt,
@@ -60,8 +61,9 @@ class Worker:
                 parts = [folder.part_file(task.key, part) for part in range(len(plan))]
                 join(parts, folder.clip_file(task), refine_options(task.options))
             else:
+                labeller = self._labeller_for(task.options)
                 try:
-                    labels = self._label(task, folder, attempt)
+                    labels = self._label(task, folder, labeller, attempt)
                 except (RunEnded, ModelError):
                     raise
                 except Exception as error:
@@ -69,7 +71,7 @@ class Worker:
                     return
                 if labels is None:
                     return
-                self._write(task, folder, labels)
+                self._write(task, folder, labels, labeller.pipeline.hand_model)
             if task.part is None:
                 folder.clear(task.key)
 
@@ -78,9 +80,8 @@ class Worker:
             self._labeller = Labeller(options)
         return self._labeller
 
-    def _label(self, task: Task, folder: RunFolder, attempt: Attempt) -> _Labels | None:
+    def _label(self, task: Task, folder: RunFolder, labeller: Labeller, attempt: Attempt) -> _Labels | None:
         """The labels of a task; None for a clip that is long: its plan is stored."""
-        labeller = self._labeller_for(task.options)
         with contextlib.closing(open_source(task.clip, task.options)) as source:
             if task.part is None:
                 parts = segments(source.duration, task.options.segment)
@@ -99,7 +100,7 @@ class Worker:
                 frames = refine(frames, options)
             return _Labels(frames, window, metadata_of(task, labeller, source))
 
-    def _write(self, task: Task, folder: RunFolder, labels: _Labels) -> None:
+    def _write(self, task: Task, folder: RunFolder, labels: _Labels, model: HandModel) -> None:
         """Writes the file of a task."""
         kept = [frame for frame in labels.frames if labels.window.holds(frame)]
         for number, frame in enumerate(kept):
@@ -107,7 +108,6 @@ class Worker:
         if task.part is None:
             write_clip(folder.clip_file(task), kept, labels.metadata)
             return
-        model = self._labeller_for(task.options).pipeline.hand_model
         context = context_of(labels.frames, kept, labels.window, model)
         write_clip(folder.part_file(task.key, task.part), kept, {**labels.metadata, 'context': context})
 
