@@ -54,6 +54,7 @@ ALLOWED = {
     'teleoperation': {'base'},
     'nodes': LIBRARY
     | {'cli_arguments', 'camera_arguments', 'clip', 'ros', 'retargeting', 'simulation', 'teleoperation'},
+    'commands.bench': LIBRARY | {'cli_arguments', 'clip', 'nodes', 'evaluation.peer'},
     'commands': LIBRARY
     | {'cli_arguments', 'camera_arguments', 'clip', 'nodes', 'labelling', 'retargeting', 'simulation'}
     | {'teleoperation', 'teleoperation.pipeline_hands'},
@@ -64,8 +65,10 @@ ALLOWED = {
     'model': {'base', 'perception', 'hand_model.torch_hand', 'model.config', 'model.int8', 'torch'},
     'datasets': {'base', 'hand_model', 'cli_arguments'},
     'data_engine': LIBRARY | {'cli_arguments', 'datasets', 'model.config', 'torch'},
+    'evaluation.peer': LIBRARY | {'evaluation'},
     'evaluation': LIBRARY
-    | {'cli_arguments', 'datasets', 'data_engine', 'labelling', 'retargeting', 'teleoperation'},
+    | {'cli_arguments', 'datasets', 'data_engine', 'labelling', 'retargeting', 'teleoperation'}
+    | {'evaluation.peer'},
     'training': LIBRARY
     | {'cli_arguments', 'hand_model.torch_hand', 'model', 'model.config', 'torch'}
     | {'data_engine', 'evaluation'},
