@@ -10,6 +10,7 @@ import numpy as np
 
 from maskhand_ros.geometry import Camera
 from maskhand_ros.perception.association import is_known, match_score, relative_distance, touch
+from maskhand_ros.perception.crop import nearly_same, roi_from_keypoints
 from maskhand_ros.perception.observer import Observer
 from maskhand_ros.perception.occlusion import hides, is_visible, painted_over
 from maskhand_ros.perception.track import SETTLED_HITS, Observation, Track
@@ -20,6 +21,8 @@ that touches another hand is searched there until it ends."""
 MAX_AGE = 1.5
 """Maximum seconds without an observation before a track ends (SORT). Until then the hand may return from
 an occlusion or from outside the image with the same id."""
+_CENTRED = {'place': 0.1, 'size': 0.15, 'roll': 0.35}
+"""Tolerances within which a hand is in the middle of its crop (crop.nearly_same)."""
 
 Pairs = list[tuple[Track, Observation]]
 
@@ -86,6 +89,7 @@ class Tracker:
         one more frame without an update."""
         tracks = [track for track in self.tracks if self._is_searched(track)]
         observations = self._observer(rgb, camera, [track.search_region() for track in tracks])
+        observations = self._recentred(tracks, observations, rgb, camera)
         candidates = [
             (track, observation if self._shows(observation, track) else None)
             for track, observation in zip(tracks, observations, strict=True)
@@ -105,6 +109,26 @@ class Tracker:
             if track not in followed:
                 track.hit_streak, track.time_since_update = 0, track.time_since_update + 1
         return sorted(found, key=lambda pair: pair[0].id)
+
+    def _recentred(
+        self, tracks: list[Track], observations: list[Observation], rgb: np.ndarray, camera: Camera
+    ) -> list[Observation]:
+        """The Observations of `tracks`, those of hands that may touch another one and that are not in the
+        middle of their crop made again with a crop around them: a crop that holds half of each of two hands
+        gives landmarks between them, and the side of either."""
+        regions = {
+            k: roi_from_keypoints(observation.keypoints_px, track.side)
+            for k, (track, observation) in enumerate(zip(tracks, observations, strict=True))
+            if observation.presence >= self._observer.threshold
+            and any(touch(track, other) for other in self.tracks if other is not track)
+        }
+        moved = {
+            k: region
+            for k, region in regions.items()
+            if not nearly_same(tracks[k].search_region(), region, **_CENTRED)
+        }
+        again = dict(zip(moved, self._observer(rgb, camera, list(moved.values())), strict=True))
+        return [again.get(k, observation) for k, observation in enumerate(observations)]
 
     def lost(self) -> list[Track]:
         """Tracks that were not found in this frame."""
