@@ -61,7 +61,8 @@ ALLOWED = {
     'labelling': LIBRARY | {'camera_arguments', 'cli_arguments', 'nodes'},
     # data, training, evaluation
     'model.config': {'base'},
-    'model.int8': LIBRARY | {'data_engine', 'model', 'onnxruntime'},
+    'model.equalise': {'base', 'onnxruntime'},
+    'model.int8': LIBRARY | {'data_engine', 'model', 'model.equalise', 'onnxruntime'},
     'model': {'base', 'perception', 'hand_model.torch_hand', 'model.config', 'model.int8', 'torch'},
     'datasets': {'base', 'hand_model', 'cli_arguments'},
     'data_engine': LIBRARY | {'cli_arguments', 'datasets', 'model.config', 'torch'},

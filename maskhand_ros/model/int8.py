@@ -1,8 +1,9 @@
 """The landmark network with 8-bit integers: `maskhand export --int8`.
 
-Static quantisation by ONNX Runtime's tools (QuantizeLinear and DequantizeLinear nodes): unsigned activations,
-whose ranges are those on rendered crops; signed weights with a scale for each channel. The finest maps, and
-what follows the last map, stay in floating point (`quantized_nodes`).
+Static quantisation of convolutions by ONNX Runtime's tools (QuantizeLinear and DequantizeLinear nodes):
+unsigned activations, whose ranges are those on rendered crops, after their channels were brought to like
+ranges (equalise.py); signed weights with a scale for each channel. The finest maps, the sums of residual
+blocks and what follows the last map stay in floating point (`quantized_nodes`).
 
 ONNX Runtime has fast and exact kernels for these types on x86 with VNNI and on ARM with dot products or i8mm.
 On x86 without VNNI sums of 16 bits overflow: the run time takes the other file (`weights.landmarks_file`).
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -24,24 +25,28 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 
 from ..data_engine.image_shards import rendered_samples
 from ..data_engine.samples import SampleMaker
+from ..data_engine.scenes import HAND_KINDS
 from ..geometry import CROP_SIZE
 from ..hand_model.numpy_hand import HandModel
 from ..network_contract import INT8_SOURCE, LANDMARKS, LANDMARKS_INT8, MAPS, check_network
 from ..perception.weights import INDEX, find_weights
+from .equalise import equalised
 from .export import write_description
 from .onnx_file import tensors_of
 
-HANDS, BACKGROUNDS = 300, 60
-"""Rendered crops with and without a hand from which the ranges of the activations are taken."""
+CROPS = 240
+"""Rendered crops from which the ranges of the activations are taken."""
 
-_SHARES = {'camera': 0.7, 'stress': 0.3}
+_SHARES = {**dict.fromkeys(HAND_KINDS, 1 / 8), 'no_hand': 1 / 8}
 """Kinds of rendered scenes and their shares."""
 
 _FINEST_MAP = CROP_SIZE // 4
 """Edge of the finest maps that are quantised, px. Above, in the first four convolutions, few channels of very
-different range share one scale: they make nine tenths of the error and are not faster in integers."""
+different range share one scale: they make nine tenths of the error and are not faster in integers. The next
+one makes the largest error of those that are left, and stays as well."""
 
-_OPERATORS = ('Conv', 'Add', 'Clip', 'Relu')
+_OPERATORS = ('Conv', 'Clip', 'Relu')
+"""Without Add: a sum in floating point costs less than its conversions, and errors do not add up in it."""
 
 
 def quantize_landmarks(folder: Path, seed: int = 0) -> None:
@@ -54,7 +59,7 @@ def quantize_landmarks(folder: Path, seed: int = 0) -> None:
     """
     description = json.loads((find_weights(folder) / INDEX).read_text())
     source = folder / LANDMARKS
-    model = quantized(onnx.load(source), calibration_crops(HANDS, BACKGROUNDS, seed))
+    model = quantized(onnx.load(source), list(calibration_crops(CROPS, seed)))
     onnx.helper.set_model_props(model, {INT8_SOURCE: sha256(source.read_bytes()).hexdigest()})
     onnx.checker.check_model(model)
     check_network(LANDMARKS_INT8, tensors_of(model.graph.input), tensors_of(model.graph.output), {})
@@ -62,23 +67,21 @@ def quantize_landmarks(folder: Path, seed: int = 0) -> None:
     write_description(folder, description)
 
 
-def calibration_crops(hands: int, backgrounds: int, seed: int) -> Iterator[np.ndarray]:
-    """Yields rendered crops (224, 224, 3) uint8 RGB: `hands` with a hand, then `backgrounds` without."""
+def calibration_crops(count: int, seed: int) -> Iterator[np.ndarray]:
+    """Yields `count` rendered crops (224, 224, 3) uint8 RGB, of scenes of each kind and of some without a
+    hand."""
     maker, rng = SampleMaker(HandModel.load()), np.random.default_rng(seed)
-    for crop, _ in rendered_samples(maker, rng, hands, _SHARES):
+    for crop, _ in rendered_samples(maker, rng, count, _SHARES):
         yield crop
-    for _ in range(backgrounds):
-        yield maker.bank.piece(rng, CROP_SIZE)
 
 
-def quantized(model: onnx.ModelProto, crops: Iterator[np.ndarray]) -> onnx.ModelProto:
+def quantized(model: onnx.ModelProto, crops: Sequence[np.ndarray]) -> onnx.ModelProto:
     """The landmark network `model` with its `quantized_nodes` in integers, ranges from `crops` (224, 224, 3)
     uint8 RGB."""
-    model = onnx.shape_inference.infer_shapes(model)
+    _unpack_weights(model)
     for node in model.graph.node:
         node.name = node.name or node.output[0]
-    chosen = quantized_nodes(model)
-    _unpack_weights(model, chosen)
+    model = equalised(model, map(_as_input, crops))
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / LANDMARKS_INT8
         quantize_static(
@@ -89,15 +92,15 @@ def quantized(model: onnx.ModelProto, crops: Iterator[np.ndarray]) -> onnx.Model
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             per_channel=True,
-            nodes_to_quantize=[node.name for node in chosen],
+            nodes_to_quantize=[node.name for node in quantized_nodes(model)],
             op_types_to_quantize=list(_OPERATORS),
         )
         return onnx.load(path)
 
 
 def quantized_nodes(model: onnx.ModelProto) -> list[onnx.NodeProto]:
-    """Convolutions, additions and activations that lead to a feature map and touch no map finer than
-    _FINEST_MAP. `model` has shapes (onnx.shape_inference)."""
+    """Convolutions and activations that lead to a feature map and touch no map finer than _FINEST_MAP,
+    without the first of these convolutions. `model` has shapes (onnx.shape_inference)."""
     graph = model.graph
     size = {
         value.name: max((dim.dim_value for dim in value.type.tensor_type.shape.dim[2:]), default=0)
@@ -111,28 +114,33 @@ def quantized_nodes(model: onnx.ModelProto) -> list[onnx.NodeProto]:
         touched = max(size.get(name, 0) for name in (*node.input[:1], *node.output))
         if node.op_type in _OPERATORS and touched <= _FINEST_MAP:
             chosen.append(node)
-    return chosen[::-1]
+    chosen.reverse()
+    first = next(k for k, node in enumerate(chosen) if node.op_type == 'Conv')
+    return chosen[first + 1 :]
 
 
-def _unpack_weights(model: onnx.ModelProto, nodes: list[onnx.NodeProto]) -> None:
-    """Replace the weights in half precision of `nodes`, and their Cast, by weights in single precision."""
+def _unpack_weights(model: onnx.ModelProto) -> None:
+    """Replace the weights in half precision, and their Cast, by weights in single precision."""
     graph = model.graph
     stored = {weight.name: weight for weight in graph.initializer}
-    used = {name for node in nodes for name in node.input}
-    for cast in [node for node in graph.node if node.op_type == 'Cast' and node.output[0] in used]:
+    for cast in [node for node in graph.node if node.op_type == 'Cast' and node.input[0] in stored]:
         weight = stored[cast.input[0]]
         values = numpy_helper.to_array(weight).astype(np.float32)
         weight.CopyFrom(numpy_helper.from_array(values, cast.output[0]))
         graph.node.remove(cast)
 
 
+def _as_input(crop: np.ndarray) -> dict[str, np.ndarray]:
+    """A crop (224, 224, 3) uint8 RGB as {image: (1, 3, 224, 224) float32}."""
+    return {'image': cv2.dnn.blobFromImage(crop, 1 / 255)}
+
+
 class _Crops(CalibrationDataReader):
     """Crops as inputs of the landmark network, one at a time."""
 
-    def __init__(self, crops: Iterator[np.ndarray]) -> None:
-        self._crops = crops
+    def __init__(self, crops: Sequence[np.ndarray]) -> None:
+        self._inputs = map(_as_input, crops)
 
     def get_next(self) -> dict[str, np.ndarray] | None:
         """The next input {image: (1, 3, 224, 224) float32}; None after the last."""
-        crop = next(self._crops, None)
-        return None if crop is None else {'image': cv2.dnn.blobFromImage(crop, 1 / 255)}
+        return next(self._inputs, None)

@@ -40,8 +40,7 @@ def quantised(maker, tmp_path_factory):
     shutil.copytree(SHIPPED, folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(int8, 'SampleMaker', lambda hand: maker)
-        patch.setattr(int8, 'HANDS', int8.HANDS // 5)
-        patch.setattr(int8, 'BACKGROUNDS', int8.BACKGROUNDS // 5)
+        patch.setattr(int8, 'CROPS', int8.CROPS // 4)
         assert main(['export', '--int8', '--out', str(folder)]) == 0
     return folder
 
@@ -65,8 +64,7 @@ def test_it_answers_as_its_source_does(crops, quantised):
 
 def test_the_command_makes_the_same_network_again_and_it_runs(weights, monkeypatch, clip, maker):
     monkeypatch.setattr(int8, 'SampleMaker', lambda hand: maker)
-    monkeypatch.setattr(int8, 'HANDS', 6)
-    monkeypatch.setattr(int8, 'BACKGROUNDS', 2)
+    monkeypatch.setattr(int8, 'CROPS', 8)
     path, digests = weights / LANDMARKS_INT8, []
     for _ in range(2):
         path.unlink(missing_ok=True)
