@@ -252,3 +252,26 @@ def test_which_hands_behind_others_are_visible_enough(x, presence, right, visibl
     view.right_probability = right
     track = Track(1, RIGHT, 1.0, view.keypoints_px)
     assert is_visible(track, view, [SceneHand(300).observed()]) == visible
+
+
+class LaggingObserver(ContactObserver):
+    """One to which two hands in a crop look like one hand nearer to its middle, unless the crop is around one
+    of them."""
+
+    def _clearest(self, roi, visible):
+        view = super()._clearest(roi, visible)
+        off = roi.center_px - roi_from_keypoints(view.keypoints_px, None).center_px
+        if view.presence and np.linalg.norm(off) > 0.12 * roi.size_px:
+            view.keypoints_px = view.keypoints_px + off / 2
+        return view
+
+
+def test_hands_that_part_quickly_are_cropped_where_they_are_now():
+    tracker = ContactTracker()
+    tracker._observer = LaggingObserver()
+    for k in range(15):
+        assert tracker.show(k * DT, SceneHand(308), SceneHand(350, LEFT)) == {1: 308, 2: 350}
+    for apart in (26, 52):  # they touch where they were in the frame before
+        hands = SceneHand(308 - apart, detected=False), SceneHand(350 + apart, LEFT, detected=False)
+        views = tracker.show((15 + apart / 26) * DT, *hands)
+    assert views == {1: 256, 2: 402}
