@@ -32,8 +32,8 @@ def refusal(weights):
 
 
 def test_each_shipped_network_has_exactly_the_contract():
-    shipped = NETWORKS.keys() - {LANDMARKS_INT8}
-    assert {path.name for path in SHIPPED.glob('*.onnx')} == shipped
+    shipped = {path.name for path in SHIPPED.glob('*.onnx')}
+    assert shipped | {LANDMARKS_INT8} == NETWORKS.keys()
     chosen = {}
     for name in sorted(shipped):
         contract = NETWORKS[name]
