@@ -56,19 +56,25 @@ def _readers(model: onnx.ModelProto) -> dict[str, list[onnx.NodeProto]]:
 
 def _sums(model: onnx.ModelProto) -> list[list[str]]:
     """Groups of activations that convolutions give without a cut and that are added to each other: they have
-    one factor. None that anything but a convolution or an addition reads."""
-    readers, groups = _readers(model), []
+    one factor. None that anything but a convolution or an addition reads, unless it is an output of the model
+    (`_restore_outputs`), or that is added to something else."""
+    readers, groups, left_out = _readers(model), [], set[str]()
+    outputs = {output.name for output in model.graph.output}
     for node in model.graph.node:
         name = node.output[0]
-        if any(other.op_type not in ('Conv', 'Add') for other in readers.get(name, [])):
-            continue
         if node.op_type == 'Conv':
             groups.append([name])
         elif node.op_type == 'Add':
             joined = [group for group in groups if not set(group).isdisjoint(node.input)]
             groups = [group for group in groups if group not in joined]
-            groups.append([*(each for group in joined for each in group), name])
-    return groups
+            members = [*(each for group in joined for each in group), name]
+            groups.append(members)
+            left_out |= set(node.input) - set(members)
+            if left_out & set(node.input):
+                left_out.add(name)
+        if name not in outputs and any(each.op_type not in ('Conv', 'Add') for each in readers.get(name, [])):
+            left_out.add(name)
+    return [group for group in groups if left_out.isdisjoint(group)]
 
 
 def _read_by_channel(model: onnx.ModelProto) -> list[str]:
@@ -122,13 +128,16 @@ def _scale_weights(model: onnx.ModelProto, factors: dict[str, np.ndarray]) -> No
 
 
 def _restore_outputs(model: onnx.ModelProto, factors: dict[str, np.ndarray]) -> None:
-    """Divide the outputs of the model by their `factors`."""
+    """Divide the outputs of the model by their `factors`, also for what else reads them."""
     graph = model.graph
     for output in [each.name for each in graph.output if each.name in factors]:
         scaled, unit = f'{output}_scaled', f'{output}_unit'
+        place = next(k for k, node in enumerate(graph.node) if output in node.output)
+        graph.node[place].output[:] = [scaled]
         for node in graph.node:
-            for names in (node.input, node.output):
-                names[:] = [scaled if name == output else name for name in names]
+            if node.op_type in ('Conv', 'Add'):
+                node.input[:] = [scaled if name == output else name for name in node.input]
         inverse = (1 / factors[output]).astype(np.float32)[:, None, None]
         graph.initializer.append(numpy_helper.from_array(inverse, unit))
-        graph.node.append(helper.make_node('Mul', [scaled, unit], [output], name=f'{output}_restored'))
+        restored = helper.make_node('Mul', [scaled, unit], [output], name=f'{output}_restored')
+        graph.node.insert(place + 1, restored)
