@@ -61,7 +61,7 @@ def test_other_hands_and_objects_leave_part_of_the_hand_in_sight() -> None:
     hardness = Hardness(background=0, glove=0, other_hands=1, objects=1, dark=0)
     shares = []
     for seed in range(30):
-        changed, seen = made_hard(hand, [hand, hand], scene, np.random.default_rng(seed), hardness)
+        changed, seen = made_hard(hand, [hand] * 8, scene, np.random.default_rng(seed), hardness)
         shares.append(seen.sum() / hand.mask.sum())
         untouched = seen > 0.999  # what is said to be seen is as it was
         assert np.abs(changed[untouched].astype(int) - image[untouched]).max() <= 3  # rounding
