@@ -14,7 +14,8 @@ from maskhand_ros.geometry import CROP_SIZE, MIRROR_X
 
 from ..hand_model.torch_hand import TorchHand
 from .cue_augmentation import CROP_CENTRE
-from .hard_photographs import Cutout, Hardness, hand_mask, made_hard
+from .hand_masks import hand_mask
+from .hard_photographs import Cutout, Hardness, made_hard
 from .photographs import Photographs
 
 Labels = dict[str, Tensor]

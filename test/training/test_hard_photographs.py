@@ -5,12 +5,11 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from maskhand_ros.training.hand_masks import hand_mask, keypoint_mask
 from maskhand_ros.training.hard_photographs import (
     LEAST_SEEN,
     Cutout,
     Hardness,
-    hand_mask,
-    keypoint_mask,
     made_hard,
     recoloured,
 )
