@@ -14,6 +14,8 @@ from maskhand_ros.geometry import CROP_SIZE, MIRROR_X
 
 from ..hand_model.torch_hand import TorchHand
 from .cue_augmentation import CROP_CENTRE
+from .hand_masks import hand_mask
+from .hard_photographs import Cutout, Hardness, made_hard
 from .photographs import Photographs
 
 Labels = dict[str, Tensor]
@@ -50,11 +52,19 @@ def render_labels(truth: dict[str, Tensor], hand: TorchHand) -> Labels:
     }
 
 
-class PhotographBatches:
-    """Endless batches of photographs: each crop turned, scaled and shifted anew."""
+HARDNESS = Hardness(background=0)
+"""Changes of photographs that are made hard: their own backgrounds stay."""
+OTHERS = 2
+"""Hands at most that are put beside one."""
 
-    def __init__(self, photographs: Photographs) -> None:
-        self._photographs = photographs
+
+class PhotographBatches:
+    """Endless batches of photographs: each crop turned, scaled and shifted anew; the share `hard` of them in
+    gloves, behind objects, among other hands or in the dark (hard_photographs.py)."""
+
+    def __init__(self, photographs: Photographs, hard: float = 0.0) -> None:
+        self._photographs, self._hard = photographs, hard
+        self._cutouts: dict[int, Cutout] = {}
 
     def batch(self, size: int, rng: np.random.Generator) -> tuple[np.ndarray, Labels]:
         """Images (size, 224, 224, 3) uint8 RGB and Labels."""
@@ -64,7 +74,7 @@ class PhotographBatches:
             matrix, turn, scale = _random_similarity(rng)
             images.append(
                 cv2.warpAffine(
-                    of.images[row], matrix, (CROP_SIZE, CROP_SIZE), borderMode=cv2.BORDER_REPLICATE
+                    self._image(row, rng), matrix, (CROP_SIZE, CROP_SIZE), borderMode=cv2.BORDER_REPLICATE
                 )
             )
             landmarks = of.landmarks[row]
@@ -84,6 +94,22 @@ class PhotographBatches:
             'weight': torch.ones(size, 21),
             'known': torch.zeros(size, 1),
         }
+
+    def _image(self, row: int, rng: np.random.Generator) -> np.ndarray:
+        """Photograph `row`, as it is or made hard."""
+        images = self._photographs.images
+        if rng.random() >= self._hard:
+            return images[row]
+        hand, *others = (self._cutout(k) for k in (row, *rng.integers(len(images), size=OTHERS)))
+        return made_hard(hand, others, images[rng.integers(len(images))], rng, HARDNESS)[0]
+
+    def _cutout(self, row: int) -> Cutout:
+        """Photograph `row` with its mask, which is kept: it takes 20 ms."""
+        if row not in self._cutouts:
+            of = self._photographs
+            keypoints = of.landmarks[row, :, :2]
+            self._cutouts[row] = Cutout(of.images[row], hand_mask(of.images[row], keypoints), keypoints)
+        return self._cutouts[row]
 
 
 def _random_similarity(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, float]:

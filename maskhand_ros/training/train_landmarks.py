@@ -58,6 +58,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--of-photographs', type=whole(0), default=8, help='photographs in each batch (default 8)'
     )
     parser.add_argument(
+        '--hard',
+        type=number(0, 1),
+        default=0.0,
+        help='share of the photographs with gloves, objects, other hands or little light drawn into them; '
+        'their labels stay (default 0)',
+    )
+    parser.add_argument(
         '--mix',
         type=number(0, 1),
         default=0.5,
@@ -116,7 +123,7 @@ def _photographs(args: argparse.Namespace, start: Path) -> PhotographBatches | N
         label_photographs(args.photographs, CueNetwork(start)).save(path)
     photographs = Photographs.load(path)
     print(f'{len(photographs.images)} photographs', flush=True)
-    return PhotographBatches(photographs)
+    return PhotographBatches(photographs, args.hard)
 
 
 class _HeldOut:
