@@ -115,17 +115,21 @@ figures: $(TEST_VENV)/.installed-$(ROS_DISTRO)
 	@test -n '$(EVAL)' -a -n '$(SHARDS)' || { echo 'Give EVAL=FOLDER (evaluation data) and SHARDS=FOLDER (rendered splits): see docs/training.md' >&2; exit 2; }
 	@mkdir -p $(FIGURES)
 	@cd $(TEST_VENV) && export AMENT_PREFIX_PATH="$$PWD" && out='$(abspath $(FIGURES))' && \
-	bin/maskhand bench --hands 1 --json "$$out/bench_1.json" && \
-	bin/maskhand bench --hands 2 --json "$$out/bench_2.json" && \
+	bin/maskhand bench --hands 1 --peer mediapipe --json "$$out/bench_1.json" && \
+	bin/maskhand bench --hands 2 --peer mediapipe --json "$$out/bench_2.json" && \
 	bin/maskhand bench --ros --json "$$out/bench_ros_480.json" && \
 	bin/maskhand bench --ros --size 1280x720 --json "$$out/bench_ros_720.json" && \
 	bin/maskhand demo --out "$$out/demo" && cp "$$out/demo/summary.json" "$$out/demo.json" && \
 	bin/maskhand evaluate '$(abspath $(EVAL))/index.json' --peer mediapipe --json "$$out/evaluate.json" && \
 	bin/maskhand evaluate '$(abspath $(EVAL))/index.json' --peer mediapipe --keypoint-set anatomical \
 	  --json "$$out/evaluate_anatomical.json" && \
+	for set in wild gestures; do \
+	  bin/maskhand evaluate "$(abspath $(EVAL))/$$set.json" --peer mediapipe --json "$$out/evaluate_$$set.json" || exit; done && \
 	bin/maskhand evaluate-stereo '$(abspath $(EVAL))/stereo' --peer mediapipe --json "$$out/evaluate_stereo.json" && \
 	bin/maskhand evaluate-video --video '$(abspath $(EVAL))/videos/dex_human_hand.mp4' --json "$$out/evaluate_video.json" && \
-	bin/maskhand train evaluate --data '$(abspath $(SHARDS))' --json "$$out/train_evaluate.json"
+	bin/maskhand train evaluate --data '$(abspath $(SHARDS))' --json "$$out/train_evaluate.json" && \
+	bin/maskhand train evaluate --data '$(abspath $(SHARDS))' --iterations 1 --hypotheses 0 \
+	  --splits test_everyday test_objects test_gloves test_clasped test_own_view --json "$$out/train_evaluate_everyday.json"
 	$(TEST_VENV)/bin/python docs/make_numbers.py collect $(FIGURES)
 
 lint: $(DEMO_VENV)/.wheels-$(ROS_DISTRO)

@@ -25,9 +25,12 @@ Json = dict[str, Any]
 PARTS = (
     'evaluate',
     'evaluate_anatomical',
+    'evaluate_wild',
+    'evaluate_gestures',
     'evaluate_stereo',
     'evaluate_video',
     'train_evaluate',
+    'train_evaluate_everyday',
     'demo',
     'bench_1',
     'bench_2',
@@ -38,6 +41,9 @@ PARTS = (
 
 PEER = 'mediapipe 0.10.14 raw'
 
+NOT_KEPT = ('entries', 'unlabelled', 'by_category', 'by_size_px', 'by_size_share')
+"""Keys of a report that are left out: single hands, and the detection of parts of a set."""
+
 
 def model_hash() -> str:
     """SHA-256 of model.json, which lists that of each network."""
@@ -45,12 +51,18 @@ def model_hash() -> str:
 
 
 def collect(folder: Path) -> Json:
-    """What the commands wrote to `folder`, without the figures of single hands."""
+    """What the commands wrote to `folder`, without NOT_KEPT."""
     figures: Json = {'model_sha256': model_hash(), 'processor': _processor()}
     for part in PARTS:
         report = json.loads((folder / f'{part}.json').read_text())
-        figures[part] = {key: value for key, value in report.items() if key not in ('entries', 'unlabelled')}
+        figures[part] = _kept(report)
     return _rounded(figures)
+
+
+def _kept(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _kept(each) for key, each in value.items() if key not in NOT_KEPT}
+    return value
 
 
 def tables(figures: Json) -> dict[tuple[str, str], str]:
@@ -92,6 +104,7 @@ def _headline(figures: Json) -> str:
             _percent(peer['err2d_over_box']),
             'same',
         ),
+        *_detection_rows(figures),
         (
             'Stereo pair, 378 image pairs: found in both views',
             ours['both'],
@@ -144,21 +157,59 @@ def _headline(figures: Json) -> str:
             '`maskhand bench --ros --size 1280x720`',
         ),
         ('... p99', _ms(large['latency_ms']['p99']), '', 'same'),
-        (
-            'One hand without ROS: p50',
-            _ms(figures['bench_1']['stages_ms']['total']['p50']),
-            '',
-            '`maskhand bench --hands 1`',
+        *_bench_rows(
+            'One hand without ROS', figures['bench_1'], '`maskhand bench --hands 1 --peer mediapipe`'
         ),
-        (
-            'Two hands without ROS: p50',
-            _ms(figures['bench_2']['stages_ms']['total']['p50']),
-            '',
-            '`maskhand bench`',
-        ),
+        *_bench_rows('Two hands without ROS', figures['bench_2'], '`maskhand bench --peer mediapipe`'),
         ('... peak memory', f'{figures["bench_2"]["peak_memory_mib"]:.0f} MiB', '', 'same'),
     ]
     return _table(('quantity', 'ours', 'MediaPipe 0.10.14', 'command'), rows)
+
+
+def _detection_rows(figures: Json) -> list[tuple[Any, ...]]:
+    wild, gestures = (figures[f'evaluate_{name}']['detection'] for name in ('wild', 'gestures'))
+    ours, theirs = wild['ours'], wild[PEER]
+    rows: list[tuple[Any, ...]] = [
+        (
+            f'{ours["hands"]} hands in everyday pictures: found',
+            _percent(ours['recall']),
+            _percent(theirs['recall']),
+            '`maskhand evaluate wild.json --peer mediapipe`',
+        ),
+        (
+            '... wrong side, of those whose side is known',
+            *(f'{each["wrong_side"]} of {each["side_known"]}' for each in (ours, theirs)),
+            'same',
+        ),
+    ]
+    ours, theirs = gestures['ours'], gestures[PEER]
+    rows += [
+        (
+            f'{ours["hands"]} gestures: found',
+            _percent(ours['recall']),
+            _percent(theirs['recall']),
+            '`maskhand evaluate gestures.json --peer mediapipe`',
+        ),
+        (
+            '... all four fingers right, straight or bent',
+            *(_percent(each['fingers']['right_of_all']) for each in (ours, theirs)),
+            'same',
+        ),
+    ]
+    return rows
+
+
+def _bench_rows(name: str, report: Json) -> list[tuple[Any, ...]]:
+    peer, command = report['peer'], f'`maskhand bench --hands {report["hands"]} --peer mediapipe`'
+    return [
+        (
+            f'{name} without ROS: p50',
+            _ms(report['stages_ms']['total']['p50']),
+            _ms(peer['total_ms']['p50']),
+            command,
+        ),
+        ('... CPU time', _ms(report['cpu_ms']), _ms(peer['cpu_ms']), 'same'),
+    ]
 
 
 def _video(figures: Json) -> str:
@@ -204,8 +255,10 @@ def _measured(figures: Json) -> str:
         rows.append((f'snap (real), keypoint set `{keypoints}`', *_errors(ours), evaluate))
         rows.append((f'{peer} on the same', *_errors(theirs), 'same'))
         rows.append(('ours less that, paired', '', '', *_differences(theirs['difference']), 'same'))
-    for split in ('test_stress', 'test_camera'):
-        report = figures['train_evaluate'][split]
+    rendered = {**figures['train_evaluate'], **figures['train_evaluate_everyday']}
+    for split, report in rendered.items():
+        if split == 'together':
+            continue
         rows.append(
             (
                 f'{split} (rendered; the network alone)',
