@@ -119,7 +119,6 @@ figures: $(TEST_VENV)/.installed-$(ROS_DISTRO)
 	bin/maskhand bench --hands 2 --peer mediapipe --json "$$out/bench_2.json" && \
 	bin/maskhand bench --ros --json "$$out/bench_ros_480.json" && \
 	bin/maskhand bench --ros --size 1280x720 --json "$$out/bench_ros_720.json" && \
-	bin/maskhand demo --out "$$out/demo" && cp "$$out/demo/summary.json" "$$out/demo.json" && \
 	bin/maskhand evaluate '$(abspath $(EVAL))/index.json' --peer mediapipe --json "$$out/evaluate.json" && \
 	bin/maskhand evaluate '$(abspath $(EVAL))/index.json' --peer mediapipe --keypoint-set anatomical \
 	  --json "$$out/evaluate_anatomical.json" && \

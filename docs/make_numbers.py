@@ -31,7 +31,6 @@ PARTS = (
     'evaluate_video',
     'train_evaluate',
     'train_evaluate_everyday',
-    'demo',
     'bench_1',
     'bench_2',
     'bench_ros_480',
@@ -89,7 +88,7 @@ def _headline(figures: Json) -> str:
     video = {name: figure['value'] for name, figure in figures['evaluate_video'].items()}
     peer = snap['peer'][PEER]
     ours, theirs = stereo['systems']['smoothing adaptive'], stereo['systems']['mediapipe']
-    demo, ros, large = figures['demo'], figures['bench_ros_480'], figures['bench_ros_720']
+    ros, large = figures['bench_ros_480'], figures['bench_ros_720']
     evaluate = '`maskhand evaluate INDEX.json --peer mediapipe`'
     pair = '`maskhand evaluate-stereo FOLDER --peer mediapipe`'
     rendered = '`maskhand evaluate-video`'
@@ -139,8 +138,6 @@ def _headline(figures: Json) -> str:
         ('... id switches', f'{video["id switches"]:.0f}', '', 'same'),
         ('... keypoint jitter at rest', _mm(video['at rest: keypoints about the wrist']), '', 'same'),
         ('... filter lag at 2 Hz', f'{video["lag at a wave of 2 Hz"]:.0f} ms', '', 'same'),
-        ('Demo clip (rendered): PA-MPJPE', _mm(demo['pa_mpjpe_mm']), '', '`make demo`'),
-        ('... wrist depth error', f'{demo["wrist_depth_error_percent"]:.1f} %', '', 'same'),
         (
             'Image stamp to HandArray, 640x480, two hands, 30 Hz: p50',
             _ms(ros['latency_ms']['p50']),
@@ -148,7 +145,6 @@ def _headline(figures: Json) -> str:
             '`maskhand bench --ros`',
         ),
         ('... p99', _ms(ros['latency_ms']['p99']), '', 'same'),
-        ('... images answered', _processed(ros), '', 'same'),
         ('... CPU of the node', f'{ros["cpu_cores"]["hand_node"]:.1f} cores', '', 'same'),
         (
             'The same at 1280x720: p50',
@@ -156,7 +152,6 @@ def _headline(figures: Json) -> str:
             '',
             '`maskhand bench --ros --size 1280x720`',
         ),
-        ('... p99', _ms(large['latency_ms']['p99']), '', 'same'),
         *_bench_rows(
             'One hand without ROS', figures['bench_1'], '`maskhand bench --hands 1 --peer mediapipe`'
         ),
@@ -175,11 +170,6 @@ def _detection_rows(figures: Json) -> list[tuple[Any, ...]]:
             _percent(ours['recall']),
             _percent(theirs['recall']),
             '`maskhand evaluate wild.json --peer mediapipe`',
-        ),
-        (
-            '... wrong side, of those whose side is known',
-            *(f'{each["wrong_side"]} of {each["side_known"]}' for each in (ours, theirs)),
-            'same',
         ),
     ]
     ours, theirs = gestures['ours'], gestures[PEER]
@@ -328,10 +318,6 @@ def _ms(value: float) -> str:
 
 def _percent(fraction: float) -> str:
     return f'{100 * fraction:.1f} %'
-
-
-def _processed(report: Json) -> str:
-    return _percent(report['frames']['processed'] / report['frames']['sent'])
 
 
 def _rounded(value: Any) -> Any:
