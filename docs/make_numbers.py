@@ -152,10 +152,8 @@ def _headline(figures: Json) -> str:
             '',
             '`maskhand bench --ros --size 1280x720`',
         ),
-        *_bench_rows(
-            'One hand without ROS', figures['bench_1'], '`maskhand bench --hands 1 --peer mediapipe`'
-        ),
-        *_bench_rows('Two hands without ROS', figures['bench_2'], '`maskhand bench --peer mediapipe`'),
+        *_bench_rows('One hand', figures['bench_1']),
+        *_bench_rows('Two hands', figures['bench_2']),
         ('... peak memory', f'{figures["bench_2"]["peak_memory_mib"]:.0f} MiB', '', 'same'),
     ]
     return _table(('quantity', 'ours', 'MediaPipe 0.10.14', 'command'), rows)
