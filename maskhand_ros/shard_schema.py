@@ -54,7 +54,7 @@ CUE_SHARD = {
     **TRUTH,
     'kind': ArraySpec((), 'int8', 'index into data_engine.scenes.KINDS'),
 }
-"""Arrays of a shard of cues, which are those of `perception.cues.CueNetwork` but for the image."""
+"""Arrays of a shard of cues: network_contract.CUES but for the image, and the truth."""
 
 IMAGE_CUES = ('landmarks', 'presence')
 """Cues that a shard of images holds."""

@@ -18,7 +18,8 @@ import numpy as np
 from maskhand_ros.cli_arguments import number, whole
 from maskhand_ros.data_engine.scenes import KINDS
 from maskhand_ros.errors import CommandError
-from maskhand_ros.perception.cues import MAPS, CueNetwork
+from maskhand_ros.network_contract import CUES, MAPS
+from maskhand_ros.perception.cues import CueNetwork
 from maskhand_ros.perception.weights import SHIPPED
 from maskhand_ros.shard_schema import CUE_SHARD, check_arrays
 
@@ -94,8 +95,8 @@ def pack_map(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def packed_cues(cue_network: CueNetwork, crops: np.ndarray) -> dict[str, np.ndarray]:
     """The cues of crops (N, 224, 224, 3) uint8 RGB as a shard holds them."""
     of_crops = [cue_network(crops[i : i + _CUE_BATCH]) for i in range(0, len(crops), _CUE_BATCH)]
-    cues = {name: np.concatenate([cue[name] for cue in of_crops]) for name in of_crops[0]}
-    del cues['image']
+    # Without the crops themselves, and without what only some landmark networks give.
+    cues = {name: np.concatenate([cue[name] for cue in of_crops]) for name in CUES if name != 'image'}
     cues['global_feature'] = cues['global_feature'].astype(np.float16)
     for name in MAPS:
         cues[name], cues[f'{name}_scale'] = pack_map(cues[name])

@@ -289,7 +289,7 @@ def _write_shard(path, cues, count, seed, visible):
     }
     if visible:
         truth['visible'] = rng.random((count, 21)) < 0.7
-    stored = {**{name: value[rows] for name, value in cues.items() if name != 'image'}, **truth}
+    stored = {**{name: value[rows] for name, value in cues.items() if name in CUE_SHARD}, **truth}
     for name, scale in SCALES.items():
         stored[name], stored[scale] = pack_map(stored[name])
     np.savez(path, **{name: np.asarray(value, CUE_SHARD[name].dtype) for name, value in stored.items()})
