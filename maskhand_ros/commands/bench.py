@@ -117,12 +117,11 @@ def run(args: argparse.Namespace) -> None:
     pipeline.warm_up()
     start_up = time.perf_counter() - started
     frames = clip_frames(clip, width, height, args.hands)
-    times = Times()
-    peer_times: list[peer.PeerTimes] | None = [] if args.peer else None
-    for count in np.diff(np.linspace(0, args.frames, 1 + (TURNS if args.peer else 1)).astype(int)):
-        _measure(pipeline, frames, int(count), times)
-        if peer_times is not None:
-            peer_times.append(_peer_times(itertools.islice(frames, int(count) + WARM_UP_FRAMES)))
+    times, peer_times = Times(), []
+    for part in np.array_split(np.arange(args.frames), TURNS if args.peer else 1):
+        _measure(pipeline, frames, len(part), times)
+        if args.peer:
+            peer_times.append(_peer_times(itertools.islice(frames, len(part) + WARM_UP_FRAMES)))
     report = summarise(times, start_up, args, pipeline)
     if peer_times:
         report['peer'] = _peer_report(peer_times, report)
