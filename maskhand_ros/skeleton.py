@@ -82,7 +82,9 @@ KEYPOINT_EDGES = np.array(
 
 TIP_KEYPOINTS = (4, 8, 12, 16, 20)
 
-MIDDLE_CHAIN = [0, 9, 10, 11, 12]
+FINGER_CHAINS = [[0, *range(1 + 4 * finger, 5 + 4 * finger)] for finger in range(5)]
+"""Keypoints of each of FINGERS, from the wrist to the tip."""
+MIDDLE_CHAIN = FINGER_CHAINS[2]
 """Keypoints from the wrist to the tip of the middle finger, along which the length of a hand is measured."""
 
 JOINT_TO_KEYPOINT = np.array([KEYPOINT_NAMES.index(name) for name in JOINT_NAMES])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-FINGERS = tuple((0, *range(1 + 4 * k, 5 + 4 * k)) for k in range(5))
+from maskhand_ros.skeleton import FINGER_CHAINS
+
 _PALM = (0, 1, 2, 5, 9, 13, 17)
 _FINGER_WIDTH, _TIP_WIDTH = 0.2, 0.15
 """Width of a finger at its base and its tip over the length of the palm (wrist to middle MCP)."""
@@ -28,11 +29,11 @@ def keypoint_mask(keypoints: np.ndarray, size: int, share: float = 1.0, first: i
     mask = np.zeros((size, size), np.uint8)
     length = palm_length(keypoints)
     points = np.round(16 * keypoints).astype(int)  # cv2 takes 4 fractional bits
-    for finger in FINGERS:
+    for chain in FINGER_CHAINS:
         for k in range(first, 4):
             width = length * (_FINGER_WIDTH + (_TIP_WIDTH - _FINGER_WIDTH) * k / 3)
             thick = max(1, round(share * width))
-            cv2.line(mask, points[finger[k]], points[finger[k + 1]], 1, thick, shift=4)
+            cv2.line(mask, points[chain[k]], points[chain[k + 1]], 1, thick, shift=4)
     if first == 0:
         cv2.fillConvexPoly(mask, cv2.convexHull(points[list(_PALM)]), 1, shift=4)
     return mask

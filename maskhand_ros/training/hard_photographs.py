@@ -1,4 +1,4 @@
-"""Photographs of hands made hard: gloves, paint, objects before the hand, other hands, other backgrounds.
+"""Photographs of hands made hard: gloves, paint, objects in front of the hand, other hands, little light.
 
 Real pixels with simple changes: the labels of the clean photograph stay (noisy student, Xie et al. 2020,
 https://arxiv.org/abs/1911.04252). Images are (S, S, 3) uint8 RGB, masks (S, S) float32 0..1, keypoints
@@ -143,7 +143,6 @@ def object_surface(texture: np.ndarray, shading: np.ndarray, rng: np.random.Gene
 class Hardness:
     """Share of the photographs that get each change."""
 
-    background: float = 0.25
     glove: float = 0.35
     other_hands: float = 0.35
     objects: float = 0.35
@@ -159,12 +158,10 @@ def made_hard(
 ) -> tuple[np.ndarray, np.ndarray]:
     """A changed copy of a photograph (S, S, 3) uint8, and the mask of what is still seen of the hand (S, S).
 
-    `others` are hands to put beside and over it; `scene` (S, S, 3) is a photograph without a hand, for
-    backgrounds and the surfaces of objects.
+    `others` are hands to put beside and over it; `scene` (S, S, 3) is any photograph: pieces of it are the
+    surfaces of objects.
     """
     image, seen = hand.image, hand.mask.copy()
-    if rng.random() < hardness.background:
-        image = blended(scene, image, hand.mask)
     colour = glove_colour(rng) if rng.random() < hardness.glove else None
     if colour is not None:
         image = recoloured(image, hand.mask, rng, colour)

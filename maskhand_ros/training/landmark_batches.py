@@ -52,8 +52,6 @@ def render_labels(truth: dict[str, Tensor], hand: TorchHand) -> Labels:
     }
 
 
-HARDNESS = Hardness(background=0)
-"""Changes of photographs that are made hard: their own backgrounds stay."""
 OTHERS = 2
 """Hands at most that are put beside one."""
 
@@ -101,7 +99,7 @@ class PhotographBatches:
         if rng.random() >= self._hard:
             return images[row]
         hand, *others = (self._cutout(k) for k in (row, *rng.integers(len(images), size=OTHERS)))
-        return made_hard(hand, others, images[rng.integers(len(images))], rng, HARDNESS)[0]
+        return made_hard(hand, others, images[rng.integers(len(images))], rng, Hardness())[0]
 
     def _cutout(self, row: int) -> Cutout:
         """Photograph `row` with its mask, which is kept: it takes 20 ms."""

@@ -57,7 +57,7 @@ def test_other_hands_and_objects_leave_part_of_the_hand_in_sight() -> None:
     image, keypoints = open_hand()
     hand = Cutout(image, hand_mask(image, keypoints), keypoints)
     scene = np.full((SIZE, SIZE, 3), 200, np.uint8)
-    hardness = Hardness(background=0, glove=0, other_hands=1, objects=1, dark=0)
+    hardness = Hardness(glove=0, other_hands=1, objects=1, dark=0)
     shares = []
     for seed in range(30):
         changed, seen = made_hard(hand, [hand] * 8, scene, np.random.default_rng(seed), hardness)
