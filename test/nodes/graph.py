@@ -97,7 +97,7 @@ class Graph:
         self.node.create_subscription(msg_type, topic, callback, qos)
 
     @staticmethod
-    def wait(condition, seconds=20):
+    def wait(condition, seconds=60):
         """The first true value of `condition()`; fails after a time that only a broken node needs."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -107,7 +107,7 @@ class Graph:
             time.sleep(0.02)
         raise AssertionError('waited in vain')
 
-    def ask(self, client, request, seconds=20):
+    def ask(self, client, request, seconds=60):
         """The answer of a service."""
         answer = client.call_async(request)
         self.wait(answer.done, seconds)

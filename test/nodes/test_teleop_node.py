@@ -164,7 +164,7 @@ def robot_silent(operator):
 
 
 def switch_silent(operator):
-    operator.pressed = None
+    operator.pressed, operator.engages_again = None, False
 
 
 def switch_released(operator):
@@ -180,7 +180,7 @@ FAULTS = {
     'NaN': (not_a_number, 'holding', 'not finite'),
     'infinity': (infinite, 'holding', 'not finite'),
     'robot state': (robot_silent, 'disengaged', 'no joint_states for 0.5 s'),
-    'switch silent': (switch_silent, 'disengaged', 'silent for 1 s: call engage again'),
+    'switch silent': (switch_silent, 'disengaged', 'silent for 2 s: call engage again'),
     'switch released': (switch_released, 'disengaged', 'is released'),
 }
 
