@@ -185,10 +185,11 @@ class Operator:
 
     def assert_within_limits(self, speed=6.0, acceleration=60.0):
         """All that was commanded, from messages alone: steps, speeds, and speeding up."""
+        self.graph.wait(lambda: len(self.commands) > 20)
         commands, targets = list(self.commands), list(self.targets)  # more may come meanwhile
         positions = np.array([command.position for command in commands])
         lower, upper, _ = self.node.retargeter.limits
-        assert len(positions) > 20 and np.isfinite(positions).all()
+        assert np.isfinite(positions).all()
         assert (positions >= lower - 1e-9).all() and (positions <= upper + 1e-9).all()
         steps = np.abs(np.diff(positions, axis=0)).max(1)
         assert steps.max() <= speed * LONGEST + 1e-9, f'a step of {steps.max():.3f} rad'

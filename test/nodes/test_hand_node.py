@@ -322,13 +322,13 @@ def test_outputs_have_a_frame_that_tf2_takes_or_none(framed, clip, given, camera
         messages.clear()
     stamp = watched.show(*clip[:2]).header.stamp
     watched.graph.wait(lambda: all(heard[name] for name in OUTPUTS if expected or name not in PLACED))
+    watched.graph.wait(lambda: heard['hands'][-1].header.stamp == stamp)  # not the image before
     assert [hand.is_operator for hand in heard['hands'][-1].hands] == [True, True]
     for name, messages in heard.items():
         ours = [msg for msg in messages if name != '/tf' or 'framed/' in msg.transforms[0].child_frame_id]
         assert {frame for msg in ours for frame in frame_ids(msg)} == (
             {expected} if expected or name not in PLACED else set()
         ), name
-    assert heard['hands'][-1].header.stamp == stamp
     now = counted(watched.node.diagnostics.images)
     assert {each for each in now if now[each] != before.get(each)} == ({reason} if reason else set())
     if reason:
