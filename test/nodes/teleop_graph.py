@@ -29,8 +29,9 @@ PARAMETERS = {
     'ramp': 0.3,
     'joint_speed': 6.0,
     'joint_acceleration': 60.0,
-    'enable_timeout': 2.0,  # the most: long enough for a loaded machine
-    'max_age': 0.5,
+    'enable_timeout': 2.0,  # the highest values: a loaded machine is slow
+    'max_age': 1.0,
+    'state_timeout': 2.0,
 }
 ARM = {'base_frame': 'base', 'tool_frame': 'tool'}
 

@@ -179,7 +179,7 @@ FAULTS = {
     "another person's hand": (another_operator, 'holding', 'no right hand of the operator: another'),
     'NaN': (not_a_number, 'holding', 'not finite'),
     'infinity': (infinite, 'holding', 'not finite'),
-    'robot state': (robot_silent, 'disengaged', 'no joint_states for 0.5 s'),
+    'robot state': (robot_silent, 'disengaged', 'no joint_states for 2 s'),
     'switch silent': (switch_silent, 'disengaged', 'silent for 2 s: call engage again'),
     'switch released': (switch_released, 'disengaged', 'is released'),
 }
