@@ -17,6 +17,7 @@ from geometry_msgs.msg import Point, Pose, PoseWithCovariance, PoseWithCovarianc
 from sensor_msgs.msg import PointCloud2, PointField, RegionOfInterest
 from std_msgs.msg import Header
 
+from maskhand_ros.errors import FieldError
 from maskhand_ros.geometry import matrix_to_quaternion, rotvec_to_matrix, wrist_frame
 from maskhand_ros.hand_model.numpy_hand import HandModel, forward_kinematics
 from maskhand_ros.msg import Hand as HandMsg
@@ -150,8 +151,14 @@ def msg_to_hand(msg: Any) -> Hand:
 
     The message has no joint positions: `joints_wrist` are the joints' keypoints, which for the `mano`
     keypoint set are some millimetres from the joints. Joint rotations come from the pose. `vertices` is empty
-    (0, 3) if the message has none.
+    (0, 3) if the message has none. FieldError for a message recorded with an older Hand.msg.
     """
+    missing = [name for name in HandMsg.get_fields_and_field_types() if not hasattr(msg, name)]
+    if missing:
+        raise FieldError(
+            f'the Hand message lacks {", ".join(missing)}: it was recorded with an older Hand.msg',
+            'run its images through hand_node again, with `maskhand replay`',
+        )
     placed = len(msg.wrist) > 0
     visibility = np.array(msg.keypoint_visibility, float)
     keypoints_wrist = _points(msg.keypoints_wrist)

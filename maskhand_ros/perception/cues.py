@@ -39,7 +39,7 @@ class CueNetwork:
         14), map_142 (N, 112, 14, 14) and map_157 (N, 192, 7, 7). `image` holds the crops themselves (uint8).
 
         Of a network with the LANDMARK_HEADS also visibility (N, 21), probabilities that a keypoint can be
-        seen, and landmark_stddev (N, 21), px / 224 per axis.
+        seen, and landmark_log_variance (N, 21), per axis, (px / 224)^2.
         """
         images = cv2.dnn.blobFromImages(list(crops), 1 / 255)
         outputs = self._network.run({'image': images})
@@ -51,7 +51,7 @@ class CueNetwork:
         cues['landmarks'] = landmarks - np.array([0.5, 0.5, 0], np.float32)
         if set(LANDMARK_HEADS) <= set(outputs):
             cues['visibility'] = 1 / (1 + np.exp(-outputs['visibility']))
-            cues['landmark_stddev'] = np.exp(outputs['landmark_log_variance'] / 2)
+            cues['landmark_log_variance'] = outputs['landmark_log_variance']
         return cues
 
 

@@ -39,7 +39,7 @@ def landmark_figures(network: CueNetwork, folder: Path, split: str, limit: int) 
                 values[of_hands]
                 for values in (
                     found['visibility'],
-                    CROP_SIZE * found['landmark_stddev'],
+                    CROP_SIZE * np.exp(found['landmark_log_variance'] / 2),
                     pixels - labels['pixels'].numpy(),
                     labels['visible'].numpy() > 0,
                 )

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from rclpy.serialization import deserialize_message
 from std_msgs.msg import Header
 from visualization_msgs.msg import Marker, MarkerArray
 
+from maskhand_ros.errors import FieldError
 from maskhand_ros.nodes.markers import HandMarkers
 from maskhand_ros.nodes.messages import (
     CLOUD_TYPE,
@@ -54,6 +56,14 @@ def test_unplaced_hand_has_empty_arrays(make_hand):
     again = msg_to_hand(msg)
     assert again.wrist_position is again.keypoints is again.keypoint_visibility is None
     assert hand_transforms(hand, 'h', HEADER) == [] and cloud_msg([hand], HEADER).width == 0
+
+
+def test_a_hand_of_an_older_message_names_the_missing_field(make_hand):
+    msg = hand_to_msg(make_hand())
+    older = {name: getattr(msg, name) for name in msg.get_fields_and_field_types()}
+    del older['keypoint_visibility']
+    with pytest.raises(FieldError, match='keypoint_visibility.*older Hand.msg.*maskhand replay'):
+        msg_to_hand(SimpleNamespace(**older))
 
 
 def test_hand_array_says_where_it_comes_from(make_hand):

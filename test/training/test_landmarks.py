@@ -108,10 +108,10 @@ def test_only_the_heads_train_and_nothing_else_changes(images: Path, tmp_path: P
     assert cli.main([*run, '--batch-size', '8', '--out', str(tmp_path / 'run')]) == 0
     crops = np.stack([sample['image'] for sample in decoded_samples(next(images.glob('*.tar')))][:4])
     before, after = (CueNetwork(path)(crops) for path in (FILE, tmp_path / 'run/landmarks.onnx'))
-    heads = {'visibility', 'landmark_stddev'}
+    heads = {'visibility', 'landmark_log_variance'}
     for name in before.keys() - heads:
         np.testing.assert_array_equal(after[name], before[name], err_msg=name)
-    assert after['visibility'].shape == after['landmark_stddev'].shape == (4, 21)
+    assert after['visibility'].shape == after['landmark_log_variance'].shape == (4, 21)
     assert heads <= after.keys() and np.ptp(after['visibility']) > 0.01
     if heads <= before.keys():
         assert np.abs(after['visibility'] - before['visibility']).max() > 1e-3
