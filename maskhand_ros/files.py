@@ -14,6 +14,9 @@ from maskhand_ros.json_text import to_json
 from maskhand_ros.undecodable import explain, is_apple_double, is_cut_off_jpeg
 
 IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.webp', '.tif', '.tiff')
+ROSBAG2_SUFFIXES = '.mcap', '.db3'
+BAG_SUFFIXES = (*ROSBAG2_SUFFIXES, '.bag')
+"""Recordings of ROS 2 and of ROS 1."""
 
 
 class ImageError(CommandError):

@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from maskhand_ros.errors import CommandError
-from maskhand_ros.files import IMAGE_SUFFIXES
+from maskhand_ros.files import BAG_SUFFIXES, IMAGE_SUFFIXES
 
 VIDEO_SUFFIXES = (
     *('.mp4', '.m4v', '.mov', '.mkv', '.webm', '.avi', '.mpg', '.mpeg', '.ts', '.mts', '.m2ts', '.wmv'),
     *('.flv', '.3gp', '.ogv', '.insv'),
 )
-BAG_SUFFIXES = '.mcap', '.db3', '.bag'
 
 VIDEO, IMAGES, BAG = 'video', 'images', 'bag'
 

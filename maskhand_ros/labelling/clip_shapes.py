@@ -16,7 +16,7 @@ import numpy as np
 from maskhand_ros.geometry import MIRROR_X
 from maskhand_ros.hand_model.numpy_hand import HandModel
 from maskhand_ros.labelling.assembled_hand import assembled
-from maskhand_ros.labelling.records import FrameLabels, HandLabels
+from maskhand_ros.labelling.records import FrameLabels
 from maskhand_ros.labelling.skeleton_fit import (
     PersonShape,
     best_source,
@@ -53,7 +53,7 @@ def part_shapes(frames: Sequence[FrameLabels], model: HandModel) -> dict[int, Pa
     """{track id: PartShape} of the hands of a part."""
     found = {}
     for id, rows in _by_track(frames).items():
-        hands = [hand for _, hand in rows]
+        hands = [frame.hands[place] for frame, place in rows]
         lengths, source = lengths_of(hands, model), best_source([hand.scale_source for hand in hands])
         found[id] = PartShape(
             frames=len(hands),
@@ -87,23 +87,25 @@ def clip_shapes(parts: Sequence[dict[int, PartShape]], model: HandModel) -> dict
 def reshape(frames: Sequence[FrameLabels], shapes: dict[int, PersonShape], mirrored: bool) -> None:
     """Puts the hands of `frames` together anew with the PersonShapes of their track ids, in place."""
     for id, rows in _by_track(frames).items():
-        hands = [hand for _, hand in rows]
+        hands = [frame.hands[place] for frame, place in rows]
         rotations = rotations_of(hands)
         relative = shapes[id].keypoints(rotations) * (MIRROR_X if hands[0].side == LEFT else 1.0)
         positions = np.full((len(hands), 3), np.nan)
         if all(hand.wrist_position is not None for hand in hands):
             positions = placed(hands, relative)
-        for (frame, hand), points, position in zip(rows, relative, positions, strict=True):
+        for (frame, place), hand, points, position in zip(rows, hands, relative, positions, strict=True):
             own = np.concatenate([hand.global_orient[None], hand.hand_pose])
-            new = assembled(hand, shapes[id], own, points, position, frame.intrinsics, mirrored)
-            frame.hands[[each is hand for each in frame.hands].index(True)] = new
+            frame.hands[place] = assembled(
+                hand, shapes[id], own, points, position, frame.intrinsics, mirrored
+            )
 
 
-def _by_track(frames: Sequence[FrameLabels]) -> dict[int, list[tuple[FrameLabels, HandLabels]]]:
-    found: dict[int, list[tuple[FrameLabels, HandLabels]]] = {}
+def _by_track(frames: Sequence[FrameLabels]) -> dict[int, list[tuple[FrameLabels, int]]]:
+    """{track id: [(frame, index in its `hands`)]}."""
+    found: dict[int, list[tuple[FrameLabels, int]]] = {}
     for frame in frames:
-        for hand in frame.hands:
-            found.setdefault(hand.track_id, []).append((frame, hand))
+        for place, hand in enumerate(frame.hands):
+            found.setdefault(hand.track_id, []).append((frame, place))
     return found
 
 

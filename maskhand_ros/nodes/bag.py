@@ -11,10 +11,10 @@ from rosbags.rosbag1 import ReaderError as Ros1Error
 from rosbags.rosbag2 import ReaderError
 
 from maskhand_ros.errors import CommandError
+from maskhand_ros.files import ROSBAG2_SUFFIXES
 from maskhand_ros.nodes.bag_storage import PartialMcap, Recorded, Storage, ros1_storage, ros2_storage
 from maskhand_ros.nodes.silence import type_name
 
-STORAGE_SUFFIXES = '.mcap', '.db3'
 ACCEPTED = 'give the folder of a rosbag2 recording, a .mcap, .db3 or ROS 1 .bag file'
 
 
@@ -88,7 +88,7 @@ class Bag:
         """The folder itself if it has metadata.yaml, else the one file in it."""
         if (folder / 'metadata.yaml').is_file():
             return folder
-        files = sorted(path for path in folder.iterdir() if path.suffix in STORAGE_SUFFIXES)
+        files = sorted(path for path in folder.iterdir() if path.suffix in ROSBAG2_SUFFIXES)
         remedy = f'`ros2 bag reindex {folder}` writes it'
         if len(files) == 1:
             self._note(f'{folder} has no metadata.yaml: {files[0].name} is read alone ({remedy})')

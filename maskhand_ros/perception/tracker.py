@@ -113,14 +113,13 @@ class Tracker:
     def _recentred(
         self, tracks: list[Track], observations: list[Observation], rgb: np.ndarray, camera: Camera
     ) -> list[Observation]:
-        """The Observations of `tracks`, those of hands that may touch another one and that are not in the
-        middle of their crop made again with a crop around them: a crop that holds half of each of two hands
-        gives landmarks between them, and the side of either."""
+        """The `observations` of `tracks`. A hand that may touch another one and is not in the middle of its
+        crop is observed again, in a crop around its landmarks: where a crop shows half of each of two hands,
+        landmarks lie between the hands, and the side may be that of either."""
         regions = {
             k: roi_from_keypoints(observation.keypoints_px, track.side)
             for k, (track, observation) in enumerate(zip(tracks, observations, strict=True))
-            if observation.presence >= self._observer.threshold
-            and any(touch(track, other) for other in self.tracks if other is not track)
+            if observation.presence >= self._observer.threshold and self._touching(track)
         }
         moved = {
             k: region
@@ -136,13 +135,17 @@ class Tracker:
 
     def _is_searched(self, track: Track) -> bool:
         return track.time_since_update < SEARCH_FRAMES or any(
-            touch(track, other) for other in self.tracks if not other.time_since_update
+            not other.time_since_update for other in self._touching(track)
         )
+
+    def _touching(self, track: Track) -> list[Track]:
+        """Other Tracks whose hands may touch that of `track`."""
+        return [other for other in self.tracks if other is not track and touch(track, other)]
 
     def _shows(self, observation: Observation, track: Track) -> bool:
         """Whether an Observation can be the hand of a Track. While a hand of the other side may touch it, it
         must be of the track's side, so that neither track goes over to the other hand."""
-        touched = any(touch(track, other) for other in self.tracks if other.side != track.side)
+        touched = any(other.side != track.side for other in self._touching(track))
         return observation.presence >= self._observer.threshold and (
             not touched or observation.probability_of(track.side) >= 0.5
         )
@@ -185,7 +188,7 @@ class Tracker:
         may belong to gets another id."""
         return (
             track.hit_streak < min(track.hits, SETTLED_HITS)
-            and any(touch(track, other) for other in self.tracks if other is not track)
+            and bool(self._touching(track))
             and relative_distance(track, observation, stamp) <= 1
         )
 
