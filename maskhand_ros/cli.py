@@ -22,7 +22,10 @@ COMMANDS: Table = {
     'image': ('images to overlay PNG, JSON and PLY meshes', 'maskhand_ros.commands.image'),
     'video': ('a video to an overlay video and JSON lines', 'maskhand_ros.commands.video'),
     'label': ('videos, images and bags to Parquet files of hands, in bulk', 'maskhand_ros.commands.label'),
-    'label-report': ('a page to judge the labels of a run by', 'maskhand_ros.commands.label_report'),
+    'label-report': (
+        'a page of figures and pictures of a run',
+        'maskhand_ros.commands.label_report',
+    ),
     'teleop': ('a video to a simulated robot hand', 'maskhand_ros.commands.teleop'),
     'replay': ('a recorded bag through hand_node, no image dropped', 'maskhand_ros.nodes.replay'),
     'bench': ('time of every stage on this machine', 'maskhand_ros.commands.bench'),
@@ -32,7 +35,7 @@ COMMANDS: Table = {
         'maskhand_ros.evaluation.evaluate_video',
     ),
     'evaluate-stereo': (
-        'the two views of a calibrated pair of videos against each other',
+        'a calibrated pair of videos: one view against the other',
         'maskhand_ros.evaluation.evaluate_stereo',
     ),
     'evaluate-teleop': (
@@ -40,16 +43,16 @@ COMMANDS: Table = {
         'maskhand_ros.evaluation.evaluate_teleop',
     ),
     'benchmark': ('a public benchmark with its own metrics', 'maskhand_ros.evaluation.benchmark'),
-    'train': ('make data, train, measure: `maskhand train --help`', ''),
+    'train': ('data, training and evaluation: `maskhand train --help`', ''),
     'finetune': ('train further on pictures of your own camera', 'maskhand_ros.training.finetune'),
     'export': ('trained checkpoints to ONNX', 'maskhand_ros.model.export'),
-    'convert-mano': ("a user's own MANO_RIGHT.pkl to npz", 'maskhand_ros.commands.convert_mano'),
+    'convert-mano': ('your own MANO_RIGHT.pkl to npz', 'maskhand_ros.commands.convert_mano'),
 }
 
 TRAIN_COMMANDS: Table = {
     'data': ('render synthetic hands into shards', 'maskhand_ros.data_engine.shards'),
     'images': (
-        'crops of renders or of a public data set into shards, for `paper`',
+        'crops of renders or of a public data set into shards',
         'maskhand_ros.data_engine.image_shards',
     ),
     'cues': ('cues of shards of images, by any landmark network', 'maskhand_ros.data_engine.image_cues'),
@@ -58,7 +61,10 @@ TRAIN_COMMANDS: Table = {
         'maskhand_ros.datasets.index',
     ),
     'tokenizer': ('train the pose tokenizer', 'maskhand_ros.training.train_tokenizer'),
-    'landmarks': ('train the landmark network whole', 'maskhand_ros.training.train_landmarks'),
+    'landmarks': (
+        'train the landmark network, or its heads',
+        'maskhand_ros.training.train_landmarks',
+    ),
     'model': ('train the masked transformer', 'maskhand_ros.training.train_maskhand'),
     'ablate': ('ablation: train without each part, compare', 'maskhand_ros.training.ablate'),
     'calibrate': ('calibrate the predicted uncertainty', 'maskhand_ros.training.calibrate'),

@@ -78,7 +78,7 @@ _PARAMETERS = (
     Option(
         'hand_model',
         '',
-        'hand model (.npz, made by `maskhand convert-mano`); empty: the open hand',
+        "hand model (.npz, made by `maskhand convert-mano`); empty: the package's own",
         read_at=START,
     ),
     Option(

@@ -85,8 +85,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--fastdds',
         choices=('images', 'node', 'default'),
         default='images',
-        help='who has our profile of Fast DDS: `images`, all three (unless you have set one); `node`, '
-        'hand_node alone, as with hand.launch.py and a camera of your own; `default`, nobody '
+        help='processes that use config/fastdds.xml: `images`, all three (unless you have set another '
+        'profile); `node`, hand_node alone, as with hand.launch.py and your own camera; `default`, none '
         '(default %(default)s)',
     )
     ros.add_argument(

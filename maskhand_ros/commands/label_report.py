@@ -1,6 +1,6 @@
-"""Labels of a `maskhand label` run as a page to judge them by: hours, hands, the share of frames with a hand,
-confidences, constancy of bones, acceleration, the sides of each track, and pictures of the least certain and
-of random frames.
+"""A page about the labels of a `maskhand label` run: hours, hands, the share of frames with a hand,
+confidences, spread of bone lengths, acceleration, the sides of each track, and pictures of the least certain
+and of random frames.
 
 DIR/report.html is one file with its pictures inside; the main figures are printed.
 """

@@ -39,7 +39,6 @@ PROTOTYPES = {
     'three': ((0, 5, 3, 6), (0, 5, 3, 0), _C, (0, 5, 3, -6), (25, 35, 42, 22, 15)),
     'gun': (_E, _C, _C, _C, (-15, -5, -8, 0, 0)),
 }
-PROTOTYPE_NAMES = tuple(PROTOTYPES)
 LOW = (
     np.array(
         [

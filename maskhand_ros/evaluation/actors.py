@@ -1,4 +1,4 @@
-"""Which hand is whose, in rendered sequences with truth."""
+"""Matching of found hands with the actors of a rendered sequence."""
 
 from __future__ import annotations
 

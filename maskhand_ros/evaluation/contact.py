@@ -1,4 +1,4 @@
-"""Figures of two hands that touch or hide each other, and of a small hand that enters the picture."""
+"""Figures of two hands that touch or hide each other, and of a small hand that enters the image."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ FOLLOWED_WITHIN = 1.0
 
 
 def both_given(record: Record) -> np.ndarray:
-    """(T,) whether the hands of all actors are given out."""
+    """(T,) whether the hands of all actors are found."""
     return np.array([all(hand is not None for hand in hands) for hands in record.hands])
 
 
 def touching_errors(record: Record, span: tuple[float, float]) -> np.ndarray:
-    """(N,) mean error in metres of the keypoints about the wrist, of hands given out in `span` seconds."""
+    """(N,) mean error in metres of the keypoints about the wrist, of hands found in `span` seconds."""
     errors = [
         np.linalg.norm((np.asarray(hand.keypoints) - hand.wrist_position) - (truth - truth[0]), axis=1).mean()
         for actor in range(len(record.actors))
@@ -31,15 +31,15 @@ def touching_errors(record: Record, span: tuple[float, float]) -> np.ndarray:
 
 
 def seconds_until_followed(record: Record, camera: Camera) -> float:
-    """Seconds from the first frame that shows all of actor 0 to the first in which it is given out; infinite
-    if it never is."""
+    """Seconds from the first frame that shows all of actor 0 to the first in which it is found; infinite if
+    it never is."""
     shown = int(np.argmax(record.visible(camera)[:, 0]))
     first = next((frame for frame, _, _ in record.pairs(0)), None)
     return np.inf if first is None else record.seconds[first] - record.seconds[shown]
 
 
 def contact_figures(touching: dict[str, list[Record]]) -> list[Figure]:
-    """What Records {sequence: one for each cast} of two hands that touch show, against the limits."""
+    """Figures, with their limits, of Records {sequence: one for each cast} of two hands that touch."""
     from maskhand_ros.data_engine.sequences import SEQUENCES
 
     records = [record for casts in touching.values() for record in casts]
@@ -55,7 +55,7 @@ def contact_figures(touching: dict[str, list[Record]]) -> list[Figure]:
 
 
 def entry_figures(entering: dict[str, list[Record]]) -> list[Figure]:
-    """The same of small hands that enter."""
+    """Figures of Records {sequence: one for each cast} of small hands that enter."""
     from maskhand_ros.data_engine.sequences import SEQUENCES
 
     waits = [

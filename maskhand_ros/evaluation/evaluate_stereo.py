@@ -1,4 +1,4 @@
-"""One hand in a calibrated pair of videos: whether the views, run apart, place it in the same spot.
+"""One hand in a calibrated pair of videos: the distance between the positions that each view alone gives it.
 
     maskhand evaluate-stereo FOLDER [--peer mediapipe]
 
@@ -36,7 +36,7 @@ from maskhand_ros import cli_arguments, files
 from maskhand_ros.evaluation.figure import Figure
 from maskhand_ros.evaluation.metrics import block_bootstrap
 from maskhand_ros.evaluation.peer import PeerHand, ask_mediapipe, placed
-from maskhand_ros.evaluation.two_views import Eye, Pair, Sight, read_eyes
+from maskhand_ros.evaluation.two_views import HandView, Pair, StereoCamera, read_cameras
 from maskhand_ros.geometry import Camera
 from maskhand_ros.hand_model.numpy_hand import HandModel
 from maskhand_ros.perception.types import Frame
@@ -67,14 +67,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Watch both views, print, and say by the exit code whether every limit is held."""
-    eyes = read_eyes(args.folder)
+    cameras = read_cameras(args.folder)
     systems = {
-        f'smoothing {name}': Pair(eyes, [watch(args, eye, smoothing=name) for eye in eyes])
+        f'smoothing {name}': Pair(cameras, [watch(args, camera, smoothing=name) for camera in cameras])
         for name in dict.fromkeys((args.smoothing, 'off'))
     }
     ours, peer = f'smoothing {args.smoothing}', None
     if args.peer:
-        peer, systems[args.peer] = args.peer, ask_peer(args, eyes)
+        peer, systems[args.peer] = args.peer, ask_peer(args, cameras)
     truths = {name: systems[name].triangulated() for name in (ours, peer) if name}
     figures = {name: measure(pair, truths) for name, pair in systems.items()}
     gaps = differences(figures[ours], figures[peer]) if peer else {}
@@ -86,47 +86,49 @@ def run(args: argparse.Namespace) -> int:
     return 0 if all(figure.held for figure in found) else 1
 
 
-def images(eye: Eye, every: int) -> Iterator[VideoFrame]:
-    """Each `every`-th VideoFrame of an Eye's video; CommandError if there are none."""
-    with VideoReader(eye.video) as video:
+def images(camera: StereoCamera, every: int) -> Iterator[VideoFrame]:
+    """Each `every`-th VideoFrame of a StereoCamera's video; CommandError if there are none."""
+    with VideoReader(camera.video) as video:
         yield from itertools.islice(video, None, None, every)
 
 
-def watch(args: argparse.Namespace, eye: Eye, **changes: Any) -> list[Sight | None]:
-    """[Sight or None] of each image of an Eye, by a pipeline of its own."""
+def watch(args: argparse.Namespace, camera: StereoCamera, **changes: Any) -> list[HandView | None]:
+    """[HandView or None] of each image of a StereoCamera, by a pipeline of its own."""
     pipeline = cli_arguments.build_offline_pipeline(args, **changes)
-    sights: list[Sight | None] = []
-    for rgb, time_ns in images(eye, args.every):
-        hands = pipeline.process(Frame(rgb, time_ns, eye.camera))
+    views: list[HandView | None] = []
+    for rgb, time_ns in images(camera, args.every):
+        hands = pipeline.process(Frame(rgb, time_ns, camera.intrinsics))
         best = max(hands, key=lambda hand: hand.score, default=None)
-        sights.append(
-            None if best is None else Sight(best.wrist_position, best.keypoints, best.keypoints_px, best.side)
+        views.append(
+            None
+            if best is None
+            else HandView(best.wrist_position, best.keypoints, best.keypoints_px, best.side)
         )
-    print(f'{eye.video.name}: {len(sights)} images, {sum(map(bool, sights))} with a hand', flush=True)
-    return sights
+    print(f'{camera.video.name}: {len(views)} images, {sum(map(bool, views))} with a hand', flush=True)
+    return views
 
 
-def ask_peer(args: argparse.Namespace, eyes: list[Eye]) -> Pair:
+def ask_peer(args: argparse.Namespace, cameras: list[StereoCamera]) -> Pair:
     """MediaPipe's Pair."""
     length = float(HandModel.load(args.hand_model, 'mediapipe').length(np.zeros(10)))
     views = []
-    for eye in eyes:
+    for camera in cameras:
         with tempfile.TemporaryDirectory() as folder:
             paths = []
-            for number, (rgb, _) in enumerate(images(eye, args.every)):
+            for number, (rgb, _) in enumerate(images(camera, args.every)):
                 paths.append(str(Path(folder) / f'{number}.png'))
                 files.write_image(paths[-1], rgb)
             answer, _ = ask_mediapipe(paths, max_hands=1)
-        views.append([peer_sight(answer[path], eye.camera, length) for path in paths])
-    return Pair(eyes, views)
+        views.append([peer_view(answer[path], camera.intrinsics, length) for path in paths])
+    return Pair(cameras, views)
 
 
-def peer_sight(hands: list[PeerHand], camera: Camera, length: float) -> Sight | None:
-    """The Sight of the first of PeerHands, or None."""
+def peer_view(hands: list[PeerHand], camera: Camera, length: float) -> HandView | None:
+    """The HandView of the first of PeerHands, or None."""
     if not hands:
         return None
     points = placed(hands[0], camera, length)
-    return Sight(points[0], points, hands[0].keypoints_px, hands[0].side)
+    return HandView(points[0], points, hands[0].keypoints_px, hands[0].side)
 
 
 def measure(pair: Pair, truths: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -1,13 +1,13 @@
-"""The pipeline on rendered sequences with truth: place, ids, sides, jitter and lag, against their limits.
+"""The pipeline on rendered sequences with ground truth: position, ids, sides, jitter and lag, against limits.
 
     maskhand evaluate-video [--sequences still wave ...] [--casts 4] [--smoothing off] [--video me.mp4]
     maskhand evaluate-video --offline
 
-Prints a figure for each limit, and exits 1 where one is missed. `metric` figures are of the wrist in the
-camera's frame with the true K; `hand_length given` gives the pipeline the true one, `depth image` the depth
-images, `length learned` takes them away at half time. Jitter is the standard deviation about the mean while
-nothing moves; lag is the delay of the wrist's path in `wave` against the truth. The sequences are described
-in data_engine/sequences.py.
+Prints a figure for each limit, and exits 1 if one is missed. Wrist errors are in the camera's frame, with the
+true K. For `hand_length given` the pipeline has the true length, for `depth image` depth images, for `length
+learned` depth images in the first half of a sequence; that figure is of the second half. Jitter is the
+standard deviation while nothing moves; lag is the delay of the wrist's path in `wave`. The sequences are
+defined in data_engine/sequences.py.
 """
 
 from __future__ import annotations

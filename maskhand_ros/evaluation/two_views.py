@@ -18,11 +18,11 @@ from maskhand_ros.geometry import Camera, procrustes_align
 
 
 @dataclass(frozen=True)
-class Eye:
+class StereoCamera:
     """One of two calibrated cameras: `rotation` (3, 3) and `translation` (3,), world units, take points of
-    the world into the frame of `camera`; `video` is the file of its images."""
+    the world into the camera's frame; `video` is the file of its images."""
 
-    camera: Camera
+    intrinsics: Camera
     rotation: np.ndarray
     translation: np.ndarray
     video: Path | None = None
@@ -38,8 +38,8 @@ class Eye:
 
 
 @dataclass(frozen=True)
-class Sight:
-    """One hand as one view has it: `wrist` (3,) and `keypoints` (21, 3) metres in the camera's frame,
+class HandView:
+    """One hand as found in one view: `wrist` (3,) and `keypoints` (21, 3) metres in the camera's frame,
     `keypoints_px` (21, 2), `side` LEFT or RIGHT."""
 
     wrist: np.ndarray
@@ -48,16 +48,16 @@ class Sight:
     side: int
 
 
-def read_eyes(folder: Path) -> list[Eye]:
-    """The two Eyes of a folder's calibration.json; CommandError if it is not as `maskhand evaluate-stereo
-    --help` says."""
+def read_cameras(folder: Path) -> list[StereoCamera]:
+    """The two StereoCameras of a folder's calibration.json; CommandError if it is not as `maskhand
+    evaluate-stereo --help` says."""
     path = Path(folder) / 'calibration.json'
     entries = json.loads(path.read_text())
     if len(entries) != 2:
         raise CommandError(f'{path} has {len(entries)} cameras', 'give it two')
     try:
         return [
-            Eye(
+            StereoCamera(
                 Camera(
                     np.array(entry['camera_K']),
                     entry['image_size'][0],
@@ -76,48 +76,48 @@ def read_eyes(folder: Path) -> list[Eye]:
         ) from error
 
 
-def common_unit(eyes: list[Eye], wrists: np.ndarray) -> float:
+def common_unit(cameras: list[StereoCamera], wrists: np.ndarray) -> float:
     """Metres in a world unit, by the wrists (F, 2, 3) in the cameras' frames, metres.
 
     Seen from the same point, the cameras lie apart by the difference of the two wrists along the world's
     axes: in metres, where the calibration has it in units. Each frame so measures the baseline, and the
     median of them is taken: the unit with the least absolute error along it.
     """
-    first, second = (wrists[:, k] @ eye.rotation for k, eye in enumerate(eyes))
-    baseline = eyes[1].place - eyes[0].place
+    first, second = (wrists[:, k] @ camera.rotation for k, camera in enumerate(cameras))
+    baseline = cameras[1].place - cameras[0].place
     return float(np.median((first - second) @ baseline) / (baseline @ baseline))
 
 
-def triangulate(eyes: list[Eye], pixels: np.ndarray) -> np.ndarray:
+def triangulate(cameras: list[StereoCamera], pixels: np.ndarray) -> np.ndarray:
     """Points (F, N, 3), world units, that are seen at `pixels` (F, 2, N, 2): linear triangulation on
     undistorted pixels (cv2.triangulatePoints). NaN where a lens model has no inverse."""
-    flat = [eye.camera.unproject_rays(pixels[:, k])[:, :2].T for k, eye in enumerate(eyes)]
-    matrices = [np.column_stack([eye.rotation, eye.translation]) for eye in eyes]
+    flat = [camera.intrinsics.unproject_rays(pixels[:, k])[:, :2].T for k, camera in enumerate(cameras)]
+    matrices = [np.column_stack([camera.rotation, camera.translation]) for camera in cameras]
     points = cv2.triangulatePoints(*matrices, *flat)
     points[:, ~np.isfinite(flat).all((0, 1))] = np.nan
     return (points[:3] / points[3]).T.reshape(len(pixels), -1, 3)
 
 
 class Pair:
-    """What one system made of both views, `sights` [[Sight or None, ...], ...] a view, T images each.
+    """Hands of one system in both views: `views` holds a list [HandView or None] of T images for each view.
 
     F of them show the hand in both views; figures are (T,), NaN in the others.
     """
 
-    def __init__(self, eyes: list[Eye], sights: list[list[Sight | None]]) -> None:
-        if len(sights[0]) != len(sights[1]):
+    def __init__(self, cameras: list[StereoCamera], views: list[list[HandView | None]]) -> None:
+        if len(views[0]) != len(views[1]):
             raise CommandError(
-                f'the views have {len(sights[0])} and {len(sights[1])} images', 'give synchronised videos'
+                f'the views have {len(views[0])} and {len(views[1])} images', 'give synchronised videos'
             )
-        self._eyes, self._sights = eyes, sights
-        self._frames = [k for k, pair in enumerate(zip(*sights, strict=True)) if all(pair)]
+        self._cameras, self._views = cameras, views
+        self._frames = [k for k, pair in enumerate(zip(*views, strict=True)) if all(pair)]
         if not self._frames:
             raise CommandError('no image shows the hand in both views', 'check that the views go together')
         wrists, keypoints, self._pixels = (
-            np.array([[getattr(view[k], name) for view in sights] for k in self._frames])
+            np.array([[getattr(view[k], name) for view in views] for k in self._frames])
             for name in ('wrist', 'keypoints', 'keypoints_px')
         )
-        self.unit = common_unit(eyes, wrists)
+        self.unit = common_unit(cameras, wrists)
         """Metres"""
         self._depth = wrists[..., 2].mean(1)
         self._wrists, self._hands = self._in_world(wrists), self._in_world(keypoints)
@@ -125,20 +125,20 @@ class Pair:
     def _in_world(self, points: np.ndarray) -> np.ndarray:
         """Points (F, 2, ..., 3) of the cameras' frames, metres, along the world's axes, metres."""
         return self.unit * np.stack(
-            [eye.to_world(points[:, k], self.unit) for k, eye in enumerate(self._eyes)], 1
+            [camera.to_world(points[:, k], self.unit) for k, camera in enumerate(self._cameras)], 1
         )
 
     def _figure(self, values: np.ndarray, frames: slice | np.ndarray = slice(None)) -> np.ndarray:
         """(T,) of values (F,), or of those of some of the F `frames`."""
-        figure = np.full(len(self._sights[0]), np.nan)
+        figure = np.full(len(self._views[0]), np.nan)
         figure[np.array(self._frames)[frames]] = values
         return figure
 
     def counts(self) -> dict[str, int]:
         """In how many images both, one and none of the views have the hand, and in how many of the first
         they tell different sides."""
-        seen = np.array([[sight is not None for sight in view] for view in self._sights]).sum(0)
-        sides = np.array([[view[k].side for view in self._sights] for k in self._frames])
+        seen = np.array([[hand is not None for hand in view] for view in self._views]).sum(0)
+        sides = np.array([[view[k].side for view in self._views] for k in self._frames])
         counts = {
             name: int((seen == number).sum()) for name, number in (('both', 2), ('one', 1), ('none', 0))
         }
@@ -159,8 +159,8 @@ class Pair:
 
     def triangulated(self) -> np.ndarray:
         """(T, 21, 3) world units: where both views' 2D keypoints meet."""
-        points = np.full((len(self._sights[0]), 21, 3), np.nan)
-        points[self._frames] = triangulate(self._eyes, self._pixels)
+        points = np.full((len(self._views[0]), 21, 3), np.nan)
+        points[self._frames] = triangulate(self._cameras, self._pixels)
         return points
 
     def against(self, points: np.ndarray) -> dict[str, np.ndarray]:

@@ -1,5 +1,4 @@
-"""What a pipeline made of a rendered sequence, and what of it a user would notice: where, whose, how steady,
-how late."""
+"""Hands of a pipeline on a rendered sequence, and their measures: position, identity, side, jitter, lag."""
 
 from __future__ import annotations
 
@@ -53,7 +52,7 @@ def id_switches(record: Record) -> int:
 
 
 def flips(record: Record) -> int:
-    """Frames in which a hand is told to be of the other side, its geometry mirrored with it."""
+    """Number of frames in which a hand has the wrong side."""
     return sum(
         str(hand.side) != actor.side
         for index, actor in enumerate(record.actors)

@@ -1,4 +1,4 @@
-"""How good are the landmark network's heads: visibility of keypoints, variance of their place in the crop.
+"""Measures of the landmark network's heads: visibility of keypoints, variance of their place in the crop.
 
 N hands, 21 keypoints. Average precision is the mean precision over the true ones, taken in the order of the
 score (area under the precision-recall curve without interpolation); the mean (mAP) is over the keypoints.

@@ -1,9 +1,10 @@
-"""A trained MaskHand to what the robot runs: ONNX networks, the codebook, and model.json over all weights.
+"""Export of a trained MaskHand to a weights folder: ONNX networks, the codebook, and model.json, which lists
+all files with their SHA-256.
 
-`from_folder.py` reads them back. With --int8 also landmarks_int8.onnx, the folder's landmarks.onnx with 8-bit
-integers, by static quantisation on rendered crops: CPUs with VNNI or ARM's dot products run it where a folder
-has one, the others and GPUs landmarks.onnx. Without a CHECKPOINT the folder is one that is there already, as
-one with a landmarks.onnx of your own; model.json lists the files that are in it.
+`from_folder.py` reads the folder back. --int8 adds landmarks_int8.onnx: the folder's landmarks.onnx with
+8-bit integers, by static quantisation on rendered crops. CPUs with VNNI or ARM's dot products run it if the
+folder has one; other CPUs and GPUs run landmarks.onnx. Without a CHECKPOINT, --out is an existing weights
+folder, for example one with your own landmarks.onnx.
 """
 
 from __future__ import annotations

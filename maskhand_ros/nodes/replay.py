@@ -2,7 +2,8 @@
 
 The next image is given when the answer to the last one has come: nothing is dropped, and the same recording
 gives the same hands on a fast and on a slow machine. It takes rosbag2 folders, .mcap, .db3 and ROS 1 .bag
-files, also damaged ones as far as they are whole. It needs no rosbag2, and nobody else in ROS hears it.
+files, also damaged ones as far as they are whole. It needs no rosbag2. Discovery is off, so no other node
+receives its messages.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
     # Two readers: images, and what goes with them, are read beside each other.
     with Bag(args.bag) as images, Bag(args.bag) as beside:
         roles = played_topics(images, args)
-        _leave_the_robot_alone()
+        _turn_discovery_off()
         quiet = ['--ros-args', '--log-level', 'warn']
         rclpy.init(args=quiet, signal_handler_options=rclpy.signals.SignalHandlerOptions.NO)
         try:
@@ -116,10 +117,10 @@ def _has_calibration(args: argparse.Namespace) -> bool:
     return bool(args.intrinsics or args.camera_info)
 
 
-def _leave_the_robot_alone() -> None:
+def _turn_discovery_off() -> None:
     """Turns discovery off: recorded hands must not reach a robot, and its images must not reach this node."""
     os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'OFF'
-    if os.environ.get('ROS_DISTRO') == 'humble':  # which knows no such range
+    if os.environ.get('ROS_DISTRO') == 'humble':  # it has no such range
         os.environ.update(ROS_LOCALHOST_ONLY='1', ROS_DOMAIN_ID=str(1 + os.getpid() % 100))
 
 

@@ -110,7 +110,6 @@ class Continuity:
         for (track, _), hand, delay in zip(pairs, hands, delays, strict=True):
             hand.id, hand.filter_delay = track.id, delay
             hand.state = TRACKED if track.hit_streak >= CONFIRM_FRAMES else TENTATIVE
-        for (track, _), hand in zip(pairs, hands, strict=True):
             track.motion.update(hand, track.stamp)
 
 

@@ -51,7 +51,8 @@ class HandPipeline:
             at_landmarks = HandModel.load(config.hand_model or None, 'mediapipe')
         except (OSError, ValueError) as error:
             raise ModelError(
-                f'the hand model cannot be loaded: {error}', 'leave hand_model empty for the open hand'
+                f'the hand model cannot be loaded: {error}',
+                "leave hand_model empty for the package's own hand model",
             ) from error
         self._reconstruct = Reconstructor(
             folder,

@@ -109,9 +109,9 @@ class HandSearch:
 
     `budget` seconds a frame (video): the whole image is searched in each frame while no hand is known, and in
     every _WHOLE_EVERY-th frame otherwise. The budget is spent on further views in turn (views.steady_cycle),
-    around lost hands first. An operation that costs more than what is left is paid off in the following
-    frames. `budget` 0: all views of views.thorough_views in each frame (single images). `counts` are of the
-    last frame, `total` of all frames.
+    around lost hands first. If an operation costs more than what is left, the following frames get less.
+    `budget` 0: all views of views.thorough_views in each frame (single images). `counts` are of the last
+    frame, `total` of all frames.
     """
 
     def __init__(

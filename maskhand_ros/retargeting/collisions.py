@@ -1,4 +1,4 @@
-"""Which geoms of a hand may not run into each other, and how far the centres of two tips are at contact."""
+"""Collision limits between the geoms of a robot hand, and the distance of two tips at contact."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ PRESS = 0.003
 """Depth by which geoms may run into each other, m: fingers that hold something press."""
 LINKS = 5
 """Links of a finger, from the tip, that the tips of other fingers are kept away from."""
-SEEN_FROM = 0.015
-"""Distance, m, below which two geoms take part in the solution."""
+DETECTION_DISTANCE = 0.015
+"""Distance of two geoms, m, below which their distance is limited."""
 
 
 def collision_limit(robot: RobotHand, wrist: int, tips: Mapping[int, int]) -> list[mink.Limit]:
@@ -37,7 +37,7 @@ def collision_limit(robot: RobotHand, wrist: int, tips: Mapping[int, int]) -> li
         pairs,
         gain=1.0,
         minimum_distance_from_collisions=-PRESS,
-        collision_detection_distance=SEEN_FROM,
+        collision_detection_distance=DETECTION_DISTANCE,
     )
     return [limit]
 

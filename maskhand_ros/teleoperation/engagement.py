@@ -4,9 +4,9 @@
     hand lost                        -> HOLDING (on_lost: hold) or DISENGAGED (stop)
     all is there                     -> ENGAGING, and after `ramp` seconds ENGAGED
 
-From DISENGAGED, and with another hand, the confidence of the hand counts too. A hand that was followed need
-not be confident to be followed again: a fist is seen with less confidence than an open hand, and it is the
-grasp.
+From DISENGAGED, and with another hand, following begins only if the confidence of the hand is high enough. A
+hand that was followed is followed again at any confidence: a fist has a lower confidence than an open hand,
+and operators close their hand to grasp.
 """
 
 from __future__ import annotations

@@ -28,8 +28,8 @@ LONGEST_STEPS = 2.0
 MAX_RETARGET_STEP = 0.1
 """Seconds that the retargeting is told at most between two hands."""
 
-ASTRAY = 0.2
-"""Metres between the arm's tool and its target beyond which it does not follow."""
+MAX_ARM_ERROR = 0.2
+"""Distance of the arm's tool from its target, metres, above which the arm counts as not following."""
 
 
 class Retargeting(Protocol):
@@ -157,7 +157,7 @@ class TeleopSession:
         when it is released, the arm must not run after the hand. Fingers may be far from their targets: they
         hold objects."""
         distance = math.dist(tool.position, self._arm.pose.position)
-        if distance > ASTRAY:
+        if distance > MAX_ARM_ERROR:
             self.consent.withdraw(f'the arm does not follow: {distance:.2f} m from its target')
 
     def _begin(self, now: float) -> None:

@@ -11,7 +11,7 @@ import pytest
 from maskhand_ros import cli, cli_arguments, files
 from maskhand_ros.evaluation import evaluate_stereo
 from maskhand_ros.evaluation.peer import PeerHand, placed
-from maskhand_ros.evaluation.two_views import Eye, Pair, Sight
+from maskhand_ros.evaluation.two_views import HandView, Pair, StereoCamera
 from maskhand_ros.geometry import Camera, rotvec_to_matrix
 from maskhand_ros.hand_model.numpy_hand import HandModel
 from maskhand_ros.skeleton import LEFT, RIGHT
@@ -21,17 +21,17 @@ UNIT = 0.041
 PICTURES = 5
 
 
-def _eye(turn, place):
+def _camera(turn, place):
     """A camera with distortion at `place` (3,), units, turned by `turn` (3,) rad from the world's axes."""
     camera = Camera(
         np.array([[300.0, 0, 161], [0, 305, 118], [0, 0, 1]]), 320, 240, np.array([0.1, -0.2, 1e-3, 0, 0])
     )
     rotation = rotvec_to_matrix(np.array(turn))
-    return Eye(camera, rotation, -rotation @ np.array(place))
+    return StereoCamera(camera, rotation, -rotation @ np.array(place))
 
 
 # The second camera stands at a right angle to the first one's ray to the hand's wrist, which stays on it.
-EYES = [_eye((0.1, 0, 0), (0, 0, 0)), _eye((0.1, 0.8, 0.3), (14.0, 0, 0))]
+CAMERAS = [_camera((0.1, 0, 0), (0, 0, 0)), _camera((0.1, 0.8, 0.3), (14.0, 0, 0))]
 
 
 @pytest.fixture(scope='module')
@@ -42,24 +42,24 @@ def hands():
     keypoints = HandModel.load()(
         np.zeros((PICTURES, 10)), turns, np.tile(np.eye(3), (PICTURES, 15, 1, 1)), vertices=False
     ).keypoints
-    ahead = EYES[0].rotation[2]
+    ahead = CAMERAS[0].rotation[2]
     return (keypoints - keypoints[:, :1]) / UNIT + np.linspace(11, 15, PICTURES)[:, None, None] * ahead
 
 
-def _sights(eye, hands, factor=1.0):
-    """[Sight] of an Eye that takes the hands for `factor` times as far and as large as they are."""
-    in_camera = hands @ eye.rotation.T + eye.translation
+def _hand_views(camera, hands, factor=1.0):
+    """[HandView] of a StereoCamera in which the hands are `factor` times as far and as large as they are."""
+    in_camera = hands @ camera.rotation.T + camera.translation
     return [
-        Sight(factor * UNIT * points[0], factor * UNIT * points, eye.camera.project(points), RIGHT)
+        HandView(factor * UNIT * points[0], factor * UNIT * points, camera.intrinsics.project(points), RIGHT)
         for points in in_camera
     ]
 
 
 def test_exact_views_agree_and_the_unit_and_the_points_come_back(hands):
-    first, second = (_sights(eye, hands) for eye in EYES)
+    first, second = (_hand_views(camera, hands) for camera in CAMERAS)
     first[1] = second[2] = first[2] = None
     first[3] = dataclasses.replace(first[3], side=LEFT)
-    pair = Pair(EYES, [first, second])
+    pair = Pair(CAMERAS, [first, second])
     assert pair.unit == pytest.approx(UNIT)
     assert pair.counts() == {'both': 3, 'one': 1, 'none': 1, 'sides_differ': 1}
     seen = [0, 3, 4]
@@ -70,8 +70,8 @@ def test_exact_views_agree_and_the_unit_and_the_points_come_back(hands):
 
 
 def test_a_view_that_is_off_along_its_ray_shows_and_one_size_for_both_does_not(hands):
-    near, far = ((hands @ eye.rotation.T + eye.translation) * UNIT for eye in EYES)
-    pair = Pair(EYES, [_sights(EYES[0], hands, 1.1), _sights(EYES[1], hands)])
+    near, far = ((hands @ camera.rotation.T + camera.translation) * UNIT for camera in CAMERAS)
+    pair = Pair(CAMERAS, [_hand_views(CAMERAS[0], hands, 1.1), _hand_views(CAMERAS[1], hands)])
     assert pair.unit == pytest.approx(UNIT), 'the error is across the baseline'
     depth = (1.1 * near[:, 0, 2] + far[:, 0, 2]) / 2
     between = pair.between()
@@ -86,20 +86,20 @@ def test_a_view_that_is_off_along_its_ray_shows_and_one_size_for_both_does_not(h
     assert against['view_0'] == pytest.approx(apart / depth, rel=1e-3)
     assert against['view_1'] == pytest.approx(0, abs=1e-5)
 
-    larger = Pair(EYES, [_sights(eye, hands, 1.1) for eye in EYES])
+    larger = Pair(CAMERAS, [_hand_views(camera, hands, 1.1) for camera in CAMERAS])
     assert larger.unit == pytest.approx(1.1 * UNIT)
     assert larger.between()['wrist'] == pytest.approx(0, abs=1e-9)
 
 
 def test_a_peers_hand_of_any_size_is_placed_where_it_projects_to(hands):
-    eye, length = EYES[1], HandModel.load().length(np.zeros(10))
-    truth = (hands[2] @ eye.rotation.T + eye.translation) * UNIT + [0.25, 0.1, 0]
-    pixels = eye.camera.project(truth)
+    camera, length = CAMERAS[1], HandModel.load().length(np.zeros(10))
+    truth = (hands[2] @ camera.rotation.T + camera.translation) * UNIT + [0.25, 0.1, 0]
+    pixels = camera.intrinsics.project(truth)
     # Along the axes of a camera that looks at it, as a network has it that sees a crop.
     z = truth.mean(0) / np.linalg.norm(truth.mean(0))
     x = np.cross([0, 1, 0], z) / np.linalg.norm(np.cross([0, 1, 0], z))
     points = 0.7 * (truth - truth[0]) @ np.stack([x, np.cross(z, x), z], 1)
-    found = placed(PeerHand(RIGHT, pixels, points), eye.camera, length)
+    found = placed(PeerHand(RIGHT, pixels, points), camera.intrinsics, length)
     assert found == pytest.approx(truth, abs=0.01 * truth[0, 2])
 
 
@@ -107,7 +107,7 @@ def test_a_peers_hand_of_any_size_is_placed_where_it_projects_to(hands):
 def folder(tmp_path):
     """Two videos that tell their pictures' numbers by their grey, and their calibration."""
     entries = []
-    for number, eye in enumerate(EYES):
+    for number, camera in enumerate(CAMERAS):
         video = cv2.VideoWriter(
             str(tmp_path / f'{number}.avi'), cv2.VideoWriter_fourcc(*'MJPG'), 30, (320, 240)
         )
@@ -119,10 +119,10 @@ def folder(tmp_path):
                 'video': f'elsewhere/{number}.avi',
                 'fps': 30,
                 'image_size': [320, 240],
-                'camera_K': eye.camera.K.tolist(),
-                'distortion': eye.camera.distortion.tolist(),
-                'world_to_cam_R': eye.rotation.tolist(),
-                'world_to_cam_t': eye.translation.tolist(),
+                'camera_K': camera.intrinsics.K.tolist(),
+                'distortion': camera.intrinsics.distortion.tolist(),
+                'world_to_cam_R': camera.rotation.tolist(),
+                'world_to_cam_t': camera.translation.tolist(),
             }
         )
     (tmp_path / 'calibration.json').write_text(json.dumps(entries))
@@ -133,13 +133,13 @@ class _Pipeline:
     """Finds the hand of the picture's number, `factor` times as far in the first view."""
 
     def __init__(self, hands, factor):
-        self._sights = [_sights(EYES[0], hands, factor), _sights(EYES[1], hands)]
+        self._hand_views = [_hand_views(CAMERAS[0], hands, factor), _hand_views(CAMERAS[1], hands)]
 
     def process(self, frame):
         view, picture = divmod(round(float(frame.rgb.mean()) / 20), 5)
-        sight = self._sights[view][picture]
+        seen_hand = self._hand_views[view][picture]
         assert frame.stamp_ns == round(1e9 * picture / 30) and frame.camera.distortion.any()
-        return [SimpleNamespace(**vars(sight), wrist_position=sight.wrist, score=1.0)]
+        return [SimpleNamespace(**vars(seen_hand), wrist_position=seen_hand.wrist, score=1.0)]
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_the_command_fails_where_the_views_part_or_the_peer_is_better(
     def peer(paths, max_hands):
         view = int(files.read_image(paths[0]).mean() > 90)
         shape = np.random.default_rng(view).normal(0, crumpled, (21, 3))
-        seen = _sights(EYES[view], hands)
+        seen = _hand_views(CAMERAS[view], hands)
         found = [[PeerHand(RIGHT, s.keypoints_px, s.keypoints - s.wrist + shape)] for s in seen]
         return dict(zip(paths, found, strict=True)), 'fake'
 
