@@ -65,6 +65,16 @@ def test_help_of_every_command_that_is_installed(capsys):
         assert cli.main([command, '--help']) == 0
 
 
+def test_the_table_of_commands_is_whole():
+    table = (ROOT / 'docs/training.md').read_text().split('## Commands')[1].split('\n## ')[0]
+    named = [
+        command
+        for row in re.findall(r'^\| (`.*?) \|', table, re.M)
+        for command in re.findall(r'`([\w-]+)', row)
+    ]
+    assert sorted(named) == sorted(cli.COMMANDS)
+
+
 def test_picture_commands_import_neither_torch_nor_ros(tmp_path):
     code = (
         "import sys; from maskhand_ros import cli; assert cli.main(['image', '--help']) == 0; "
