@@ -1,4 +1,4 @@
-"""What a picture of each kind holds, beside the hand: chances and the errors of its crop."""
+"""Contents of the images of each kind beside the hand: probabilities, and the errors of the crop."""
 
 from __future__ import annotations
 

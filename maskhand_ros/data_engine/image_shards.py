@@ -1,11 +1,11 @@
-"""Training images for the configuration `paper`: hand crops with their truth, as WebDataset shards that a
-killed run picks up again.
+"""Training images for the landmark network and for the configuration `paper`: hand crops with their truth, as
+WebDataset shards. An interrupted run is continued by the same command.
 
     maskhand train images --out DIR --split train --samples 100000
     maskhand train images --out DIR --split train --dataset freihand --root FreiHAND --hand-model mano.npz
 
-The first renders hands (the open hand); the second takes any public data set whose reader gives MANO labels,
-by your own MANO. Hand models do not mix in one folder: a pose is told from the model's own rest pose.
+The first renders the package's own hand model; the second takes any public data set whose reader gives MANO
+labels, by your own MANO. Hand models do not mix in one folder: a pose is told from the model's own rest pose.
 
 A shard `<split>-<source>-<seed>-<index>.tar` (source: render, or DATASET_SPLIT) holds for each sample
 `KEY.jpg`, the 224 x 224 crop of a right hand (a left one mirrored) by the run time's rule with the errors of

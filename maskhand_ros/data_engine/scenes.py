@@ -1,10 +1,10 @@
-"""What an image shows: where the hand is and how it is turned, skin, light, things in the hand.
+"""Contents of a rendered image: place and orientation of the hand, skin, light, held objects.
 
 `camera` is hands as cameras see them: an arm from below or the sides, palm or back towards the lens, 0.3 to
 1.1 m away. `stress` turns the hand every way (uniform over SO(3)), jitters the crop more and hides a third of
 the hands. `everyday` adds what everyday pictures hold (contents.py says how often): people behind, second
-hands, things, gloves; all or most hands of `objects`, `gloves`, `clasped` and `own_view` hold something, wear
-gloves, touch the other hand, are seen by the person whose they are. `no_hand` shows none.
+hands, things, gloves; all or most hands of `objects` hold something, of `gloves` wear gloves, of `clasped`
+touch the other hand, of `own_view` are seen by their own person. `no_hand` shows none.
 """
 
 from __future__ import annotations

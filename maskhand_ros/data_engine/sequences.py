@@ -1,4 +1,4 @@
-"""Rendered test sequences with truth: what a hand does in front of a robot that a tracker can get wrong.
+"""Rendered test sequences with ground truth: motions of hands before a camera that are hard for a tracker.
 
 `SEQUENCES` {name: Sequence}; `play(name)` yields Shots at FPS frames/s. One person is the operator (person
 0); every hand has a shape of its own, drawn as in training. Depth is what a structured-light camera gives:

@@ -1,4 +1,6 @@
-"""Training files: cues of rendered crops with their truth, as npz shards that a killed run picks up again.
+"""Training files: cues of rendered crops with their truth, as npz shards.
+
+An interrupted run is continued by the same command.
 
 A shard `<split>-<seed>-<index>.npz` holds N samples as `shard_schema.CUE_SHARD` states. It depends on split,
 seed and index alone.

@@ -1,4 +1,4 @@
-"""What every reader of a public data set yields: one labelled hand in our order, frame and units."""
+"""Record that the readers of public data sets yield: one labelled hand in our order, frame and units."""
 
 from __future__ import annotations
 

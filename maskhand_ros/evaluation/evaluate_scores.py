@@ -1,4 +1,4 @@
-"""What one labelled hand got, and the figures of a source: means, counts, block-bootstrap intervals."""
+"""Errors of one labelled hand, and figures of a source: means, counts, block-bootstrap intervals."""
 
 from __future__ import annotations
 

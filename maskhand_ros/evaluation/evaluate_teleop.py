@@ -4,8 +4,8 @@
 
 Prints the figures beside each other and exits 1 where ours miss a limit. Both are calibrated with their own
 keypoints of the first half second of a flat hand. The hand is at rest where the optical flow on it is under a
-pixel a frame; a pinch is where the tips are within 30 mm. MediaPipe names no wrist frame and no uncertainty:
-it gets the axes by a rigid fit of the palm to the mean hand, and 8 mm, the median of ours.
+pixel a frame; a pinch is where the tips are within 30 mm. MediaPipe gives no wrist frame and no uncertainty:
+the axes come from a rigid fit of its palm to the mean hand, and every keypoint gets 8 mm.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ PALM = [0, 5, 9, 13, 17]
 """Keypoints that keep their distances."""
 CALIBRATION_SECONDS = 0.5
 PEER_STDDEV = 0.008
-"""Metres, of MediaPipe's landmarks."""
+"""Standard deviation that MediaPipe's landmarks get, metres."""
 LIMITS = {
     'retargeting p99, ms': 3.0,
     'tip error, mm': 32.0,

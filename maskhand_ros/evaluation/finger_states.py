@@ -1,4 +1,4 @@
-"""Which fingers of a hand are straight, by its 3D keypoints."""
+"""States of the fingers of a hand, straight or bent, from its 3D keypoints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which found hand answers which label, one to one."""
+"""Matching of found hands with labels, one to one."""
 
 from __future__ import annotations
 

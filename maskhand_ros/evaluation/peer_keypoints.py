@@ -1,4 +1,4 @@
-"""MediaPipe's 21 points re-defined: where one of our keypoint sets would sit on the hand that it found.
+"""MediaPipe's 21 keypoints, moved to the definition of another keypoint set.
 
 Data sets put keypoints at different places on a hand, which alone costs some millimetres. So that the peer
 has the same choice of keypoint set as we do, its points are moved by what the sets `mediapipe` and the chosen

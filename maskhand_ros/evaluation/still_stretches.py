@@ -1,8 +1,8 @@
 """Jitter on a real video, where its hand holds still.
 
-Truth there is none, so that what holds still is told by the image itself: by its optical flow (DIS, Kroeger
-et al. 2016) on the hand, not by anything that is to be judged. Even a hand held still drifts: jitter is what
-is left of each stretch beside a straight line.
+There is no ground truth: the hand counts as still where the optical flow on it is small (DIS, Kroeger et al.
+2016), which does not depend on what is measured. Even a hand held still drifts: jitter is the deviation from
+a straight line in each stretch.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ FIELD_OF_VIEW = 60.0
 
 @dataclass
 class Stretches:
-    """What a pipeline made of the still stretches of a video: jitter of each about a straight line."""
+    """Still stretches of a video: the jitter of each about a straight line."""
 
     frames: int = 0
     keypoints_mm: list[float] = field(default_factory=list)

@@ -1,5 +1,4 @@
-"""What smoothing costs and brings: lag of a wrist that waves against its jitter at rest, over the filter's
-strength, as a chart.
+"""Chart of the lag of a waving wrist against its jitter at rest, over the strength of the smoothing.
 
 The pipeline runs once without smoothing; its hands then go through filters whose cutoffs are all multiplied
 by one factor.

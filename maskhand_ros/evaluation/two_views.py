@@ -1,4 +1,4 @@
-"""One hand in a calibrated pair of images: both views in one world, and how far they are from each other.
+"""One hand in a calibrated pair of images: both views in one world frame, and the distance between them.
 
 A pair's world comes in a unit of its own (a checkerboard's square), `unit` metres long; hands come in metres.
 Frames are a leading axis of F, the two views one of 2.

@@ -1,4 +1,4 @@
-"""How good are stated uncertainties and hypotheses: scores of predictions against the truth, numpy only.
+"""Scores of predicted uncertainties and hypotheses against the truth, numpy only.
 
 Errors and standard deviations share a unit; N hands, K keypoints, A axes, S samples. Lower is better unless
 said.

@@ -1,4 +1,4 @@
-"""What `maskhand label` makes of finished clips beside their Parquet files: formats, and world frames."""
+"""Results of `maskhand label` beside the Parquet files of finished clips: other formats, and world frames."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Shapes of the hands of a long clip: what its segments found, made one for each person.
+"""One shape for each person of a long clip, from the shapes that its segments found.
 
-The parts of a clip are refined on their own (offline.py), each with shapes of its own. When they are joined,
-each person gets the mean over all parts, and every hand is put together anew with it: it keeps its rotations
-and is placed where the image shows it.
+The segments of a clip are refined separately (offline.py), each with its own shapes. When they are joined,
+each person gets the mean shape over all segments, and every hand is computed again with it: it keeps its
+rotations and is placed where the image shows it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Offline refinement of a clip's labels: what is known only when the whole clip is.
+"""Offline refinement of a clip's labels, which needs the whole clip.
 
     refine(frames, options) -> frames
 

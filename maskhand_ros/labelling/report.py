@@ -1,4 +1,4 @@
-"""Measures of the labels of a run: what was found, how sure, how steady, which frames to look at."""
+"""Measures of the labels of a run: hands found, confidence, steadiness, and the frames to look at."""
 
 from __future__ import annotations
 

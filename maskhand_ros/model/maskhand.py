@@ -1,4 +1,4 @@
-"""MaskHand as one module: what is seen of a crop to a hand, through a frozen tokenizer."""
+"""MaskHand as one module: the cues or image of a crop to a hand, through a frozen tokenizer."""
 
 from __future__ import annotations
 

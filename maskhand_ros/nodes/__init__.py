@@ -1,1 +1,1 @@
-"""The ROS 2 side: messages in, messages out, and nothing about hands that `perception` does not know."""
+"""The ROS 2 nodes: conversion of messages, topics, parameters and diagnostics around `perception`."""

@@ -1,4 +1,4 @@
-"""What is known about the work of teleop_node, and its statuses on /diagnostics: state, hands, robot."""
+"""Record of the work of teleop_node, and its statuses on /diagnostics: state, hands, robot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `maskhand teleop --ros` sees of a run: a video, the states of teleop_node, its delay, the cube."""
+"""Observer of a run of `maskhand teleop --ros`: video, states and delay of teleop_node, the cube."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an active teleop_node does: subscribes, and steps its TeleopSession at `rate` and with each hand."""
+"""The work of an active teleop_node: subscriptions, and its TeleopSession stepped at `rate` and by hands."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Filter of the target vectors: still at rest, without delay in motion.
 
 A low pass whose cutoff rises with the speed (the One Euro filter, Casiez et al. 2012), then slack: the output
-follows only as far as the input is more than the slack away, so that noise below it does not move the robot.
+moves only as far as is needed to stay within the slack of its input, so that small noise does not move the
+robot.
 """
 
 from __future__ import annotations

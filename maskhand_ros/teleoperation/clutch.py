@@ -1,4 +1,4 @@
-"""The clutch: the arm moves as the hand moves since both were coupled, wherever each was then."""
+"""The clutch: the motion of the hand since both were coupled is added to the pose that the arm had then."""
 
 from __future__ import annotations
 

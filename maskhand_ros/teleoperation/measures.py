@@ -1,4 +1,4 @@
-"""Figures of a run of teleoperation: how fast, how exact, how steady. Arrays are of T frames, N joints."""
+"""Measures of a run of teleoperation: speed, errors, noise at rest. Arrays are of T frames, N joints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A retargeting that keeps what it was given and what came out, and its figures."""
+"""A retargeting that records its inputs and results, and their figures."""
 
 from __future__ import annotations
 

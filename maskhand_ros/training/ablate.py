@@ -1,15 +1,15 @@
-"""What each part of the model is worth: trains without one after another, on the same shards, for as long.
+"""Ablation: trains the model without each of its parts in turn, on the same shards, for the same time.
 
     maskhand train ablate --data shards --tokenizer runs/tokenizer/checkpoint.pt --out runs/ablation \\
         --steps 6000 --seeds 3 --splits test_stress test_camera
 
-Every variant is trained with every seed into a folder of its own; what is finished there is not done again,
-what was interrupted goes on. Prints a table and writes ablation.json into --out. Errors are PA-MPJPE (the
-table) and root-aligned MPJPE in mm of the point estimate: mean and standard deviation over seeds, and against
-`full` the mean difference over seeds, its 95 % bootstrap interval over hands (not over seeds), and in how
-many seeds it is worse. `T = 3` and `T = 5` are `full` decoded in more steps, by the same estimator. A second
-table sets 8 hypotheses of `full` against 8 draws of `regression` (its deviations calibrated on `val`), over
-occluded keypoints: energy score, and mean error of the best.
+Every variant is trained with every seed into a folder of its own; the same command again continues what was
+interrupted and skips what is finished. Prints a table and writes ablation.json into --out. Errors are
+PA-MPJPE (the table) and root-aligned MPJPE in mm of the point estimate: mean and standard deviation over
+seeds, and against `full` the mean difference over seeds, its 95 % bootstrap interval over hands (not over
+seeds), and in how many seeds it is worse. `T = 3` and `T = 5` are `full` decoded in more steps, by the same
+estimator. A second table compares 8 hypotheses of `full` with 8 draws of `regression` (its deviations
+calibrated on `val`) on occluded keypoints: energy score, and mean error of the best.
 """
 
 from __future__ import annotations

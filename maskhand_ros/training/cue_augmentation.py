@@ -1,8 +1,8 @@
-"""Cues as real images have them: on renders the landmark network does far worse than on photographs.
+"""Augmentation of cues: on renders the landmark network has far larger errors than on photographs.
 
-So that the model learns to trust good cues, half of each batch gets the truth plus correlated noise in place
-of the network's landmarks. And so that it does not trust them blindly (of a real fist the network is sure,
-and wrong), some of these get noise as large as fingers.
+Half of each batch gets the truth plus correlated noise in place of the network's landmarks, so that the model
+learns to use good landmarks. Some of these get noise as large as fingers, so that it does not rely on them
+alone: on real fists the network is sure, and wrong.
 """
 
 from __future__ import annotations

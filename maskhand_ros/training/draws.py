@@ -1,5 +1,5 @@
-"""Do tokens earn their place? Hypotheses drawn as tokens against as many draws of a regressor with a variance
-head, on keypoints that are occluded."""
+"""Comparison of hypotheses drawn as tokens with as many draws of a regressor with a variance head, on
+occluded keypoints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What fine-tuning trains on and measures on: samples of own pictures, and renders."""
+"""Data of fine-tuning, for training and for measuring: samples of own pictures, and renders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `paper` is shown in training: images in other colours, and 2D poses as any detector gives them."""
+"""Augmentation of the inputs of `paper`: colours of the images, and errors of the 2D poses."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""What the two training loops share: one process or many, a budget of time or steps, averaged weights, and a
-checkpoint to go on from."""
+"""Common parts of the training loops: one process or several, a budget of time or steps, averaged weights,
+and a checkpoint to continue from."""
 
 from __future__ import annotations
 

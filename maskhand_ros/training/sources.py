@@ -1,4 +1,4 @@
-"""Where the trainer's batches come from: cues in memory for `compact`, images from disk for `paper`."""
+"""Sources of the trainer's batches: cues in memory for `compact`, images from disk for `paper`."""
 
 from __future__ import annotations
 
