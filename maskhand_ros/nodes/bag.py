@@ -71,7 +71,7 @@ class Bag:
     def _open(self, path: Path) -> Storage:
         path = self._recording_in(path) if path.is_dir() else path
         if path.is_file():
-            _refuse_what_is_no_recording(path)
+            _check_signature(path)
         if path.suffix == '.bag':
             return ros1_storage(path)
         if path.suffix == '.mcap':
@@ -97,7 +97,7 @@ class Bag:
         raise CommandError(f'{folder} has no metadata.yaml and {what}', f'{remedy}; or {ACCEPTED}')
 
 
-def _refuse_what_is_no_recording(path: Path) -> None:
+def _check_signature(path: Path) -> None:
     """CommandError for a file whose first bytes say that it is something else."""
     with path.open('rb') as file:
         begin = file.read(64)

@@ -1,4 +1,4 @@
-"""The operator's hand as an input: which samples are used, and how long the last one has been."""
+"""The operator's hand as an input: acceptance of samples, and loss of the hand."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FUTURE = 0.05
 STEADY = 0.2
 """Seconds of uninterrupted samples of one hand before it is followed."""
 LEAP = 2.0
-"""Multiple of `max_age` between two stamps that is no dropout: that is lost before."""
+"""Gap between two stamps, as a multiple of `max_age`, above which the hand is lost although messages came."""
 _CLOCKS = 'Synchronise the clocks (chrony), or set use_sim_time for a recording'
 
 

@@ -49,11 +49,11 @@ class HandSample:
     keypoints_wrist: np.ndarray
     """(21, 3) metres, wrist frame."""
     stddev: np.ndarray
-    """(21,) metres."""
+    """(21,) standard deviations of the keypoints per axis, metres."""
     wrist: Pose | None
     """In the robot's base frame; None where it is unknown, or no arm is moved."""
     wrist_fault: str = ''
-    """Why `wrist` is None although an arm is moved."""
+    """Reason why `wrist` is None although an arm is moved."""
 
 
 @dataclass(frozen=True)
