@@ -115,6 +115,7 @@ class TeleopSession:
 
     def step(self, now: float) -> Command | None:
         """The next command; None where none is to be sent."""
+        self._watch_arm(now)
         began = self.engagement.update(self._seen(now), now)
         if began:
             self._begin(now)
@@ -127,41 +128,42 @@ class TeleopSession:
         return self._command(seconds, self.engagement.scale(now)) if self._emitting and seconds > 0 else None
 
     def _seen(self, now: float) -> Seen:
-        robot = self._robot_missing(now)
         hand, newest = self.hand.missing(now), self.hand.newest
         return Seen(
             self.consent.missing(now),
-            robot,
+            self._robot_missing(now),
             hand,
             None if newest is None else newest.id,
             0.0 if newest is None else newest.confidence,
         )
 
     def _robot_missing(self, now: float) -> str:
-        """Why the robot's state is unknown, or commands cannot start where it is; '' where neither is so."""
+        """Reason why the robot's state is unknown or commands cannot start from it; '' if there is none."""
         missing = self.robot.missing(now)
         tool = None if self._tool_pose is None else self._tool_pose()
         if missing or (self._tool_pose is not None and tool is None):
             return missing or 'the pose of tool_frame in base_frame is unknown'
         if self._emitting:
-            if tool is not None:
-                self._watch_arm(tool)
             return ''
         if tool is not None and not self._arm.contains(tool):
             where = np.array2string(tool.position, precision=2)
             return f'the tool is outside of the workspace: {where} m in base_frame'
         return self.robot.outside()
 
-    def _watch_arm(self, tool: Pose) -> None:
-        """Takes the consent back where the arm does not go where it is told, such as after an emergency stop:
-        when it is released, the arm must not run after the hand. Fingers may be far from their targets: they
-        hold objects."""
+    def _watch_arm(self, now: float) -> None:
+        """Withdraws the consent if the arm does not follow its commands, as after an emergency stop: when it
+        is released, the arm must not start to move. Fingers are not checked, because they hold objects."""
+        if not self._emitting or self._tool_pose is None or self.robot.missing(now):
+            return
+        tool = self._tool_pose()
+        if tool is None:
+            return
         distance = math.dist(tool.position, self._arm.pose.position)
         if distance > MAX_ARM_ERROR:
             self.consent.withdraw(f'the arm does not follow: {distance:.2f} m from its target')
 
     def _begin(self, now: float) -> None:
-        """Takes references: of the robot as it is, or of the last command where commands still go out."""
+        """Takes references: the robot's measured state, or the last command while commands are still sent."""
         if not self._emitting:
             self._joints.reset(self.robot.positions)
             if self._tool_pose is not None:
