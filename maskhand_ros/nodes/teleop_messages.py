@@ -34,7 +34,6 @@ def hand_sample(msg: HandArray, side: Handedness, to_base: ToBase | None) -> Han
             'Show the hand, or choose it: the service select_operator of hand_node; see the parameter `side`'
         )
         raise BadInput(f'no {side} hand of the operator', _listed(msg.hands), remedy)
-    across, along = np.array(hand.keypoint_stddev, float), np.array(hand.keypoint_stddev_depth, float)
     wrist, fault = (None, '') if to_base is None else _wrist(hand, msg.header.frame_id, to_base)
     return HandSample(
         stamp_ns=stamp_to_ns(msg.header.stamp),
@@ -42,7 +41,7 @@ def hand_sample(msg: HandArray, side: Handedness, to_base: ToBase | None) -> Han
         is_tracked=hand.state == Hand.TRACKED,
         confidence=float(hand.confidence),
         keypoints_wrist=np.array([(p.x, p.y, p.z) for p in hand.keypoints_wrist]),
-        stddev=np.sqrt((2 * across**2 + along**2) / 3),
+        stddev=np.array(hand.keypoint_stddev, float),
         wrist=wrist,
         wrist_fault=fault,
     )

@@ -49,7 +49,7 @@ class HandSample:
     keypoints_wrist: np.ndarray
     """(21, 3) metres, wrist frame."""
     stddev: np.ndarray
-    """(21,) standard deviations of the keypoints per axis, metres."""
+    """(21,) standard deviations of the keypoints across the viewing ray, metres."""
     wrist: Pose | None
     """In the robot's base frame; None where it is unknown, or no arm is moved."""
     wrist_fault: str = ''
