@@ -59,6 +59,14 @@ def distance_px(one: Track | Observation, other: Track | Observation) -> float:
     return float(np.linalg.norm(one.keypoints_px.mean(0) - other.keypoints_px.mean(0)))
 
 
+def disagreement(crops: Sequence[Observation]) -> float:
+    """Mean distance of the landmarks of Observations of one hand from their mean, in sizes of the first;
+    infinite if one is not finite."""
+    landmarks = np.stack([crop.keypoints_px for crop in crops])
+    apart = np.linalg.norm(landmarks - landmarks.mean(0), axis=-1).mean()
+    return float(apart / max(crops[0].size_px, 1.0)) if np.isfinite(apart) else np.inf
+
+
 def is_near(hand: Observation, others: Sequence[Track | Observation], limit: float) -> bool:
     """Whether one of the `others` has the side of a hand and its middle nearer than `limit` hand sizes."""
     return any(

@@ -17,6 +17,9 @@ TYPICAL_MISFIT = 0.035
 """Misfit that leaves the confidence as it is: about the median of photographs."""
 EXCESS_MISFIT = 0.065
 """Misfit from which it counts more: landmarks of a hand that is reconstructed well are seldom further off."""
+TYPICAL_DISAGREEMENT = 0.01
+"""Disagreement of crops (association.disagreement) that leaves the confidence as it is. Medians of three sets
+of photographs: 0.007, 0.008, 0.014."""
 TYPICAL = 0.01
 """Standard deviation that `power` does not change, metres."""
 
@@ -31,7 +34,8 @@ class Calibration:
 
     `confidence` is for a hand that agrees with its landmarks as most do. After the fit, its odds are
     multiplied by (misfit / TYPICAL_MISFIT) ** `misfit`[0], and beyond EXCESS_MISFIT by (misfit /
-    EXCESS_MISFIT) ** `misfit`[1] as well (refinement.misfit_of).
+    EXCESS_MISFIT) ** `misfit`[1] as well (refinement.misfit_of). Where a hand was cropped several times they
+    are divided by its disagreement over TYPICAL_DISAGREEMENT.
     """
 
     lateral: np.ndarray
@@ -100,12 +104,20 @@ class Calibration:
         needs `confidence`."""
         return 1 / (1 + np.exp(-np.clip(confidence_features(stddev, presence) @ self.confidence, -30, 30)))
 
-    def after_fit(self, confidence: np.ndarray, misfit: np.ndarray) -> np.ndarray:
-        """Confidences (N,) of hands whose fit to the landmarks has left `misfit` (N,)."""
+    def after_fit(
+        self,
+        confidence: np.ndarray,
+        misfit: np.ndarray,
+        disagreement: np.ndarray | float = TYPICAL_DISAGREEMENT,
+    ) -> np.ndarray:
+        """Confidences (N,) of hands whose fit to the landmarks has left `misfit` (N,), and whose crops have
+        the `disagreement` (N,)."""
         if not self.misfit.any():
             return confidence
         confidence = np.clip(np.asarray(confidence, float), 1e-12, 1 - 1e-12)
-        odds = confidence / (1 - confidence) * np.exp(np.clip(misfit_features(misfit) @ self.misfit, -30, 30))
+        change = misfit_features(misfit) @ self.misfit
+        change = change - np.log(np.maximum(disagreement, 1e-6) / TYPICAL_DISAGREEMENT)
+        odds = confidence / (1 - confidence) * np.exp(np.clip(change, -30, 30))
         return odds / (1 + odds)
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from maskhand_ros.geometry import Camera
-from maskhand_ros.perception.association import is_known
+from maskhand_ros.perception.association import disagreement, is_known
 from maskhand_ros.perception.crop import crop_hand, crop_to_camera, roi_from_keypoints
 from maskhand_ros.perception.cues import CueNetwork
 from maskhand_ros.perception.side import SURE, SideComparison
@@ -94,13 +94,17 @@ class Observer:
         probability = self._compare_sides(left, right, second.right_probability, rgb, camera)
         return replace(right if probability > 0.5 else left, right_probability=probability)
 
-    def is_certain(self, hand: Observation, rgb: np.ndarray, camera: Camera) -> bool:
-        """Whether a proposed hand is one: its mean presence over its crop and two rotated ones reaches
-        _NEW_PRESENCE."""
+    def checked(
+        self, hand: Observation, rgb: np.ndarray, camera: Camera, certain: bool = False
+    ) -> Observation | None:
+        """A proposed `hand` with the `disagreement` of three crops, its own and two rotated ones. None if its
+        mean presence over them is below _NEW_PRESENCE, unless it is `certain`."""
         region = roi_from_keypoints(hand.keypoints_px, hand.side)
         rotated = [replace(region, roll=region.roll + turn) for turn in (-_CHECK_ROLL, _CHECK_ROLL)]
-        presences = [each.presence for each in (hand, *self(rgb, camera, rotated))]
-        return float(np.mean(presences)) >= _NEW_PRESENCE
+        crops = [hand, *self(rgb, camera, rotated)]
+        if not certain and np.mean([crop.presence for crop in crops]) < _NEW_PRESENCE:
+            return None
+        return replace(hand, disagreement=disagreement(crops))
 
     def _is_new_hand(self, observation: Observation, others: Sequence[Observation]) -> bool:
         return observation.presence >= self.threshold and not is_known(observation, others)

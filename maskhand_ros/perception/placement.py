@@ -20,7 +20,7 @@ from maskhand_ros.geometry import (
     rotvec_to_matrix,
 )
 from maskhand_ros.hand_model.numpy_hand import HandModel, HandOutput
-from maskhand_ros.perception.calibration import Calibration
+from maskhand_ros.perception.calibration import TYPICAL_DISAGREEMENT, Calibration
 from maskhand_ros.perception.reconstructor import HandPrediction
 from maskhand_ros.perception.refinement import (
     LANDMARK_SIGMA_PX,
@@ -126,7 +126,7 @@ def _translation_onto(points: np.ndarray, rays: np.ndarray) -> np.ndarray:
 class Placement:
     """Places hands in the camera frame. `landmark_model` is `hand_model` with the keypoint set of the 2D
     landmarks. `hand_length` is in metres from wrist to middle fingertip; 0: population mean. `calibration`
-    says what the misfit to the landmarks does to the confidence."""
+    says what the misfit to the landmarks and the disagreement of crops do to the confidence."""
 
     def __init__(
         self,
@@ -176,7 +176,7 @@ class Placement:
         sizes = lengths / self._model.length(betas)
         rescaling = sizes / initial_sizes
         fit.translation *= rescaling[:, None]
-        confidences = self._calibration.after_fit(prediction.confidence, misfit)
+        confidences = self._calibration.after_fit(prediction.confidence, misfit, _disagreements(observations))
         placed = []
         for k, observation in enumerate(observations):
             in_crop = PlacedHand(
@@ -248,6 +248,12 @@ class Placement:
         fit = Fit(rotation @ fit.rotation, translation, fit.covariance)
         misfit = misfit_of(keypoints, translation, pixels, focal)
         return fit, pose, betas_change, shift, keypoints[:, PALM_KEYPOINTS], misfit
+
+
+def _disagreements(observations: list[Observation]) -> np.ndarray:
+    """Disagreements (N,) of the crops of Observations; typical where there was one crop."""
+    known = [observation.disagreement for observation in observations]
+    return np.array([TYPICAL_DISAGREEMENT if each is None else each for each in known])
 
 
 def _camera_from_crop(observation: Observation) -> np.ndarray:

@@ -28,8 +28,8 @@ _BESIDE = 0.5
 """Maximum distance of the middles of two hands of one side, in hand sizes, at which the new one is taken for
 the tracked one: while hands touch, the landmarks of a track may be off."""
 _PLAIN_PALM = 0.5
-"""Score of a palm in the whole upright image from which its hand needs no further check: none of 60 such
-hands in everyday images was false."""
+"""Score of a palm in the whole upright image from which its hand needs no check of its presence: none of 60
+such hands in everyday images was false."""
 _REJECTED_SECONDS = 0.3
 """Time for which a rejected region is not examined again."""
 _SAME_REGION = {'place': 0.1, 'size': 0.15, 'roll': 0.35}
@@ -204,16 +204,16 @@ class HandSearch:
         return self.costs.view + self.costs.proposal * counts.proposals
 
     def _examine(self, roi: HandRoi, view: View, task: _Task) -> Observation | None:
-        """The hand at a proposal of a View; None if there is none, or none that is new. A hand whose palm is
-        plain needs no check of its presence. Nor does one that may be lost: it was checked when it was new,
-        and may now be half hidden."""
+        """The hand at a proposal of a View; None if there is none, or none that is new. It is checked in two
+        more crops. In a video a hand whose palm is plain is not. Nor is one that may be lost: it was checked
+        when it was new, and may now be half hidden."""
         hand = self._observer.hand_at(task.rgb, task.camera, roi, task.seen)
         if hand is None or is_near(hand, task.known, _BESIDE):
             return None
-        is_whole = view.turns == 0 and view.size_px >= max(task.size)
-        if (roi.score >= _PLAIN_PALM and is_whole) or is_near(hand, task.lost, _LOST_DISTANCE):
+        plain = roi.score >= _PLAIN_PALM and view.turns == 0 and view.size_px >= max(task.size)
+        if (plain and self.budget) or is_near(hand, task.lost, _LOST_DISTANCE):
             return hand
-        return hand if self._observer.is_certain(hand, task.rgb, task.camera) else None
+        return self._observer.checked(hand, task.rgb, task.camera, certain=plain)
 
 
 def _is_part(observation: Observation, others: Sequence[Observation]) -> bool:

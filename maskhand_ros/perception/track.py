@@ -36,6 +36,8 @@ class Observation:
     """Probability of a right hand, from this frame alone."""
     side_probability: float = 0.5
     """Probability of `side` over the frames of the track, 0.5 to 1; 0.5: undecided."""
+    disagreement: float | None = None
+    """Of the landmarks in several crops of this image (association.disagreement); None if there was one."""
     learned_length: float | None = None
     """Length of the hand learned by its track (wrist to middle fingertip, metres); None if not yet known."""
 

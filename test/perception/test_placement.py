@@ -1,5 +1,6 @@
 """Placement of a synthetic hand from its exact 2D landmarks, on both sides, with and without scale."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,7 +17,12 @@ from maskhand_ros.geometry import (
     rotvec_to_matrix,
 )
 from maskhand_ros.hand_model.numpy_hand import HandModel
-from maskhand_ros.perception.calibration import EXCESS_MISFIT, TYPICAL_MISFIT, Calibration
+from maskhand_ros.perception.calibration import (
+    EXCESS_MISFIT,
+    TYPICAL_DISAGREEMENT,
+    TYPICAL_MISFIT,
+    Calibration,
+)
 from maskhand_ros.perception.placement import Placement, fit_pose
 from maskhand_ros.perception.refinement import LANDMARK_SIGMA_PX
 from maskhand_ros.perception.skinning import skin
@@ -137,6 +143,10 @@ def test_confidence_falls_where_the_hand_misses_its_landmarks(hand, side):
     prediction.confidence = np.array([0.9])
     exact = place(prediction, [view], frame, CAMERA)[0]
     assert exact.misfit < 0.01 and exact.confidence > 0.95
+    doubtful = replace(view, disagreement=4 * TYPICAL_DISAGREEMENT)
+    (other,) = place(prediction, [doubtful], frame, CAMERA)
+    odds = exact.confidence / (1 - exact.confidence) / 4
+    assert other.confidence == pytest.approx(odds / (1 + odds)), 'crops that disagree'
     # The network takes a fist for a flat hand: no rigid motion and no small bend brings it to the landmarks.
     prediction.hand_pose = np.tile(np.eye(3), (1, 15, 1, 1))
     bent = np.zeros((15, 3))

@@ -172,6 +172,12 @@ def test_only_a_palm_that_is_plain_in_the_whole_image_needs_no_check(score, need
     assert bool(scene.search(RGB, CAMERA, 0.0, [], [], 2)) == accepted
 
 
+@pytest.mark.parametrize('budget, crops', [(0.0, 4), (BUDGET, 2)])
+def test_a_plain_palm_is_cropped_again_in_single_images_only(budget, crops):
+    scene = Scene(budget)
+    assert len(scene.show(0.0, SceneHand(300), room=1)) == 1 and scene.observer.crops == crops
+
+
 @pytest.mark.parametrize('side, at, found', [(RIGHT, 358, 0), (LEFT, 358, 1), (RIGHT, 400, 1)])
 def test_a_hand_close_to_a_tracked_one_of_its_side_is_that_one(side, at, found):
     """The landmarks of a track may be off while hands touch."""

@@ -199,15 +199,17 @@ def test_a_new_hand_has_the_mean_side_probability_of_its_two_crops():
     assert found.right_probability == pytest.approx(0.89)
 
 
-def test_a_new_hand_is_present_in_three_crops():
+@pytest.mark.parametrize(
+    'rotated, certain, accepted', [(0.85, False, True), (0.8, False, False), (0.8, True, True)]
+)
+def test_a_new_hand_is_present_in_three_crops_which_may_disagree(rotated, certain, accepted):
     """A knee is present in one crop, and less in rotated ones."""
-    for presences, accepted in (((0.9, 0.9, 0.85, 0.85), True), ((0.9, 0.9, 0.8, 0.8), False)):
-        said = iter(presences)
-
-        class Said(SceneObserver):
-            def _nearest(self, roi, said=said):
-                return SceneHand(300).observed(roi.side, presence=next(said))
-
-        observer = Said()
-        found = observer.hand_at(RGB, CAMERA, roi_from_keypoints(SceneHand(300).keypoints, None), [])
-        assert found is not None and observer.is_certain(found, RGB, CAMERA) == accepted
+    hand = SceneHand(300).observed(presence=0.9)
+    others = iter(SceneHand(x).observed(presence=rotated) for x in (306, 312))
+    observer = SceneObserver()
+    observer._nearest = lambda roi: next(others)
+    found = observer.checked(hand, RGB, CAMERA, certain)
+    assert (found is not None) == accepted
+    if found is not None:
+        np.testing.assert_array_equal(found.keypoints_px, hand.keypoints_px)
+        assert found.disagreement == pytest.approx(4 / 120), 'hands of 120 px, 6 px apart'
