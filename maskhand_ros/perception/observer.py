@@ -94,17 +94,26 @@ class Observer:
         probability = self._compare_sides(left, right, second.right_probability, rgb, camera)
         return replace(right if probability > 0.5 else left, right_probability=probability)
 
-    def checked(
-        self, hand: Observation, rgb: np.ndarray, camera: Camera, certain: bool = False
+    def best_of_three(
+        self,
+        hand: Observation,
+        rgb: np.ndarray,
+        camera: Camera,
+        others: Sequence[Observation],
+        certain: bool = False,
     ) -> Observation | None:
-        """A proposed `hand` with the `disagreement` of three crops, its own and two rotated ones. None if its
-        mean presence over them is below _NEW_PRESENCE, unless it is `certain`."""
+        """A proposed `hand` from that of three crops, its own and two rotated ones, in which its presence is
+        highest, with their `disagreement`. A crop that shows one of the `others` is left out. None if their
+        mean presence is below _NEW_PRESENCE, unless the hand is `certain`.
+        """
         region = roi_from_keypoints(hand.keypoints_px, hand.side)
         rotated = [replace(region, roll=region.roll + turn) for turn in (-_CHECK_ROLL, _CHECK_ROLL)]
         crops = [hand, *self(rgb, camera, rotated)]
         if not certain and np.mean([crop.presence for crop in crops]) < _NEW_PRESENCE:
             return None
-        return replace(hand, disagreement=disagreement(crops))
+        possible = [hand, *(crop for crop in crops[1:] if not is_known(crop, others))]
+        best = max(possible, key=lambda crop: crop.presence)
+        return replace(best, right_probability=hand.right_probability, disagreement=disagreement(crops))
 
     def _is_new_hand(self, observation: Observation, others: Sequence[Observation]) -> bool:
         return observation.presence >= self.threshold and not is_known(observation, others)

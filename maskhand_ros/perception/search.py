@@ -109,9 +109,9 @@ class HandSearch:
 
     `budget` seconds a frame (video): the whole image is searched in each frame while no hand is known, and in
     every _WHOLE_EVERY-th frame otherwise. The budget is spent on further views in turn (views.steady_cycle),
-    around lost hands first. If an operation costs more than what is left, the following frames get less.
-    `budget` 0: all views of views.thorough_views in each frame (single images). `counts` are of the last
-    frame, `total` of all frames.
+    around lost hands first. An operation that costs more than what is left is paid off in the following
+    frames. `budget` 0: all views of views.thorough_views in each frame (single images). `counts` are of the
+    last frame, `total` of all frames.
     """
 
     def __init__(
@@ -204,16 +204,16 @@ class HandSearch:
         return self.costs.view + self.costs.proposal * counts.proposals
 
     def _examine(self, roi: HandRoi, view: View, task: _Task) -> Observation | None:
-        """The hand at a proposal of a View; None if there is none, or none that is new. It is checked in two
-        more crops. In a video a hand whose palm is plain is not. Nor is one that may be lost: it was checked
-        when it was new, and may now be half hidden."""
+        """The hand at a proposal of a View; None if there is none, or none that is new. It is the best of
+        three crops. In a video a hand whose palm is plain is not cropped again. Nor is one that may be lost:
+        it was checked when it was new, and may now be half hidden."""
         hand = self._observer.hand_at(task.rgb, task.camera, roi, task.seen)
         if hand is None or is_near(hand, task.known, _BESIDE):
             return None
         plain = roi.score >= _PLAIN_PALM and view.turns == 0 and view.size_px >= max(task.size)
         if (plain and self.budget) or is_near(hand, task.lost, _LOST_DISTANCE):
             return hand
-        return self._observer.checked(hand, task.rgb, task.camera, certain=plain)
+        return self._observer.best_of_three(hand, task.rgb, task.camera, task.seen, certain=plain)
 
 
 def _is_part(observation: Observation, others: Sequence[Observation]) -> bool:

@@ -200,16 +200,30 @@ def test_a_new_hand_has_the_mean_side_probability_of_its_two_crops():
 
 
 @pytest.mark.parametrize(
-    'rotated, certain, accepted', [(0.85, False, True), (0.8, False, False), (0.8, True, True)]
+    'presences, certain, best',
+    [
+        ((0.9, 0.85, 0.85), False, 0),
+        ((0.9, 0.8, 0.8), False, None),
+        ((0.9, 0.8, 0.8), True, 0),
+        ((0.86, 0.8, 0.95), False, 2),
+    ],
 )
-def test_a_new_hand_is_present_in_three_crops_which_may_disagree(rotated, certain, accepted):
+def test_a_new_hand_is_the_best_of_three_crops(presences, certain, best):
     """A knee is present in one crop, and less in rotated ones."""
-    hand = SceneHand(300).observed(presence=0.9)
-    others = iter(SceneHand(x).observed(presence=rotated) for x in (306, 312))
+    crops = [SceneHand(300 + 6 * k).observed(presence=presence) for k, presence in enumerate(presences)]
+    observer, rest = SceneObserver(), iter(crops[1:])
+    observer._nearest = lambda roi: next(rest)
+    found = observer.best_of_three(crops[0], RGB, CAMERA, [], certain)
+    if best is None:
+        assert found is None
+        return
+    np.testing.assert_array_equal(found.keypoints_px, crops[best].keypoints_px)
+    assert found.disagreement == pytest.approx(4 / 120), 'hands of 120 px, 6 px to the left and to the right'
+
+
+def test_the_best_crop_is_not_that_of_another_hand():
+    hand, other = SceneHand(300).observed(presence=0.9), SceneHand(420).observed(presence=0.99)
     observer = SceneObserver()
-    observer._nearest = lambda roi: next(others)
-    found = observer.checked(hand, RGB, CAMERA, certain)
-    assert (found is not None) == accepted
-    if found is not None:
-        np.testing.assert_array_equal(found.keypoints_px, hand.keypoints_px)
-        assert found.disagreement == pytest.approx(4 / 120), 'hands of 120 px, 6 px apart'
+    observer._nearest = lambda roi: other
+    found = observer.best_of_three(hand, RGB, CAMERA, [SceneHand(424).observed()])
+    np.testing.assert_array_equal(found.keypoints_px, hand.keypoints_px)
