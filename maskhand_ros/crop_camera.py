@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,7 +34,9 @@ class CropCamera:
 
     def homography(self, K: np.ndarray) -> np.ndarray:
         """(3, 3) map from pixels of an undistorted image with matrix K (3, 3) to pixels of the crop."""
-        return self.matrix @ self.rotation @ np.linalg.inv(K)
+        (fx, _, cx), (_, fy, cy), _ = K.tolist()
+        inverse = np.array([[1 / fx, 0, -cx / fx], [0, 1 / fy, -cy / fy], [0, 0, 1.0]])
+        return self.matrix @ self.rotation @ inverse
 
     def project(self, points: np.ndarray) -> np.ndarray:
         """Points (..., 3) in the real camera's frame to crop pixels (..., 2)."""
@@ -48,16 +51,19 @@ def crop_camera_for(
     `roll` (radians, clockwise in the image) is the angle of the direction from wrist to fingers: 0 for
     fingers up, pi/2 for fingers to the right. In the crop the fingers point up.
     """
-    ray = camera.nearest_rays(center_px)[0]
-    distance = np.linalg.norm(ray)
-    z = ray / distance
-    cos, sin = np.cos(roll), np.sin(roll)
-    x = np.array([cos, sin, 0.0])  # the image direction that is to the right in the crop
-    x = x - (x @ z) * z
-    x /= np.linalg.norm(x)
-    rotation = np.stack([x, np.cross(z, x), z])
+    ray = camera.nearest_rays(center_px)[0].tolist()
+    distance = math.hypot(*ray)
+    z = [part / distance for part in ray]
+    cos, sin = math.cos(roll), math.sin(roll)
+    along = cos * z[0] + sin * z[1]
+    # The image direction that is to the right in the crop, without its part along z.
+    x = [cos - along * z[0], sin - along * z[1], -along * z[2]]
+    length = math.hypot(*x)
+    x = [part / length for part in x]
+    y = [z[1] * x[2] - z[2] * x[1], z[2] * x[0] - z[0] * x[2], z[0] * x[1] - z[1] * x[0]]
+    rotation = np.array([x, y, z])
     if camera.is_distorted:
-        pixels_per_radian = _pixels_per_radian(camera, z)
+        pixels_per_radian = _pixels_per_radian(camera, rotation[2])
     else:
         pixels_per_radian = (camera.K[0, 0] + camera.K[1, 1]) / 2 * distance
     return CropCamera(rotation, float(pixels_per_radian * size / size_px), size)

@@ -7,6 +7,7 @@ forward.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -28,17 +29,40 @@ MIRROR_X = np.array([-1.0, 1.0, 1.0])
 """Factors of polar vectors under a reflection at the plane x = 0."""
 
 _MIRROR = np.diag(MIRROR_X)
-_NEXT, _AFTER, _DIAGONAL = [2, 0, 1], [1, 2, 0], [0, 1, 2]
+_FOUR = [0, 1, 2, 3]
+
+_CROSS = np.zeros((3, 3, 3))
+"""cross_matrix of the three axes."""
+for _i, _j, _k in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
+    _CROSS[_k, _j, _i], _CROSS[_k, _i, _j] = 1, -1
+_TURN = np.concatenate([_CROSS, np.eye(3)[None]]).reshape(4, 9).T / 2
+"""(9, 4) from the entries of a rotation by an angle a about an axis to sin(a) times the axis, and half of
+1 + 2 cos(a)."""
+
+
+def _quaternion_products() -> np.ndarray:
+    """(4, 4, 4, 4): 4 q_i q_j of a unit quaternion q (x, y, z, w) as the sum of the [i, j] entries times
+    those of its rotation matrix, extended to (4, 4) by a 1 at the lower right."""
+    products = np.zeros((4, 4, 4, 4))
+    for i, j, k in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
+        products[i, i, _FOUR, _FOUR] = [1 if axis in (i, 3) else -1 for axis in _FOUR]
+        for one, other, sign in ((i, j, 1), (k, 3, -1)):
+            for row, column in ((one, other), (other, one)):
+                products[row, column, i, j], products[row, column, j, i] = sign, 1
+    products[3, 3, _FOUR, _FOUR] = 1
+    return products
+
+
+_PRODUCTS = _quaternion_products().reshape(16, 16).T
+"""(16, 16) _quaternion_products as a matrix that is applied from the right."""
 
 
 def cross_matrix(points: np.ndarray) -> np.ndarray:
     """Matrices (..., 3, 3) of cross products with points (..., 3): `cross_matrix(p) @ v` is p x v, and
     `v @ cross_matrix(p)` is v x p."""
     points = np.asarray(points)
-    matrix = np.zeros((*points.shape, 3), points.dtype)
-    for i, j, k in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
-        matrix[..., j, i], matrix[..., i, j] = points[..., k], -points[..., k]
-    return matrix
+    flat: np.ndarray = points @ _CROSS.reshape(3, 9).astype(points.dtype)
+    return flat.reshape(*points.shape, 3)
 
 
 def rotvec_to_matrix(rotvec: np.ndarray) -> np.ndarray:
@@ -48,7 +72,7 @@ def rotvec_to_matrix(rotvec: np.ndarray) -> np.ndarray:
     axis = rotvec / np.maximum(angle, 1e-12)
     matrix = cross_matrix(np.sin(angle) * axis)
     matrix += ((1 - np.cos(angle)) * axis)[..., None] * axis[..., None, :]
-    matrix[..., _DIAGONAL, _DIAGONAL] += np.cos(angle)
+    matrix.reshape(*matrix.shape[:-2], 9)[..., ::4] += np.cos(angle)  # the diagonal
     return matrix
 
 
@@ -59,23 +83,14 @@ def matrix_to_quaternion(matrix: np.ndarray) -> np.ndarray:
     1978).
     """
     m = np.asarray(matrix)
-    diagonal = np.einsum('...ii->...i', m)
-    trace = diagonal.sum(-1)
-    squares = np.concatenate([1 + 2 * diagonal - trace[..., None], (1 + trace)[..., None]], -1) / 4
-    xy, xz, yz = ((m[..., i, j] + m[..., j, i]) / 4 for i, j in ((0, 1), (0, 2), (1, 2)))
-    xw, yw, zw = ((m[..., i, j] - m[..., j, i]) / 4 for i, j in ((2, 1), (0, 2), (1, 0)))
-    x2, y2, z2, w2 = np.moveaxis(squares, -1, 0)
-    products = np.stack(
-        [
-            np.stack(row, -1)
-            for row in ((x2, xy, xz, xw), (xy, y2, yz, yw), (xz, yz, z2, zw), (xw, yw, zw, w2))
-        ],
-        -2,
-    )
-    best = squares.argmax(-1)[..., None, None]
-    quaternion = np.take_along_axis(products, best, -2)[..., 0, :]
-    quaternion = quaternion / np.linalg.norm(quaternion, axis=-1, keepdims=True)
-    return np.where(quaternion[..., 3:] < 0, -quaternion, quaternion)
+    extended = np.zeros((m.size // 9, 4, 4))
+    extended[:, :3, :3], extended[:, 3, 3] = m.reshape(-1, 3, 3), 1
+    products = (extended.reshape(-1, 16) @ _PRODUCTS).reshape(-1, 4, 4)
+    best = products[:, _FOUR, _FOUR].argmax(1)
+    quaternion = products[np.arange(len(products)), best]
+    quaternion /= np.sqrt((quaternion * quaternion).sum(1, keepdims=True))
+    quaternion[quaternion[:, 3] < 0] *= -1
+    return quaternion.reshape(*m.shape[:-2], 4)
 
 
 def quaternion_to_matrix(quaternion: np.ndarray) -> np.ndarray:
@@ -89,8 +104,8 @@ def quaternion_to_matrix(quaternion: np.ndarray) -> np.ndarray:
 def matrix_to_rotvec(matrix: np.ndarray) -> np.ndarray:
     """Rotation matrices (..., 3, 3) to axis-angle (..., 3) with an angle in [0, pi]."""
     m = np.asarray(matrix)
-    cosine = (m[..., 0, 0] + m[..., 1, 1] + m[..., 2, 2] - 1) / 2
-    across = (m[..., _NEXT, _AFTER] - m[..., _AFTER, _NEXT]) / 2
+    turn = m.reshape(*m.shape[:-2], 9) @ _TURN
+    across, cosine = turn[..., :3], turn[..., 3] - 0.5
     sine = np.sqrt((across * across).sum(-1))
     rotvec = across * (np.arctan2(sine, cosine) / np.maximum(sine, 1e-12))[..., None]
     rotvec = np.where(sine[..., None] > 1e-8, rotvec, across)
@@ -106,9 +121,9 @@ def rotation_6d_to_matrix(sixd: np.ndarray) -> np.ndarray:
     """6D rotations (..., 6), the concatenated first two columns, to matrices (..., 3, 3) (Zhou et al.
     2019)."""
     first, second = np.asarray(sixd)[..., :3], np.asarray(sixd)[..., 3:]
-    x = first / np.maximum(np.linalg.norm(first, axis=-1, keepdims=True), 1e-12)
+    x = first / np.maximum(np.sqrt((first * first).sum(-1, keepdims=True)), 1e-12)
     y = second - (x * second).sum(-1, keepdims=True) * x
-    y = y / np.maximum(np.linalg.norm(y, axis=-1, keepdims=True), 1e-12)
+    y = y / np.maximum(np.sqrt((y * y).sum(-1, keepdims=True)), 1e-12)
     z = (cross_matrix(x) @ y[..., None])[..., 0]  # faster than np.cross for small arrays
     return np.stack([x, y, z], -1)
 
@@ -151,8 +166,8 @@ def kabsch(source: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 def project(points: np.ndarray, K: np.ndarray | list[list[float]]) -> np.ndarray:
     """Points (..., 3) in a camera frame to pixels (..., 2) through the pinhole matrix K (3, 3)."""
-    points = np.asarray(points)
-    return points[..., :2] / points[..., 2:] * np.array([K[0][0], K[1][1]]) + np.array([K[0][2], K[1][2]])
+    points, K = np.asarray(points), np.asarray(K)
+    return points[..., :2] / points[..., 2:] * K.diagonal()[:2] + K[:2, 2]
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,7 +199,7 @@ class Camera:
             np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1.0]]), width, height
         )
 
-    @property
+    @cached_property
     def is_distorted(self) -> bool:
         """Whether straight lines are bent in the image."""
         return self.lens != PINHOLE or bool(self.distortion.any())
@@ -215,13 +230,13 @@ class Camera:
         if (points[:, 2] <= 0).any():
             points = np.where(points[:, 2:] > 0, points, np.nan)
         if self.is_distorted:
-            return self._model.distort(points) * self.K[[0, 1], [0, 1]] + self.K[:2, 2]
+            return self._model.distort(points) * self.K.diagonal()[:2] + self.K[:2, 2]
         return project(points, self.K)
 
     def _rays(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Rays (N, 3) of pixels (N, 2), and whether each is exact (N,)."""
         pixels = np.asarray(pixels, float).reshape(-1, 2)
-        flat, exact = (pixels - self.K[:2, 2]) / self.K[[0, 1], [0, 1]], np.ones(len(pixels), bool)
+        flat, exact = (pixels - self.K[:2, 2]) / self.K.diagonal()[:2], np.ones(len(pixels), bool)
         if self.is_distorted:
             flat, exact = self._model.undistort(flat)
         return np.concatenate([flat, np.ones((len(flat), 1))], 1), exact

@@ -55,18 +55,19 @@ class ClipPlayer(Node):
         self._infos = self.create_publisher(CameraInfo, 'camera_info', RELIABLE)
         self._stamps: list[int] = []
         self._open()
+        self._info = self._camera_info()
 
     def play(self) -> None:
         """Publishes until the end, an error of the camera, or shutdown."""
         self._wait_for_subscribers()
         begin = time.monotonic()
-        for rgb, due in self._frames_due():
+        for image, due in self._images_due():
             wait = begin + due - time.monotonic()
             if wait > 0:
                 time.sleep(wait)
             if not rclpy.ok() or (self.seconds and time.monotonic() - begin > self.seconds):
                 break
-            self._publish(rgb)
+            self._publish(image)
         self._images.wait_for_all_acked(Duration(seconds=1))  # otherwise the last image may be lost at exit
         self._write_report()
 
@@ -119,6 +120,10 @@ class ClipPlayer(Node):
                 known, since = present, time.monotonic()
             time.sleep(0.05)
 
+    def _images_due(self) -> Iterator[tuple[Image, float]]:
+        """The frames due as Image messages, without a header."""
+        return ((encode_image(rgb, Header()), due) for rgb, due in self._frames_due())
+
     def _frames_due(self) -> Iterator[tuple[np.ndarray, float]]:
         """Pairs (RGB (H, W, 3) uint8, seconds after the start at which to publish it); 0 s for a webcam."""
         return self._camera_frames() if self.camera >= 0 else self._video_frames()
@@ -143,25 +148,26 @@ class ClipPlayer(Node):
                 return
             start = due + 1 / self._rate
 
-    def _publish(self, rgb: np.ndarray) -> None:
-        """Publishes RGB (H, W, 3) uint8 and its CameraInfo with the present time."""
+    def _publish(self, image: Image) -> None:
+        """Publishes an image and its CameraInfo with the present time."""
         stamp = self.get_clock().now().nanoseconds
-        header = Header(stamp=ns_to_stamp(stamp), frame_id=self.frame_id)
-        K = self._camera.K
-        self._infos.publish(
-            CameraInfo(
-                header=header,
-                width=self._camera.width,
-                height=self._camera.height,
-                distortion_model='plumb_bob',
-                d=[0.0] * 5,
-                k=K.reshape(9),
-                r=np.eye(3).reshape(9),
-                p=np.hstack([K, np.zeros((3, 1))]).reshape(12),
-            )
-        )
-        self._images.publish(encode_image(rgb, header))
+        image.header = self._info.header = Header(stamp=ns_to_stamp(stamp), frame_id=self.frame_id)
+        self._infos.publish(self._info)
+        self._images.publish(image)
         self._stamps.append(stamp)
+
+    def _camera_info(self) -> CameraInfo:
+        """The CameraInfo of all images, without a header."""
+        K = self._camera.K
+        return CameraInfo(
+            width=self._camera.width,
+            height=self._camera.height,
+            distortion_model='plumb_bob',
+            d=[0.0] * 5,
+            k=K.reshape(9),
+            r=np.eye(3).reshape(9),
+            p=np.hstack([K, np.zeros((3, 1))]).reshape(12),
+        )
 
     def _write_report(self) -> None:
         if self.report:

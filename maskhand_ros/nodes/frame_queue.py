@@ -12,6 +12,10 @@ from typing import Any
 CAPACITY = 2
 """Maximum number of waiting images. Two, because delayed images often arrive together."""
 
+HAND_OVER = 0.001
+"""Maximum time for which `put` waits until a free worker has taken the image, seconds. Otherwise the executor
+keeps Python's interpreter lock until it has prepared its next wait, 0.4 ms."""
+
 LONGEST_WAIT = 0.08
 """Maximum waiting time of an image while there is a newer one, seconds."""
 
@@ -26,6 +30,7 @@ class FrameQueue:
     An image that comes while CAPACITY wait replaces all of them: the worker is slower than the camera, and
     only the newest image is worth processing. `received` counts images sent to us; `dropped` those that newer
     ones replaced here; `lost` those that the middleware lost (gaps in the publisher's sequence numbers).
+    `is_awaited`: whether the worker waits for an image.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -35,6 +40,7 @@ class FrameQueue:
         self._last_sequence: dict[str, int] = {}
         self._last_arrival = clock()
         self.received = self.dropped = self.lost = 0
+        self.is_awaited = False
 
     def put(self, msg: Any, info: dict[str, Any]) -> None:
         """Adds an image message with its MessageInfo (subscription callback)."""
@@ -46,12 +52,17 @@ class FrameQueue:
             if len(self._waiting) == CAPACITY:
                 self._drop(CAPACITY)
             self._waiting.append((msg, self._last_arrival))
-            self._condition.notify()
+            self._condition.notify_all()
+            if self.is_awaited:
+                self._condition.wait_for(lambda: not self._waiting, HAND_OVER)
 
     def take(self, timeout: float) -> tuple[Any, float] | None:
         """The next image and its arrival (monotonic s); None after `timeout` s without one."""
         with self._condition:
+            self.is_awaited = True
             self._condition.wait_for(lambda: self._waiting, timeout)
+            self.is_awaited = False
+            self._condition.notify_all()
             if len(self._waiting) > 1 and self._clock() - self._waiting[0][1] > LONGEST_WAIT:
                 self._drop(len(self._waiting) - 1)
             return self._waiting.popleft() if self._waiting else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
@@ -39,6 +40,7 @@ class Inputs:
         self._why_no_info = why_no_camera_info(node, self._info_topic)
         use_depth = node.get_parameter('use_depth').value
         self.depth = DepthInput(node, mirrored) if use_depth else None
+        self._decoded: tuple[tuple, Camera] | None = None
 
     def follow_publishers(self) -> None:
         """Adapts the subscriptions to the publishers' reliability, and updates why there is no CameraInfo."""
@@ -49,10 +51,18 @@ class Inputs:
             self.depth.follow_publishers()
 
     def camera(self, stamp_ns: int, width: int, height: int, rectified: bool) -> Camera:
-        """The Camera of an image. Raises BadInput where there is no usable CameraInfo."""
-        if self.infos.latest() is None:
+        """The Camera of an image. Raises BadInput where there is no usable CameraInfo.
+
+        A camera driver sends the same calibration with every image, so the latest CameraInfo is used where
+        the one of the same stamp has not arrived, and an equal one is not decoded again.
+        """
+        info = self.infos.exact_or_latest(stamp_ns)
+        if info is None:
             raise BadInput('no CameraInfo', *self._why_no_info)
-        return camera_for(self.infos, stamp_ns, width, height, rectified)
+        content = (*_content(info), width, height, rectified)
+        if self._decoded is None or self._decoded[0] != content:
+            self._decoded = content, decode_camera_info(info, width, height, rectified)
+        return self._decoded[1]
 
     def close(self) -> None:
         """Destroys the subscriptions."""
@@ -62,11 +72,9 @@ class Inputs:
             self.depth.close()
 
 
-def camera_for(infos: ByStamp, stamp_ns: int, width: int, height: int, rectified: bool) -> Camera:
-    """The Camera of an image of width x height px from CameraInfo messages (not empty). Raises BadInput if
-    its CameraInfo is unusable.
-
-    A camera driver sends the same calibration with every image, so the latest CameraInfo is used where the
-    one of the same stamp has not arrived.
-    """
-    return decode_camera_info(infos.exact_or_latest(stamp_ns), width, height, rectified)
+def _content(info: CameraInfo) -> tuple:
+    """All that decode_camera_info reads of a CameraInfo, to compare."""
+    numbers = (np.asarray(part, float).tobytes() for part in (info.d, info.k, info.p))
+    roi = info.roi
+    window = roi.x_offset, roi.y_offset, roi.width, roi.height
+    return info.width, info.height, info.binning_x, info.binning_y, info.distortion_model, *window, *numbers

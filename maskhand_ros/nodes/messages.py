@@ -60,7 +60,12 @@ def to_duration(seconds: float) -> Duration:
 
 def to_point(xyz: np.ndarray) -> Point:
     """geometry_msgs/Point of a position (3,)."""
-    return Point(x=float(xyz[0]), y=float(xyz[1]), z=float(xyz[2]))
+    return to_points(xyz[None])[0]
+
+
+def to_points(points: np.ndarray) -> list[Point]:
+    """geometry_msgs/Point of each of points (N, 3)."""
+    return [Point(x=x, y=y, z=z) for x, y, z in np.asarray(points, float).tolist()]
 
 
 def to_quaternion(rotation: np.ndarray) -> Quaternion:
@@ -78,7 +83,7 @@ def is_finite(hand: Hand) -> bool:
     """Whether every number of a Hand is finite; other hands are not published."""
     fields = {**vars(hand), 'hypotheses': None}
     values = [*fields.values(), *(value for each in hand.hypotheses for value in vars(each).values())]
-    return all(value is None or np.isfinite(value).all() for value in values)
+    return bool(np.isfinite(np.concatenate([np.ravel(each) for each in values if each is not None])).all())
 
 
 def hand_to_msg(hand: Hand, with_vertices: bool = True) -> HandMsg:
@@ -94,7 +99,7 @@ def hand_to_msg(hand: Hand, with_vertices: bool = True) -> HandMsg:
         confidence=float(hand.confidence),
         roi=RegionOfInterest(x_offset=x, y_offset=y, width=width, height=height),
         scale_source=int(hand.scale_source),
-        keypoints_wrist=[to_point(p) for p in hand.keypoints_wrist],
+        keypoints_wrist=to_points(hand.keypoints_wrist),
         keypoint_stddev=_floats(hand.keypoint_stddev),
         keypoint_stddev_depth=_floats(hand.keypoint_stddev_depth),
         keypoints_px=_floats(hand.keypoints_px),
@@ -106,7 +111,7 @@ def hand_to_msg(hand: Hand, with_vertices: bool = True) -> HandMsg:
     )
     if hand.keypoints is not None:
         msg.wrist = [_pose_with_covariance(hand)]
-        msg.keypoints = [to_point(p) for p in hand.keypoints]
+        msg.keypoints = to_points(hand.keypoints)
     if with_vertices:
         msg.vertices = array.array('f', _floats(hand.vertices).tobytes())
     return msg
@@ -115,7 +120,7 @@ def hand_to_msg(hand: Hand, with_vertices: bool = True) -> HandMsg:
 def _hypothesis_msg(hypothesis: Hypothesis) -> HandHypothesis:
     return HandHypothesis(
         probability=float(hypothesis.probability),
-        keypoints_wrist=[to_point(p) for p in hypothesis.keypoints_wrist],
+        keypoints_wrist=to_points(hypothesis.keypoints_wrist),
         mano_pose=_floats(hypothesis.mano_pose),
         betas=_floats(hypothesis.betas),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import cv2
@@ -32,9 +33,8 @@ def match_score(track: Track, observation: Observation | None) -> float:
     Observation it is -infinity."""
     if observation is None:
         return -np.inf
-    moved = np.linalg.norm(track.keypoints_px - observation.keypoints_px, axis=1).mean() / max(
-        observation.size_px, 1.0
-    )
+    apart = track.keypoints_px - observation.keypoints_px
+    moved = np.sqrt(np.square(apart).sum(1)).mean() / max(observation.size_px, 1.0)
     return float(observation.presence + observation.probability_of(track.side) - moved)
 
 
@@ -56,7 +56,7 @@ def touch(one: Track, other: Track) -> bool:
 
 def distance_px(one: Track | Observation, other: Track | Observation) -> float:
     """Distance in the image between the middles of two hands."""
-    return float(np.linalg.norm(one.keypoints_px.mean(0) - other.keypoints_px.mean(0)))
+    return math.dist(one.keypoints_px.mean(0), other.keypoints_px.mean(0))
 
 
 def disagreement(crops: Sequence[Observation]) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 
@@ -13,6 +15,7 @@ from maskhand_ros.skeleton import Handedness
 ROI_LANDMARKS = (0, 1, 2, 3, 5, 6, 9, 10, 13, 14, 17, 18)
 """The 12 landmarks of the palm and lower fingers that MediaPipe's rule encloses; the fingertips move too
 much."""
+_ROI_LANDMARKS = np.array(ROI_LANDMARKS)
 _ROI_SCALE, _ROI_SHIFT = 2.0, 0.1
 """MediaPipe's factor of the box's size, and shift towards the fingers as a share of its height."""
 _MAP_STEP = 8
@@ -25,7 +28,7 @@ _MIN_COSINE = 0.01
 
 def roll_of(direction: np.ndarray) -> float:
     """Roll (rad) of a direction (2,) in the image: 0 is up, pi/2 is right."""
-    return float(np.arctan2(direction[0], -direction[1]))
+    return math.atan2(direction[0], -direction[1])
 
 
 def roi_from_keypoints(keypoints_px: np.ndarray, side: Handedness | None) -> HandRoi:
@@ -37,12 +40,13 @@ def roi_from_keypoints(keypoints_px: np.ndarray, side: Handedness | None) -> Han
     keypoints_px = np.asarray(keypoints_px, float)
     knuckles = ((keypoints_px[5] + keypoints_px[13]) / 2 + keypoints_px[9]) / 2
     roll = roll_of(knuckles - keypoints_px[0])
-    right, up = np.array([np.cos(roll), np.sin(roll)]), np.array([np.sin(roll), -np.cos(roll)])
-    inside = keypoints_px[list(ROI_LANDMARKS)] @ np.stack([right, up], 1)
-    low, high = inside.min(0), inside.max(0)
-    size = _ROI_SCALE * max(max(high - low), 1.0)
-    centre = (low + high) / 2 + [0, _ROI_SHIFT * (high - low)[1]]
-    return HandRoi(centre[0] * right + centre[1] * up, float(size), roll, side)
+    cos, sin = math.cos(roll), math.sin(roll)
+    axes = np.array([[cos, sin], [sin, -cos]])  # columns: to the right, up
+    inside = keypoints_px[_ROI_LANDMARKS] @ axes
+    (left, low), (right, high) = inside.min(0).tolist(), inside.max(0).tolist()
+    size = _ROI_SCALE * max(right - left, high - low, 1.0)
+    centre = np.array([(left + right) / 2, (low + high) / 2 + _ROI_SHIFT * (high - low)])
+    return HandRoi(axes @ centre, size, roll, side)
 
 
 def nearly_same(
@@ -53,7 +57,7 @@ def nearly_same(
     turned = (one.roll - other.roll + np.pi) % (2 * np.pi) - np.pi
     return bool(
         one.side == other.side
-        and np.linalg.norm(one.center_px - other.center_px) < place * one.size_px
+        and math.dist(one.center_px, other.center_px) < place * one.size_px
         and abs(one.size_px / other.size_px - 1) < size
         and abs(turned) < roll
     )
@@ -109,14 +113,14 @@ def crop_to_camera(
     pixels = (np.asarray(landmarks, float)[:, :2] + 0.5) * CROP_SIZE
     if mirror:
         pixels[:, 0] = CROP_SIZE - 1 - pixels[:, 0]
-    rays = np.concatenate(
-        [(pixels - crop_camera.matrix[:2, 2]) / crop_camera.focal, np.ones((len(pixels), 1))], 1
-    )
+    centre = (crop_camera.size - 1) / 2
+    rays = np.concatenate([(pixels - centre) / crop_camera.focal, np.ones((len(pixels), 1))], 1)
     return camera.project(_in_front(rays @ crop_camera.rotation))
 
 
 def _in_front(rays: np.ndarray) -> np.ndarray:
     """Rays (N, 3) clamped to an angle of acos(_MIN_COSINE) from the optical axis. The crop of a hand at
     the border of a wide image can contain rays beyond."""
-    rim = _MIN_COSINE * np.linalg.norm(rays, axis=1)
-    return np.column_stack([rays[:, :2], np.maximum(rays[:, 2], rim)])
+    rays = rays.copy()
+    rays[:, 2] = np.maximum(rays[:, 2], _MIN_COSINE * np.sqrt(np.square(rays).sum(1)))
+    return rays

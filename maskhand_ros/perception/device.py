@@ -60,6 +60,7 @@ class Device:
         self._threads, self._hands, self._cpu_fallback = threads, hands, cpu_fallback
         self._networks: list[Network] = []
         self._failing, self._pool = threading.Lock(), ThreadPoolExecutor(threads, 'network')
+        self._local = threading.local()
         available = onnxruntime.get_available_providers()
         if self.providers[0] not in available:
             self._fall_back(
@@ -76,7 +77,7 @@ class Device:
         ModelError if the file cannot be read, or not on this device, or if its inputs or outputs do not fit
         the contract (network_contract.NETWORKS) with the dimensions `sizes` of the files opened before it.
         """
-        network = Network(self, Path(path), min(self._threads, hands or self._hands), sizes or {})
+        network = Network(self, Path(path), self._shares(hands), sizes or {})
         self._networks.append(network)
         return network
 
@@ -118,17 +119,38 @@ class Device:
                 f"device '{self.name}' failed while running", fix, f'it failed while running: {text}'
             )
 
-    def scatter(self, function: Callable[[Arrays], Arrays], inputs: Arrays, shares: int) -> Arrays:
-        """Results of `function` for a batch of N hands. On a CPU the batch is split into `shares` that run
-        in parallel."""
-        shares = min(shares, len(next(iter(inputs.values()))))
-        if shares < 2 or self.on_gpu:
-            return function(inputs)
+    def scatter(
+        self, function: Callable[[Arrays], Arrays], inputs: Arrays, shares: int | None = None
+    ) -> Arrays:
+        """Results of `function` for a batch of N hands, which is split as by `share`."""
+        parts = self.share(function, inputs, shares)
+        return concatenate(parts) if len(parts) > 1 else parts[0]
+
+    def share(
+        self, function: Callable[[Arrays], Arrays], inputs: Arrays, shares: int | None = None
+    ) -> list[Arrays]:
+        """Results of `function` for the shares of a batch of N hands, in order. On a CPU there are up to
+        `shares` (default: as for the largest batch), which run in parallel; within `function` nothing is
+        split again."""
+        shares = min(shares or self._shares(), len(next(iter(inputs.values()))))
+        if shares < 2 or self.on_gpu or getattr(self._local, 'in_share', False):
+            return [function(inputs)]
         split = (np.array_split(value, shares) for value in inputs.values())
         *others, own = (dict(zip(inputs, part, strict=True)) for part in zip(*split, strict=True))
-        running = [self._pool.submit(function, part) for part in others]
-        last = function(own)
-        return concatenate([*(run.result() for run in running), last])
+        running = [self._pool.submit(self._run_share, function, part) for part in others]
+        last = self._run_share(function, own)
+        return [*(run.result() for run in running), last]
+
+    def _shares(self, hands: int | None = None) -> int:
+        """Shares of a batch of `hands` (default: the device's)."""
+        return min(self._threads, hands or self._hands)
+
+    def _run_share(self, function: Callable[[Arrays], Arrays], inputs: Arrays) -> Arrays:
+        self._local.in_share = True
+        try:
+            return function(inputs)
+        finally:
+            self._local.in_share = False
 
     @property
     def on_gpu(self) -> bool:

@@ -7,10 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from maskhand_ros.crop_camera import CropCamera
 from maskhand_ros.geometry import Camera
 from maskhand_ros.perception.association import disagreement, is_known
 from maskhand_ros.perception.crop import crop_hand, crop_to_camera, roi_from_keypoints
 from maskhand_ros.perception.cues import CueNetwork
+from maskhand_ros.perception.device import Arrays, Device
 from maskhand_ros.perception.side import SURE, SideComparison
 from maskhand_ros.perception.track import Observation
 from maskhand_ros.perception.types import HandRoi
@@ -24,24 +26,43 @@ _CHECK_ROLL = 0.35
 
 
 class Observer:
-    """Crops hands and runs the landmark network on the crops. A tracked hand is present from `threshold` up;
-    a new one must also pass _NEW_PRESENCE."""
+    """Crops hands and runs the landmark network on the crops, the hands of an image beside each other on a
+    Device (default: one thread). A tracked hand is present from `threshold` up; a new one must also pass
+    _NEW_PRESENCE."""
 
     def __init__(
-        self, cue_network: CueNetwork, compare_sides: SideComparison, threshold: float = 0.5
+        self,
+        cue_network: CueNetwork,
+        compare_sides: SideComparison,
+        threshold: float = 0.5,
+        device: Device | None = None,
     ) -> None:
         self._cues, self._compare_sides, self.threshold = cue_network, compare_sides, threshold
+        self._device = device or Device()
 
     def __call__(self, rgb: np.ndarray, camera: Camera, rois: Sequence[HandRoi]) -> list[Observation]:
         """An Observation of each HandRoi. A HandRoi of unknown side is cropped as a right hand."""
         if not rois:
             return []
         mirrors = [roi.side == LEFT for roi in rois]
-        crops = [crop_hand(rgb, camera, roi, mirror) for roi, mirror in zip(rois, mirrors, strict=True)]
-        cues = self._cues(np.stack([crop for crop, _ in crops]))
+        crop_cameras: dict[int, CropCamera] = {}
+
+        def look(chosen: Arrays) -> Arrays:
+            crops = []
+            for k in chosen['roi'].tolist():
+                crop, crop_cameras[k] = crop_hand(rgb, camera, rois[k], mirrors[k])
+                crops.append(crop)
+            return self._cues(np.stack(crops))
+
+        parts = self._device.share(look, {'roi': np.arange(len(rois))})
+        hands = [
+            {name: values[k : k + 1] for name, values in cues.items()}
+            for cues in parts
+            for k in range(len(cues['presence']))
+        ]
         observations = []
-        for k, (mirror, (_, crop_camera)) in enumerate(zip(mirrors, crops, strict=True)):
-            one = {name: values[k : k + 1] for name, values in cues.items()}
+        for k, (mirror, one) in enumerate(zip(mirrors, hands, strict=True)):
+            crop_camera = crop_cameras[k]
             right = float(one['handedness'][0, 0])
             observations.append(
                 Observation(

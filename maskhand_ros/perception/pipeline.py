@@ -20,6 +20,7 @@ from maskhand_ros.perception.cues import CueNetwork
 from maskhand_ros.perception.detector import PalmDetector
 from maskhand_ros.perception.device import Device, concatenate
 from maskhand_ros.perception.gates import PlausibleHand
+from maskhand_ros.perception.huge_pages import use_huge_pages
 from maskhand_ros.perception.load_shedding import degradation_steps
 from maskhand_ros.perception.observer import Observer
 from maskhand_ros.perception.operator import Operator
@@ -70,7 +71,10 @@ class HandPipeline:
         )
         plausible = PlausibleHand(self.hand_model)
         observer = Observer(
-            self._cues, SideComparison(self._reconstruct, self._place, plausible), config.presence_threshold
+            self._cues,
+            SideComparison(self._reconstruct, self._place, plausible),
+            config.presence_threshold,
+            self.device,
         )
         detector = PalmDetector(folder / 'palm_detector.onnx', config.detection_threshold, self.device)
         self.search = HandSearch(detector, observer, config.search_budget)
@@ -115,10 +119,13 @@ class HandPipeline:
         return self._operator.select(id)
 
     def warm_up(self) -> None:
-        """Runs every network once, so that the first frame is not slow."""
+        """Runs every network once, so that the first frame is not slow, and puts their memory on huge
+        pages."""
         blank = np.zeros((240, 320, 3), np.uint8)
         self.search(blank, Camera.default(320, 240), 0.0, [], [], 1)
-        self._reconstruct(self._cues(np.zeros((1, CROP_SIZE, CROP_SIZE, 3), np.uint8)))
+        # As many hands as there may be: each thread allocates memory of its own.
+        self._reconstruct(self._cues(np.zeros((self.config.max_hands, CROP_SIZE, CROP_SIZE, 3), np.uint8)))
+        use_huge_pages()
         self.reset()
 
     def process(self, frame: Frame, rois: Sequence[HandRoi] | None = None) -> list[Hand]:

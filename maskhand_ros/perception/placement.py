@@ -50,6 +50,8 @@ _MAX_ITERATIONS = 8
 """Maximum Gauss-Newton iterations."""
 ORIENTATION_SIGMA = 0.1
 """Standard deviation of the network's orientation about each axis, radians."""
+_PRIOR = np.diag([0, 0, 0, *[1 / ORIENTATION_SIGMA**2] * 3])
+"""Prior information (inverse variance) of translation and rotation."""
 
 
 @dataclass
@@ -81,7 +83,6 @@ def fit_pose(
     information = total * information / information.sum(1, keepdims=True)
     weight = np.repeat(np.sqrt(information), 2, 1)[..., None]  # (N, 42, 1) of x and y
     rotation, rotation_vector = np.eye(3)[None], np.zeros((count, 3))
-    prior = np.concatenate([np.zeros(3), np.full(3, 1 / ORIENTATION_SIGMA**2)])
     for _ in range(_MAX_ITERATIONS):
         rotated = points @ np.swapaxes(rotation, 1, 2)
         placed = rotated + translation[:, None]
@@ -96,10 +97,10 @@ def fit_pose(
         jacobian = weight * jacobian.reshape(count, -1, 6)
         residual = weight * (pixels - focal[:, None, None] * uv).reshape(count, -1, 1)
         transposed = np.swapaxes(jacobian, 1, 2)
-        hessian = transposed @ jacobian + np.diag(prior)
+        covariance = np.linalg.inv(transposed @ jacobian + _PRIOR)
         gradient = transposed @ residual
-        gradient[:, 3:, 0] -= prior[3:] * rotation_vector
-        change = np.linalg.solve(hessian, gradient)[..., 0]
+        gradient[:, 3:, 0] -= rotation_vector / ORIENTATION_SIGMA**2
+        change = (covariance @ gradient)[..., 0]
         # A step changes the depth by at most half.
         damping = np.minimum(1, 0.5 * np.abs(translation[:, 2]) / np.maximum(np.abs(change[:, 2]), 1e-9))
         translation = translation + change[:, :3] * damping[:, None]
@@ -107,7 +108,7 @@ def fit_pose(
         rotation_vector = rotation_vector + change[:, 3:]
         if np.abs(change).max() < 0.02:  # quadratic convergence: the next step is negligible
             break
-    return Fit(rotation, translation, np.linalg.inv(hessian))
+    return Fit(rotation, translation, covariance)
 
 
 def _translation_onto(points: np.ndarray, rays: np.ndarray) -> np.ndarray:

@@ -81,7 +81,8 @@ class Reconstructor:
         self.iterations, self.hypotheses = iterations, hypotheses
         self.temperature, self.top_k = temperature, top_k
         self._rng = np.random.default_rng(seed)
-        networks = PoseNetworks.open(folder, self.description, device or Device())
+        self._device = device or Device()
+        networks = PoseNetworks.open(folder, self.description, self._device)
         self.codebook, self.length = networks.codebook, self.description['tokens']
         self._context, self._synthesizer, self._tokenizer = (
             networks.context,
@@ -93,12 +94,11 @@ class Reconstructor:
 
     def __call__(self, cues: dict[str, np.ndarray]) -> HandPrediction:
         """HandPrediction of N crops, given their cues (the dict of `CueNetwork`)."""
-        context = self._run_context(cues)
-        prediction = self._estimate(context, cues)
+        prediction, context = self._estimate(cues)
         if self.hypotheses:
             steps = max(self.iterations, SAMPLING_STEPS)
             drawn = [
-                self._decode(context, steps, self.temperature, self.top_k) for _ in range(self.hypotheses)
+                self._sample(context, steps, self.temperature, self.top_k) for _ in range(self.hypotheses)
             ]
             for hypothesis in drawn:
                 hypothesis.keypoint_stddev = self.calibration.stddev(hypothesis.keypoint_stddev)
@@ -107,18 +107,31 @@ class Reconstructor:
 
     def estimate(self, cues: dict[str, np.ndarray]) -> HandPrediction:
         """HandPrediction of N crops, without hypotheses."""
-        return self._estimate(self._run_context(cues), cues)
+        return self._estimate(cues)[0]
 
-    def _run_context(self, cues: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        return self._context.run({name: np.ascontiguousarray(cues[name], np.float32) for name in self.inputs})
+    def _estimate(self, cues: Arrays) -> tuple[HandPrediction, Arrays]:
+        """The point estimate of N crops, and the outputs of the context network where poses are sampled."""
 
-    def _estimate(self, context: dict[str, np.ndarray], cues: dict[str, np.ndarray]) -> HandPrediction:
-        prediction = self._decode(context, self.iterations, 0.0)
+        sampled = self.hypotheses or self.calibration.samples
+
+        def run(inputs: Arrays) -> Arrays:
+            context = self._context.run(inputs)
+            return {**(context if sampled else {}), **self._decode(context, self.iterations, 0.0)}
+
+        inputs = {name: np.ascontiguousarray(cues[name], np.float32) for name in self.inputs}
+        # All networks of a hand in one thread: the hands wait for each other only once.
+        outputs = self._device.scatter(run, inputs)
+        context = {name: outputs.pop(name) for name in self._context.outputs if sampled}
+        prediction = self._prediction(outputs, 0.0)
         # The spread of these samples is part of the uncertainty, which was calibrated with this number of
         # steps and this temperature.
-        samples = [self._decode(context, SAMPLING_STEPS, 1.0) for _ in range(self.calibration.samples)]
+        samples = [self._sample(context, SAMPLING_STEPS, 1.0) for _ in range(self.calibration.samples)]
         self._calibrate(prediction, samples, cues)
-        return prediction
+        return prediction, context
+
+    def _sample(self, context: Arrays, iterations: int, temperature: float, top_k: int = 0) -> HandPrediction:
+        """A sampled pose of each of N hands, given the outputs of the context network."""
+        return self._prediction(self._decode(context, iterations, temperature, top_k), temperature)
 
     def _calibrate(self, prediction: HandPrediction, samples: list[HandPrediction], cues: Arrays) -> None:
         """Applies the Calibration to the standard deviations and the confidence of a HandPrediction;
@@ -128,7 +141,8 @@ class Reconstructor:
         if self.calibration.confidence is not None:
             prediction.confidence = self.calibration.probability(prediction.keypoint_stddev, cues['presence'])
 
-    def _decode(self, context: Arrays, iterations: int, temperature: float, top_k: int = 0) -> HandPrediction:
+    def _decode(self, context: Arrays, iterations: int, temperature: float, top_k: int = 0) -> Arrays:
+        """Outputs of synthesizer and tokenizer, and the `probability` (N, L) of each token."""
         heads: Arrays = {}
         # The synthesizer reads these in each step; only codes and mask change.
         context_inputs = {name: context[name] for name in context if name in self._synthesizer.inputs}
@@ -147,8 +161,12 @@ class Reconstructor:
             top_k=top_k,
             rng=self._rng,
         )
+        return {**heads, **self._tokenizer.run({'embeddings': codes}), 'probability': probability}
+
+    def _prediction(self, heads: Arrays, temperature: float) -> HandPrediction:
+        """HandPrediction of the outputs of `_decode`."""
         betas, camera, log_variance = (heads[name] for name in ('betas', 'camera', 'log_variance'))
-        joints = self._tokenizer.run({'embeddings': codes})['hand_pose']
+        joints, probability = heads['hand_pose'], heads['probability']
         # Without this output the tokens encode the global orientation too, as the first joint.
         if 'global_orient' in heads:
             joints = np.concatenate([heads['global_orient'][:, None], joints], 1)

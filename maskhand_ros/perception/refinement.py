@@ -57,10 +57,10 @@ _MOVED_BY = _ANCESTORS[KEYPOINT_JOINT][:, _ANGLE_JOINT, None]
 """(21, K, 1) whether a keypoint is moved by a free joint angle."""
 _BETAS = 6 + len(_ANGLES)
 """Index of the first beta in the solution vector."""
-_PRIOR = 1 / np.square(np.concatenate([_POSE_SIGMA, _ANGLE_SIGMA, np.full(10, _BETA_SIGMA)]))
+_PRIOR = np.diag(1 / np.square(np.concatenate([_POSE_SIGMA, _ANGLE_SIGMA, np.full(10, _BETA_SIGMA)])))
 """Prior information (inverse variance) of translation, rotation, joint angles and betas."""
-_NEXT, _AFTER = [1, 2, 0], [2, 0, 1]
-"""Axis indices of a cross product: a[NEXT] * b[AFTER] - a[AFTER] * b[NEXT]."""
+_AROUND, _NEXT, _AFTER = [0, 1, 2, 0, 1], slice(1, 4), slice(2, 5)
+"""Axis indices of a cross product, of a and b taken at AROUND: a[NEXT] * b[AFTER] - a[AFTER] * b[NEXT]."""
 
 
 def shape_jacobian(model: HandModel) -> tuple[np.ndarray, np.ndarray]:
@@ -111,8 +111,8 @@ def _keypoint_jacobian(
     """Derivatives (N, 21, M, 3) of keypoints (N, 21, 3) by translation, rotation, joint angles and betas."""
     count = len(local)
     axes = np.swapaxes((rotations @ C_RIGHT)[:, 1:], 2, 3)  # rows: twist, flexion, abduction
-    axes = axes.reshape(count, 1, 45, 3)[:, :, _ANGLES]
-    arms = (keypoints[:, :, None] - joints[:, None, _ANGLE_JOINT]) * _MOVED_BY
+    axes = axes.reshape(count, 1, 45, 3)[:, :, _ANGLES][..., _AROUND]
+    arms = (keypoints[:, :, None, _AROUND] - joints[:, None, _ANGLE_JOINT][..., _AROUND]) * _MOVED_BY
     by_joint = axes[..., _NEXT] * arms[..., _AFTER] - axes[..., _AFTER] * arms[..., _NEXT]
     by_shape = np.swapaxes(_chain(local, *by_beta)[1], 2, 3)
     by_shift = np.broadcast_to(np.eye(3), (count, 21, 3, 3))
@@ -153,13 +153,17 @@ def refine(
     jacobian = np.concatenate([jacobian, rows / SIGMA_3D], 1)
     residual = np.concatenate([residual, difference / SIGMA_3D], 1)
     transposed = np.swapaxes(jacobian, 1, 2)
-    information = transposed @ jacobian + np.diag(_PRIOR)
+    information = transposed @ jacobian + _PRIOR
     change = np.linalg.solve(information, transposed @ residual[..., None])[..., 0]
 
-    rotation, angles, betas = rotvec_to_matrix(change[:, 3:6]), np.zeros((count, 45)), change[:, _BETAS:]
-    angles[:, _ANGLES] = change[:, 6:_BETAS]
+    angles, betas = np.zeros((count, 48)), change[:, _BETAS:]
+    angles[:, 3 + _ANGLES] = change[:, 6:_BETAS]
+    turns = angles.reshape(count, 16, 3) @ C_RIGHT.T
+    turns[:, 0] = change[:, 3:6]
+    steps = rotvec_to_matrix(turns)
+    rotation = steps[:, 0]
     local[:, 0] = rotation @ local[:, 0]
-    local[:, 1:] = local[:, 1:] @ rotvec_to_matrix(angles.reshape(count, 15, 3) @ C_RIGHT.T)
+    local[:, 1:] = local[:, 1:] @ steps[:, 1:]
     parents = JOINT_PARENTS[1:]
     bones = ((joints[:, 1:] - joints[:, parents])[..., None, :] @ rotations[:, parents])[..., 0, :]
     offsets = (keypoints - joints[:, KEYPOINT_JOINT])[..., None, :] @ rotations[:, KEYPOINT_JOINT]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from maskhand_ros.geometry import C_LEFT, C_RIGHT, MIRROR_X, Camera, matrix_to_rotvec, mirror_rotation
@@ -125,8 +127,11 @@ def _hypothesis(
 def _box(pixels: np.ndarray, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
     """Bounding box x, y, w, h in whole pixels of `pixels` (N, 2), clipped to an image of `shape`; NaN is
     ignored."""
-    pixels = np.nan_to_num(pixels[np.isfinite(pixels).all(1)])
-    low = np.clip(np.floor(pixels.min(0)), 0, [shape[1] - 1, shape[0] - 1]).astype(int)
-    high = np.clip(np.ceil(pixels.max(0)), low + 1, np.maximum([shape[1], shape[0]], low + 1)).astype(int)
-    (x, y), (width, height) = low.tolist(), (high - low).tolist()
+    pixels = pixels[np.isfinite(pixels).all(1)]
+    edges = zip(pixels.min(0).tolist(), pixels.max(0).tolist(), shape[1::-1], strict=True)
+    spans = []
+    for low, high, size in edges:
+        start = min(max(math.floor(low), 0), size - 1)
+        spans.append((start, min(max(math.ceil(high), start + 1), size) - start))
+    (x, width), (y, height) = spans
     return x, y, width, height

@@ -95,17 +95,16 @@ class HandFilter:
         if last is None or not 0 < dt < RESTART or last.placed.side != placed.side:
             self._last = _State.start(placed, stamp)
             return placed, 0.0
-        turn, remaining = _rotation_between(
-            np.stack([last.raw_rotations, last.placed.rotations]), placed.rotations
-        )
+        raw, before = placed.rotations, last.placed.rotations
+        turn, remaining = _rotation_between(np.stack([last.raw_rotations, before]), raw)
         rotation_speed = _low_pass(last.rotation_speed, turn / dt, ROTATION.speed, dt)
-        gain = ROTATION.gains(np.linalg.norm(rotation_speed, axis=1), dt, weights)
-        rotations = last.placed.rotations @ rotvec_to_matrix(gain[:, None] * remaining)
+        gain = ROTATION.gains(np.sqrt(np.square(rotation_speed).sum(1)), dt, weights)
+        rotations = before @ rotvec_to_matrix(gain[:, None] * remaining)
 
         coordinates, raw_coordinates = _to_log_depth(last.placed.position), _to_log_depth(placed.position)
         step = (raw_coordinates - last.raw_coordinates) / dt
         coordinate_speed = _low_pass(last.coordinate_speed, step, self._direction.speed, dt)
-        direction_gain = self._direction.gains(np.linalg.norm(coordinate_speed[:2]), dt)
+        direction_gain = self._direction.gains(math.hypot(*coordinate_speed[:2]), dt)
         by_depth = placed.source == last.placed.source == SCALE_DEPTH
         depth_gain = (LOG_DEPTH_MEASURED if by_depth else self._distance).gains(abs(coordinate_speed[2]), dt)
         gains = np.array([direction_gain, direction_gain, depth_gain])
@@ -121,9 +120,7 @@ class HandFilter:
             betas=last.placed.betas + weight * (placed.betas - last.placed.betas),
             shift=last.placed.shift + smoothing_gain(SHIFT_CUTOFF, dt) * (placed.shift - last.placed.shift),
         )
-        self._last = _State(
-            smoothed, stamp, count, placed.rotations, rotation_speed, raw_coordinates, coordinate_speed
-        )
+        self._last = _State(smoothed, stamp, count, raw, rotation_speed, raw_coordinates, coordinate_speed)
         lag = dt * (1 - direction_gain) / direction_gain  # of a first-order low pass, in steady motion
         return smoothed, float(lag)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -45,7 +46,7 @@ class Observation:
         """Probability of this side, from this frame alone."""
         return self.right_probability if side == RIGHT else 1 - self.right_probability
 
-    @property
+    @cached_property
     def presence(self) -> float:
         """Probability of a hand in the crop; 0 if the landmarks are not finite."""
         finite = all(np.isfinite(self.cues[name]).all() for name in ('landmarks', 'world_landmarks'))
@@ -56,7 +57,7 @@ class Observation:
         """(21, 3) in the crop, px / 224 - 0.5."""
         return self.cues['landmarks'][0]
 
-    @property
+    @cached_property
     def size_px(self) -> float:
         """Longer edge of the landmarks' axis-aligned box, px."""
         return float(np.ptp(self.keypoints_px, axis=0).max())

@@ -1,5 +1,9 @@
 """The queue between the executor and the worker: recent images only, and every other one counted."""
 
+import threading
+import time
+
+from maskhand_ros.nodes import frame_queue
 from maskhand_ros.nodes.frame_queue import LONGEST_WAIT, FrameQueue
 
 
@@ -74,3 +78,16 @@ def test_publishers_that_are_long_gone_are_forgotten():
     assert queue.lost == 0
     queue.put(0, {'publication_sequence_number': 5, 'publisher_gid': 19})
     assert queue.lost == 3
+
+
+def test_a_worker_that_waits_has_the_image_when_put_returns(monkeypatch):
+    monkeypatch.setattr(frame_queue, 'HAND_OVER', 10.0)
+    queue, got = FrameQueue(), []
+    worker = threading.Thread(target=lambda: got.append(queue.take(10.0)))
+    worker.start()
+    while not queue.is_awaited:
+        time.sleep(0)
+    queue.put('image', {})
+    assert queue.take(0.0) is None
+    worker.join()
+    assert got[0][0] == 'image'

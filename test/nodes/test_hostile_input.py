@@ -26,16 +26,15 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
+from maskhand_ros.camera_info import decode_camera_info
 from maskhand_ros.errors import BadInput
 from maskhand_ros.geometry import Camera
 from maskhand_ros.nodes import depth_input
-from maskhand_ros.nodes.by_stamp import ByStamp
 from maskhand_ros.nodes.compressed import decode_compressed
 from maskhand_ros.nodes.depth_input import DepthInput
 from maskhand_ros.nodes.hand_node import HandNode
 from maskhand_ros.nodes.images import decode_depth, decode_image
-from maskhand_ros.nodes.inputs import camera_for
-from maskhand_ros.nodes.messages import ns_to_stamp, stamp_to_ns
+from maskhand_ros.nodes.messages import ns_to_stamp
 from maskhand_ros.option import ReadAt
 from maskhand_ros.options import PARAMETERS
 from maskhand_ros.perception.types import Frame
@@ -148,10 +147,8 @@ def test_camera_infos():
 
     def check(case):
         info, rectified = case
-        held = ByStamp()
-        held.put(info)
         size = hostile.WIDTH, hostile.HEIGHT
-        reason, camera = refusal(camera_for, held, stamp_to_ns(info.header.stamp), *size, rectified)
+        reason, camera = refusal(decode_camera_info, info, *size, rectified)
         seen.add(reason)
         if reason is None:  # it can be calculated with
             assert (camera.width, camera.height) == size
@@ -278,6 +275,7 @@ import array, resource, struct, sys, time
 import cv2, numpy as np
 from sensor_msgs.msg import CompressedImage, Image
 from maskhand_ros.nodes.compressed import decode_compressed
+from maskhand_ros.camera_info import decode_camera_info
 from maskhand_ros.errors import BadInput
 from maskhand_ros.nodes.images import decode_depth, decode_image
 

@@ -2,6 +2,7 @@
 
 import array
 import struct
+from contextlib import nullcontext
 
 import cv2
 import numpy as np
@@ -11,7 +12,10 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, RegionOfInterest
 from maskhand_ros.camera_info import decode_camera_info
 from maskhand_ros.errors import BadInput
 from maskhand_ros.nodes.compressed import decode_compressed, encode_compressed
+from maskhand_ros.nodes.hand_node import HandNode
 from maskhand_ros.nodes.images import decode_depth, decode_image, encode_image
+from maskhand_ros.nodes.inputs import Inputs
+from maskhand_ros.nodes.messages import ns_to_stamp
 
 RGB = np.kron(
     np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8), np.ones((8, 8, 1), np.uint8)
@@ -144,3 +148,40 @@ def test_camera_info_fits_the_picture():
 def test_camera_info_that_cannot_be_used(fields, reason):
     with pytest.raises(BadInput, match=reason):
         decode_camera_info(info(**fields), 640, 480)
+
+
+def test_a_camera_info_is_decoded_when_it_changes(ros):
+    """The Camera is that of the newest CameraInfo, and the same object while nothing in it changes."""
+    node = HandNode(namespace='inputs')
+    inputs = Inputs(node, mirrored=False)
+    window = RegionOfInterest(x_offset=4, y_offset=2, width=640, height=480)
+    changes = (
+        {'k': [601.0, 0, 320, 0, 610, 240, 0, 0, 1]},
+        {'d': [0.2, 0, 0, 0, 0]},
+        {'distortion_model': 'equidistant', 'd': [0.1, 0.0, 0.0, 0.0]},
+        {'roi': window, 'width': 644, 'height': 484},
+        {'roi': RegionOfInterest(x_offset=5, width=640), 'width': 646},
+        {'roi': RegionOfInterest(x_offset=6, width=640), 'width': 646},
+        {'roi': RegionOfInterest(x_offset=6, width=640), 'width': 650},
+        {'binning_x': 2, 'width': 1280},
+        {'binning_y': 2, 'height': 960},
+        {},
+    )
+    before = None
+    for second, fields in enumerate(changes, 1):
+        for nanosec in (0, 1):
+            msg = info(**fields)
+            msg.header.stamp = ns_to_stamp(10**9 * second + nanosec)
+            inputs.infos.put(msg)
+            camera = inputs.camera(10**9 * second + nanosec, 640, 480, rectified=False)
+            assert (camera is before) == (nanosec == 1)
+            assert camera == decode_camera_info(msg, 640, 480)
+            before = camera
+    assert inputs.camera(10**9 * second, 640, 480, rectified=True).K[0, 0] == 500
+    for fields in ({'binning_x': 2}, {'binning_y': 2}, {'width': 641, 'roi': window}):
+        for fitting in ({}, fields):  # both with the stamp 0
+            inputs.infos.put(info(**fitting))
+            with pytest.raises(BadInput) if fitting else nullcontext():
+                inputs.camera(0, 640, 480, rectified=False)
+    inputs.close()
+    node.destroy_node()

@@ -182,6 +182,22 @@ def test_hands_shared_out_among_threads_are_the_same_hands():
         np.testing.assert_allclose(shared[name], values, rtol=1e-3, atol=1e-3)
 
 
+def test_shares_run_beside_each_other_and_are_not_split_again():
+    device, both_run = Device('cpu', threads=2, hands=2), threading.Barrier(2, timeout=20)
+
+    def share(hands):
+        both_run.wait()
+        return {**hands, 'parts': np.full(len(hands['hand']), len(device.share(dict, hands)))}
+
+    for _ in range(2):  # the second time with threads that have run a share
+        parts = device.share(share, {'hand': np.arange(3)})
+        assert [part['hand'].tolist() for part in parts] == [[0, 1], [2]]
+        assert [part['parts'].tolist() for part in parts] == [[1, 1], [1]]
+    with pytest.raises(ZeroDivisionError):
+        device.share(lambda hands: 1 // 0, {'hand': np.arange(2)})
+    assert len(device.share(dict, {'hand': np.arange(2)})) == 2
+
+
 def test_an_error_on_the_cpu_is_no_matter_of_the_device():
     network = Device('cpu', cpu_fallback=True).open(SHIPPED / 'tokenizer.onnx')
     with pytest.raises(Exception, match='(?i)invalid'):
