@@ -123,9 +123,9 @@ class Observer:
         others: Sequence[Observation],
         certain: bool = False,
     ) -> Observation | None:
-        """A proposed `hand` from that of three crops, its own and two rotated ones, in which its presence is
-        highest, with their `disagreement`. A crop that shows one of the `others` is left out. None if their
-        mean presence is below _NEW_PRESENCE, unless the hand is `certain`.
+        """The Observation with the highest presence of three crops of a proposed `hand`, its own and two
+        rotated ones, with their `disagreement`. Crops that show one of the `others` are left out. None if the
+        mean presence of the three is below _NEW_PRESENCE; a `certain` hand needs no such check.
         """
         region = roi_from_keypoints(hand.keypoints_px, hand.side)
         rotated = [replace(region, roll=region.roll + turn) for turn in (-_CHECK_ROLL, _CHECK_ROLL)]
