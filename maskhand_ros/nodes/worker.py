@@ -43,6 +43,7 @@ _REJECTION_REMEDIES = {
     gates.NOT_FINITE: 'Networks returned NaN or infinity: try another device; if it stays, report it',
     gates.JOINT_LIMITS: 'Joint angles that no hand has: poor light, motion blur, or another object',
     gates.BONE_LENGTHS: 'Larger or smaller than any hand: check depth, its unit, and hand_length',
+    gates.PART: 'Found inside another hand: set search_budget above 0 for a video',
     gates.JUMP: 'Faster than a hand moves: a low image rate, another hand, or intermittent depth',
 }
 """Remedies of rejected hands."""

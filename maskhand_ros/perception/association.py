@@ -23,6 +23,9 @@ _SAME_REGION = 0.25
 """Maximum distance between the centres of two HandRois of one hand, as a share of the smaller edge length."""
 _PART_SIZE = 0.45
 """Maximum edge length of a region in a hand that counts as a part of it, relative to the hand's region."""
+_PART_INSIDE, _PART_ODDS = 0.5, 10.0
+"""Minimum share of the landmarks of a hand that lie in another one, and minimum ratio of the other's odds to
+its own, from which it is a part of the other."""
 _TOUCH = 0.6
 """Maximum distance between the middles of hands that touch, in sizes of the larger one."""
 
@@ -97,6 +100,21 @@ def has_part(observation: Observation, roi: HandRoi) -> bool:
     like a hand."""
     own = roi_from_keypoints(observation.keypoints_px, observation.side)
     return roi.size_px <= _PART_SIZE * own.size_px and bool(in_outline(observation, roi.center_px[None])[0])
+
+
+def are_parts(hands: Sequence[Observation], confidences: Sequence[float]) -> list[bool]:
+    """For each Observation whether it is a part of another hand that was found as a hand of its own: half of
+    its landmarks lie in the other's outline, and by the `confidences` the other is far more likely."""
+    odds = [confidence / max(1 - confidence, 1e-12) for confidence in confidences]
+    return [
+        any(
+            other_odds >= _PART_ODDS * own_odds
+            and in_outline(other, hand.keypoints_px).mean() >= _PART_INSIDE
+            for other, other_odds in zip(hands, odds, strict=True)
+            if other is not hand
+        )
+        for hand, own_odds in zip(hands, odds, strict=True)
+    ]
 
 
 def in_outline(observation: Observation, points: np.ndarray) -> np.ndarray:

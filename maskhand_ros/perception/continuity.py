@@ -6,7 +6,15 @@ from __future__ import annotations
 import numpy as np
 
 from maskhand_ros.geometry import Camera
-from maskhand_ros.perception.gates import NEW_ORIENTATION, NEW_POSITION, NOT_FINITE, REASONS, PlausibleHand
+from maskhand_ros.perception.association import are_parts
+from maskhand_ros.perception.gates import (
+    NEW_ORIENTATION,
+    NEW_POSITION,
+    NOT_FINITE,
+    PART,
+    REASONS,
+    PlausibleHand,
+)
 from maskhand_ros.perception.reconstructor import HandPrediction
 from maskhand_ros.perception.smoothing import HandFilter
 from maskhand_ros.perception.tracker import Pairs, Tracker
@@ -25,11 +33,17 @@ class Continuity:
     frame."""
 
     def __init__(
-        self, tracker: Tracker, plausible: PlausibleHand, smoothing: str = 'adaptive', predict: float = 0.0
+        self,
+        tracker: Tracker,
+        plausible: PlausibleHand,
+        smoothing: str = 'adaptive',
+        predict: float = 0.0,
+        single_images: bool = False,
     ) -> None:
         """`smoothing`: 'adaptive' or 'off'. `predict`: seconds for which a lost hand is published as
-        PREDICTED."""
-        self._tracker, self._plausible = tracker, plausible
+        PREDICTED. `single_images`: hands that are parts of others (association.are_parts) are rejected too;
+        in a video they may be hands that others hide."""
+        self._tracker, self._plausible, self._single_images = tracker, plausible, single_images
         self._smooth, self._predict = smoothing != 'off', predict
         self._camera: Camera | None = None
         self.rejected = dict.fromkeys(REASONS, 0)
@@ -59,8 +73,16 @@ class Continuity:
         """The plausible ones of `pairs`, PlacedHands and rows of the network output, at `stamp` seconds.
         The others count as rejected, and their tracks are TENTATIVE again. A track that jumped
         (gates.NEW_POSITION) is another hand and gets a new id."""
-        admitted, pairs = [], list(pairs)
-        for k, (reason, hand) in enumerate(zip(self._plausible(placed), placed, strict=True)):
+        admitted, pairs, reasons = [], list(pairs), self._plausible(placed)
+        if self._single_images:
+            confidences = [
+                0.0 if reason else hand.confidence for reason, hand in zip(reasons, placed, strict=True)
+            ]
+            parts = are_parts([observation for _, observation in pairs], confidences)
+            reasons = [
+                reason or (PART if part else None) for reason, part in zip(reasons, parts, strict=True)
+            ]
+        for k, (reason, hand) in enumerate(zip(reasons, placed, strict=True)):
             track, observation = pairs[k]
             jump = None if reason else track.jump(hand, stamp)
             if jump == NEW_POSITION:

@@ -13,7 +13,8 @@ from maskhand_ros.perception.types import PlacedHand
 from maskhand_ros.skeleton import JOINT_PARENTS, LEFT
 
 NOT_FINITE, JOINT_LIMITS, BONE_LENGTHS, JUMP = 'not finite', 'joint limits', 'bone lengths', 'jump'
-REASONS = (NOT_FINITE, JOINT_LIMITS, BONE_LENGTHS, JUMP)
+PART = 'part of another hand'
+REASONS = (NOT_FINITE, JOINT_LIMITS, BONE_LENGTHS, JUMP, PART)
 NEW_POSITION, NEW_ORIENTATION = 'new position', 'new orientation'
 """Verdicts of JumpGate on a hand that is accepted although it jumped."""
 

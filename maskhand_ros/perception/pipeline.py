@@ -79,7 +79,9 @@ class HandPipeline:
         detector = PalmDetector(folder / 'palm_detector.onnx', config.detection_threshold, self.device)
         self.search = HandSearch(detector, observer, config.search_budget)
         self._tracker = Tracker(observer, config.max_hands)
-        self._continuity = Continuity(self._tracker, plausible, config.smoothing, config.predict)
+        self._continuity = Continuity(
+            self._tracker, plausible, config.smoothing, config.predict, single_images=not config.search_budget
+        )
         self._operator = Operator(config.operator_choice, config.operator_timeout)
         description = self._reconstruct.description
         self.model_name = f'{description["name"]} {description["version"]}'

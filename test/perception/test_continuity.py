@@ -6,10 +6,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from placed_hand import placed_hand
+from scene_hands import SceneHand
 
 from maskhand_ros.geometry import Camera, rotvec_to_matrix
 from maskhand_ros.perception.continuity import Continuity
-from maskhand_ros.perception.gates import JOINT_LIMITS, JUMP, NEW_ORIENTATION, NEW_POSITION, JumpGate
+from maskhand_ros.perception.gates import JOINT_LIMITS, JUMP, NEW_ORIENTATION, NEW_POSITION, PART, JumpGate
 from maskhand_ros.perception.track import Track
 from maskhand_ros.skeleton import RIGHT
 
@@ -81,6 +82,38 @@ def test_a_rejected_hand_is_counted_and_its_track_confirmed_anew():
         (reason,) = given.values()
         assert (hands, track.hit_streak, lengths, track.filter is before) == (0, 0, [], True)
         assert {name: count for name, count in rejected.items() if count} == {reason: 1}
+
+
+@pytest.mark.parametrize(
+    'beside, confidences, reason, single_images, rejected',
+    [
+        (0, (0.9, 0.3), None, True, PART),
+        (15, (0.9, 0.3), None, True, PART),
+        (40, (0.9, 0.3), None, True, None),  # a hand that another touches
+        (0, (0.9, 0.6), None, True, None),  # nearly as likely
+        (0, (0.3, 0.9), None, True, None),  # the other is not in it
+        (0, (0.9, 0.3), None, False, None),
+        (0, (0.9, 0.3), JOINT_LIMITS, True, JOINT_LIMITS),  # the other is no hand
+    ],
+)
+def test_a_part_of_another_hand_is_no_hand_in_single_images(
+    beside, confidences, reason, single_images, rejected
+):
+    """A hand of 120 px, and one of 60 px `beside` px to the side of its wrist."""
+    seen = [SceneHand(300, size=120), SceneHand(300 + beside, size=60)]
+    pairs = [(Track(k, RIGHT, 0.0, hand.keypoints), hand.observed()) for k, hand in enumerate(seen)]
+    continuity = Continuity(
+        SimpleNamespace(tracks=[track for track, _ in pairs]),
+        lambda placed: [reason, None],
+        single_images=single_images,
+    )
+    output = SimpleNamespace(rows=lambda rows: output)
+    hands = [dataclasses.replace(PLACED, confidence=confidence) for confidence in confidences]
+    kept, _, _ = continuity.admit(pairs, hands, output, 0.0)
+    assert len(kept) == (1 if rejected else 2)
+    assert {name: count for name, count in continuity.rejected.items() if count} == (
+        {rejected: 1} if rejected else {}
+    )
 
 
 def test_a_hand_that_turned_over_is_not_smoothed_from_its_old_orientation():
