@@ -20,7 +20,7 @@ from maskhand_ros.geometry import (
     rotvec_to_matrix,
 )
 from maskhand_ros.hand_model.numpy_hand import HandModel, HandOutput
-from maskhand_ros.perception.calibration import TYPICAL_DISAGREEMENT, Calibration
+from maskhand_ros.perception.calibration import Calibration
 from maskhand_ros.perception.reconstructor import HandPrediction
 from maskhand_ros.perception.refinement import (
     LANDMARK_SIGMA_PX,
@@ -177,7 +177,8 @@ class Placement:
         sizes = lengths / self._model.length(betas)
         rescaling = sizes / initial_sizes
         fit.translation *= rescaling[:, None]
-        confidences = self._calibration.after_fit(prediction.confidence, misfit, _disagreements(observations))
+        disagreements = np.array([observation.disagreement for observation in observations])
+        confidences = self._calibration.after_fit(prediction.confidence, misfit, disagreements)
         placed = []
         for k, observation in enumerate(observations):
             in_crop = PlacedHand(
@@ -249,12 +250,6 @@ class Placement:
         fit = Fit(rotation @ fit.rotation, translation, fit.covariance)
         misfit = misfit_of(keypoints, translation, pixels, focal)
         return fit, pose, betas_change, shift, keypoints[:, PALM_KEYPOINTS], misfit
-
-
-def _disagreements(observations: list[Observation]) -> np.ndarray:
-    """Disagreements (N,) of the crops of Observations; typical where there was one crop."""
-    known = [observation.disagreement for observation in observations]
-    return np.array([TYPICAL_DISAGREEMENT if each is None else each for each in known])
 
 
 def _camera_from_crop(observation: Observation) -> np.ndarray:

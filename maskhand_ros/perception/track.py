@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from maskhand_ros.crop_camera import CropCamera
+from maskhand_ros.perception.calibration import TYPICAL_DISAGREEMENT
 from maskhand_ros.perception.crop import nearly_same, roi_from_keypoints
 from maskhand_ros.perception.gates import JumpGate
 from maskhand_ros.perception.motion_model import MotionModel
@@ -37,8 +38,8 @@ class Observation:
     """Probability of a right hand, from this frame alone."""
     side_probability: float = 0.5
     """Probability of `side` over the frames of the track, 0.5 to 1; 0.5: undecided."""
-    disagreement: float | None = None
-    """Of the landmarks in several crops of this image (association.disagreement); None if there was one."""
+    disagreement: float = TYPICAL_DISAGREEMENT
+    """Of the landmarks in several crops of this image (association.disagreement); of one crop: typical."""
     learned_length: float | None = None
     """Length of the hand learned by its track (wrist to middle fingertip, metres); None if not yet known."""
 
